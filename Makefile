@@ -1,0 +1,34 @@
+# Everything from a fresh clone on: Python 3.11, pip, make, git.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: train test lint crash lock clean
+
+train: $(STAMP)  ## train on the flights data; type it again after any end
+	$(BIN)/python -m flows.train $(ARGS)
+
+test: $(STAMP)  ## all tests but the long ones
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+lint: $(STAMP)  ## format, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/ty check --python .venv
+	$(BIN)/lint-imports
+
+crash: $(STAMP)  ## the long crash tests
+	$(BIN)/python -m pytest tests/crash $(ARGS)
+
+lock: $(STAMP)  ## refresh requirements.lock from pyproject.toml
+	$(BIN)/pip-compile --quiet --upgrade --strip-extras --extra dev --allow-unsafe --no-emit-index-url --no-emit-find-links \
+		--output-file requirements.lock pyproject.toml
+	sed -i -E 's/^(torch==[0-9.]+)\+cpu/\1/; s/--(extra-)?index-url[^ ]* ?//' requirements.lock
+
+clean:  ## remove what was trained and installed
+	rm -rf .venv runs
+
+$(STAMP): requirements.lock
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	touch $@

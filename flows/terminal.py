@@ -1,0 +1,90 @@
+"""The front door of every flow for a person at a terminal: arguments, plan, result, and errors in one paragraph."""
+
+import logging
+import sys
+from collections.abc import Callable
+
+from jsonargparse import ArgumentParser, set_parsing_settings
+from prefect.logging.handlers import PrefectConsoleHandler
+from rich.console import Console
+from rich.highlighter import NullHighlighter
+from rich.logging import RichHandler
+from rich.text import Text
+
+from unbroken.config import Config
+from unbroken.errors import UnbrokenError
+from unbroken.journal import Journal
+from unbroken.publish import Restored
+from unbroken.report import RunReport
+from unbroken.run import Run, open_run
+
+USER_ERROR = 2
+NARROWEST = 110
+SILENT = logging.CRITICAL + 1
+
+
+def main(flow: Callable[[Config], Restored]) -> None:
+    """Run a flow with the configuration of the command line and exit: 0 done, 2 the user can mend it."""
+    console = Console(width=None if sys.stdout.isatty() else NARROWEST)
+    _log_to(console)
+    try:
+        _run(flow, parse(sys.argv[1:], flow.__doc__ or ""), console)
+    except UnbrokenError as error:
+        Console(stderr=True).print(Text(f"error: {error}", style="red"))
+        sys.exit(USER_ERROR)
+
+
+def _log_to(console: Console) -> None:
+    """Show the library's log here, and keep Prefect's own for its server, where the UI shows it."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, PrefectConsoleHandler):
+            handler.setLevel(SILENT)
+    library = logging.getLogger("unbroken")
+    library.addHandler(
+        RichHandler(console=console, show_time=False, show_level=False, show_path=False, highlighter=NullHighlighter())
+    )
+    library.setLevel(logging.INFO)
+
+
+def parse(arguments: list[str], description: str) -> Config:
+    """Return the configuration that command line arguments give; a wrong one ends the program with exit code 2."""
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser = ArgumentParser(
+        prog="python -m flows.train", description=description, parser_mode="toml", allow_abbrev=False
+    )
+    parser.add_argument("--config", action="config", help="TOML file with any of these settings, one table a group.")
+    parser.add_class_arguments(Config, fail_untyped=True)
+    settings = parser.instantiate(parser.parse_args(arguments))
+    return Config(**{name: value for name, value in vars(settings).items() if name != "config"})
+
+
+def _run(flow: Callable[[Config], Restored], config: Config, console: Console) -> None:
+    run = open_run(config)
+    console.print(Text(plan(config, run)))
+    seen = len(Journal(run.journal).events())
+    restored = flow(config)
+    report = RunReport.read(run)
+    console.print(report.table())
+    console.print(Text(outcome(config, restored, report, trained=len(report.events) > seen)))
+
+
+def plan(config: Config, run: Run) -> str:
+    """Return what will run, in one line each for data, model and run."""
+    training = config.training
+    return (
+        f"data   {config.data.source}\n"
+        f"model  {config.model.factory} {config.model.options or ''}, {training.optimizer} with learning rate "
+        f"{training.learning_rate:g}, {training.epochs} epochs in batches of {training.batch_size}\n"
+        f"run    {run.folder}"
+    )
+
+
+def outcome(config: Config, restored: Restored, report: RunReport, *, trained: bool) -> str:
+    """Return what came of it, where it is and what to type next."""
+    done = len(report.history)
+    first = "" if trained else f"Nothing to do: this run is finished, {done} epochs are done.\n"
+    return (
+        f"{first}checkpoint  {restored.path}  (epoch {restored.epoch}, restored and verified)\n"
+        f"sha256      {restored.digest}\n"
+        f"train on    --training.epochs {config.training.epochs + 5}"
+    )

@@ -1,0 +1,36 @@
+"""The six stages in order: `python -m flows.train --help`."""
+
+from prefect import flow
+
+from flows.terminal import main
+from tasks.load_checkpoint import load_checkpoint
+from tasks.load_data import load_data
+from tasks.policies import KeepResultsIn
+from tasks.preprocess import preprocess
+from tasks.save_checkpoint import save_checkpoint
+from tasks.split import split
+from tasks.train import train as train_model
+from unbroken.config import Config
+from unbroken.publish import Restored
+from unbroken.run import open_run
+
+
+@flow(name="train", persist_result=False)
+def train(config: Config = Config()) -> Restored:  # noqa: B008 (frozen)
+    """Train, evaluate and publish a model; started again after any end, it goes on from where it was.
+
+    Args:
+        config: The data, the model and how it is trained.
+    """
+    run = open_run(config)
+    kept = KeepResultsIn(run.results)
+    dataset = kept(load_data)(config.data, run)
+    preprocessed = kept(preprocess)(dataset, config.preprocess, config.split, run)
+    splits = kept(split)(dataset, preprocessed.dataset, config.split, run)
+    last = kept(train_model)(splits, preprocessed.scaler, config, run)
+    published = kept(save_checkpoint)(last, config, run)
+    return kept(load_checkpoint)(published, splits, preprocessed.scaler, config, run)
+
+
+if __name__ == "__main__":
+    main(train)

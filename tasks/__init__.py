@@ -1,0 +1,1 @@
+"""The six stages as Prefect tasks, one file each."""

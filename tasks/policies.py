@@ -1,0 +1,103 @@
+"""Prefect's knobs, all in one place: what is cached and when it still holds, what is retried, where results lie."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from prefect import Task, task
+from prefect.cache_policies import CachePolicy
+from prefect.client.schemas.objects import TaskRun
+from prefect.context import TaskRunContext
+from prefect.serializers import JSONSerializer, prefect_json_object_decoder
+from prefect.states import State
+
+import unbroken
+from unbroken.artifact import to_json, verify
+from unbroken.errors import UnbrokenError
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+log = logging.getLogger("unbroken.stages")
+
+RETRIES = 3
+RETRY_SECONDS = [1.0, 10.0, 60.0]
+
+
+class SameInputsAndSource(CachePolicy):
+    """A stage's result holds while its inputs and every source file of the library and the tasks are the same.
+
+    Prefect's own policy looks at the task function alone, and would serve stale results after an edit of what it calls.
+    """
+
+    def compute_key(
+        self,
+        task_ctx: TaskRunContext,
+        inputs: dict[str, Any],
+        flow_parameters: dict[str, Any],  # noqa: ARG002 (the name is the interface)
+        **_: Any,
+    ) -> str:
+        """Return the name of the result in the run's folder."""
+        parts = [task_ctx.task.name, source_digest(), *(f"{name}={_json(inputs[name])}" for name in sorted(inputs))]
+        return f"{task_ctx.task.name}-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]}"
+
+
+@cache
+def source_digest() -> str:
+    """Return the SHA-256 of all source files that decide a result."""
+    folders = [Path(__file__).parent, Path(unbroken.__file__).parent]
+    digest = hashlib.sha256()
+    for path in sorted(path for folder in folders for path in folder.rglob("*.py")):
+        digest.update(f"{path.parent.name}/{path.name}\n".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def decode_verified(result: dict[str, Any]) -> Any:
+    """Read a stored result; raise DataError if a file it names is gone or changed, which makes Prefect run the stage again."""
+    value = prefect_json_object_decoder(result)
+    verify(value)
+    return value
+
+
+def may_pass(_: Task[..., Any], __: Any, state: State[Any]) -> bool:
+    """Retry what may pass, such as a full disk or a lost connection; an UnbrokenError would only come again."""
+    failure = state.result(raise_on_failure=False)
+    return not isinstance(failure, UnbrokenError)
+
+
+def stage(function: Callable[Parameters, Result]) -> Task[Parameters, Result]:
+    """Make a function a stage: cached in its run's folder as JSON, retried when that can help."""
+    decorate = task(
+        cache_policy=SameInputsAndSource(),
+        persist_result=True,
+        result_serializer=JSONSerializer(object_decoder=f"{__name__}.decode_verified"),
+        retries=RETRIES,
+        retry_delay_seconds=RETRY_SECONDS,
+        retry_condition_fn=may_pass,
+        on_completion=[_tell],
+    )
+    return decorate(function)
+
+
+@dataclass(frozen=True)
+class KeepResultsIn:
+    """Gives stages the folder of their results, so that data and results live and go together."""
+
+    folder: Path
+
+    def __call__(self, stage: Task[Parameters, Result]) -> Task[Parameters, Result]:
+        """Return the stage with its results in the folder."""
+        return stage.with_options(result_storage=self.folder)
+
+
+def _tell(stage: Task[..., Any], _: TaskRun, state: State[Any]) -> None:
+    log.info("%-15s %s%s", stage.name, state.result(), "  (cached)" if state.name == "Cached" else "")
+
+
+def _json(value: Any) -> str:
+    return to_json(value).decode()

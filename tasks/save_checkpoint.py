@@ -1,0 +1,14 @@
+"""Stage 5."""
+
+from tasks.policies import stage
+from unbroken import publish
+from unbroken.config import Config
+from unbroken.engine import Checkpoint
+from unbroken.publish import Published
+from unbroken.run import Run
+
+
+@stage
+def save_checkpoint(checkpoint: Checkpoint, config: Config, run: Run) -> Published:
+    """Publish the chosen epoch durably as `checkpoint.pth`, with a manifest."""
+    return publish.save_checkpoint(checkpoint, config, run)

@@ -1,0 +1,70 @@
+"""The values that travel between stages: small, frozen, JSON, and checkable against the disk."""
+
+import dataclasses
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from unbroken import atomic
+from unbroken.errors import DataError
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """A file and the SHA-256 of its content."""
+
+    path: str
+    digest: str
+
+    @classmethod
+    def of(cls, path: Path, **details: Any) -> "Artifact":
+        """Describe the file as it is now."""
+        return cls(path=str(path), digest=atomic.digest(path), **details)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset(Artifact):
+    """Rows on disk: a Parquet file, or a manifest that lists the files of a source."""
+
+    rows: int
+    columns: int
+
+    def __str__(self) -> str:
+        return f"{self.rows:,} rows x {self.columns} features"
+
+
+def verify(value: Any) -> None:
+    """Check every Artifact inside a value against the disk; raise DataError if one is missing or changed."""
+    if isinstance(value, Artifact):
+        path = Path(value.path)
+        if not path.is_file():
+            raise DataError(f"{path}: the file is gone; run the same command again to make it anew")
+        if (found := atomic.digest(path)) != value.digest:
+            raise DataError(f"{path}: changed since it was made: found SHA-256 {found}, expected {value.digest}")
+    if dataclasses.is_dataclass(value):
+        for field in dataclasses.fields(value):
+            verify(getattr(value, field.name))
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def to_json(value: Any, *, indent: int | None = None) -> bytes:
+    """Return a dataclass as JSON, the same bytes for the same content."""
+    return _adapter(type(value)).dump_json(value, indent=indent)
+
+
+def from_json(kind: type[Value], content: bytes, name: str) -> Value:
+    """Read a dataclass back from JSON; raise DataError naming `name` if the content does not fit the type."""
+    try:
+        return _adapter(kind).validate_json(content)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise DataError(f"{name}: not a whole {kind.__name__}: {problems}") from error

@@ -1,0 +1,73 @@
+"""Files that are either whole under their final name or not there at all.
+
+The order write, fsync(file), rename, fsync(folder) is the only one of those tried that survives
+power cuts: see Pillai et al., "All File Systems Are Not Created Equal" (OSDI 2014).
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+PRIVATE = 0o700
+TEMPORARY = ".tmp"
+
+
+def make_folder(path: Path) -> Path:
+    """Create a private folder and its parents durably; a folder that exists is left as it is."""
+    if not path.is_dir():
+        make_folder(path.parent)
+        path.mkdir(mode=PRIVATE, exist_ok=True)
+        sync_folder(path.parent)
+    return path
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder durable; without it a power cut can forget a rename."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def replacing(path: Path) -> Generator[BinaryIO]:
+    """Yield a temporary file that takes the name `path`, durably, when the block ends without an error.
+
+    The temporary name is unpredictable, exclusive and in the same folder, so that two writers never
+    share one and the rename never crosses a file system. A missing folder is made.
+    """
+    make_folder(path.parent)
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=TEMPORARY, dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).rename(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def write(path: Path, content: bytes | memoryview) -> None:
+    """Write a whole file atomically and durably."""
+    with replacing(path) as file:
+        file.write(content)
+
+
+def sweep(folder: Path) -> None:
+    """Delete what killed writers left behind. Call it only while no one else writes to the folder."""
+    for leftover in folder.glob(f".*{TEMPORARY}"):
+        leftover.unlink(missing_ok=True)
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file's content as 64 hexadecimal digits, as `sha256sum` prints it."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

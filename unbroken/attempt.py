@@ -1,0 +1,82 @@
+"""What surrounds one attempt at a training: sole ownership of the run, fixed numerics, signals that ask for an end."""
+
+import logging
+import signal
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+
+from unbroken.errors import LockedError
+
+deterministic: Any = torch.utils.deterministic  # its one attribute is made at import, so no checker sees it
+
+log = logging.getLogger(__name__)
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+@contextmanager
+def exclusive(folder: Path, *, wait: bool) -> Generator[None]:
+    """Hold a run alone. The kernel lets go of the lock when its holder dies, however it dies.
+
+    Raise LockedError if another process has it and `wait` is off.
+    """
+    lock = FileLock(folder / "lock", mode=0o600)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        if not wait:
+            raise LockedError(
+                f"{folder}: another process is training this run; wait for it, or set checkpoint.wait"
+            ) from None
+        log.warning("%s: another process is training this run; waiting for it to end", folder)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def reproducible(threads: int) -> Generator[None]:
+    """Fix what the bits depend on, and put it back afterwards."""
+    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    filling = deterministic.fill_uninitialized_memory
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    deterministic.fill_uninitialized_memory = False  # costs time, and nothing reads such memory
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        torch.use_deterministic_algorithms(before[1])
+        deterministic.fill_uninitialized_memory = filling
+
+
+class StopRequest:
+    """Set by SIGTERM or SIGINT while training, which then saves and ends; off the main thread it is never set."""
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+        self._before: dict[int, object] = {}
+
+    def __enter__(self) -> "StopRequest":
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._request) for number in SIGNALS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # ty: ignore[invalid-argument-type]
+        if self.signal is not None:
+            # Now that the checkpoint is durable, whoever listened before decides what the signal means.
+            signal.raise_signal(self.signal)
+
+    def _request(self, number: int, _: FrameType | None) -> None:
+        self.signal = number

@@ -1,0 +1,172 @@
+"""Checkpoint format 1: what is in a file, as bytes that are equal whenever the content is.
+
+`torch.load(path, weights_only=True)` reads it and gives a dict with the keys of KEYS. It holds no clock, path or
+count of restarts. Nothing is ever unpickled beyond tensors and plain values, so a foreign file cannot run code.
+"""
+
+import hashlib
+import io
+import math
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unbroken.errors import CheckpointMismatchError, CorruptCheckpointError
+from unbroken.state import TrainState, Tree, canonical
+
+FORMAT = 1
+KEYS = (
+    "format",
+    "run_key",
+    "epoch",
+    "step",
+    "model_state_dict",
+    "optimizer_state_dict",
+    "scheduler_state_dict",
+    "rng",
+    "loss_sum",
+    "history",
+    "config",
+    "numerics",
+    "schema",
+    "scaler",
+)
+
+
+def encode(tree: Tree) -> bytes:
+    """Return a checkpoint's file content."""
+    buffer = io.BytesIO()
+    torch.save(tree, buffer)
+    return buffer.getvalue()
+
+
+def read(path: Path, expected_digest: str | None = None) -> Tree:
+    """Read a checkpoint whole or raise CorruptCheckpointError saying what is wrong with it.
+
+    `expected_digest` is the beginning of the SHA-256 of its content. Without one the checksums inside the
+    file are verified, which torch itself leaves out.
+    """
+    content = path.read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if expected_digest is not None and not found.startswith(expected_digest):
+        raise CorruptCheckpointError(
+            f"{path}: found SHA-256 {found[: len(expected_digest)]}, expected {expected_digest}"
+        )
+    _verify_zip(content, path)
+    try:
+        tree = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise CorruptCheckpointError(
+            f"{path}: holds more than tensors and plain values, or is no checkpoint: {reason}"
+        ) from error
+    _check_keys(tree, path)
+    return tree
+
+
+def check_belongs(tree: Tree, about: Tree, state: TrainState, path: Path) -> None:
+    """Raise CheckpointMismatchError, naming the first thing that differs, unless the checkpoint fits the run and its objects.
+
+    `about` holds what the run would write for `run_key` and `config`.
+    """
+    for name, found, expected in _differences(tree["config"], about["config"], "config"):
+        raise CheckpointMismatchError(f"{path}: {name}: found {found!r}, expected {expected!r}. {WAY_OUT}")
+    if tree["run_key"] != about["run_key"]:
+        raise CheckpointMismatchError(
+            f"{path}: run_key: found {tree['run_key']}, expected {about['run_key']}: other data. {WAY_OUT}"
+        )
+    expected_state = state.snapshot()
+    for part in ("model_state_dict", "scheduler_state_dict"):
+        for name, found, expected in _differences(_shapes(tree[part]), _shapes(expected_state[part]), part):
+            raise CheckpointMismatchError(f"{path}: {name}: found {found}, expected {expected}. {WAY_OUT}")
+    _check_optimizer(tree, path)
+    check_finite(tree["model_state_dict"], f"{path}: model_state_dict")
+
+
+WAY_OUT = "It belongs to another run: move it away, or give the settings it was made with"
+
+
+def check_finite(tree: Any, name: str) -> None:
+    """Raise CheckpointMismatchError naming the first tensor that holds a NaN or an infinity."""
+    for key, value in leaves(tree, name):
+        if isinstance(value, Tensor) and value.is_floating_point() and not value.isfinite().all():
+            raise CheckpointMismatchError(f"{key}: found {_first_bad(value)}, expected finite weights. {WAY_OUT}")
+
+
+def leaves(tree: Any, name: str) -> list[tuple[str, Any]]:
+    """Return every leaf of a tree with its dotted name."""
+    if isinstance(tree, dict):
+        return [leaf for key, inner in tree.items() for leaf in leaves(inner, f"{name}.{key}")]
+    if isinstance(tree, list | tuple):
+        return [leaf for place, inner in enumerate(tree) for leaf in leaves(inner, f"{name}[{place}]")]
+    return [(name, tree)]
+
+
+def numerics(device: str, threads: int) -> Tree:
+    """Return what the bits of a training depend on beside the run: a resume elsewhere is exact only where these agree."""
+    return canonical(
+        {
+            "torch": str(torch.__version__),
+            "cpu": torch.backends.cpu.get_cpu_capability(),
+            "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
+            "threads": threads,
+        }
+    )
+
+
+def _verify_zip(content: bytes, path: Path) -> None:
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, ValueError) as error:
+        raise CorruptCheckpointError(
+            f"{path}: found {len(content)} bytes that are no whole checkpoint: {error}"
+        ) from error
+    if damaged:
+        raise CorruptCheckpointError(f"{path}: the checksum of {damaged} does not fit its content")
+
+
+def _check_keys(tree: Any, path: Path) -> None:
+    if not isinstance(tree, dict) or "format" not in tree:
+        raise CheckpointMismatchError(f"{path}: not one of ours: found no `format`. Give it to torch.load instead")
+    if tree["format"] != FORMAT:
+        raise CheckpointMismatchError(
+            f"{path}: found checkpoint format {tree['format']!r}, expected {FORMAT}. Use the version of unbroken that wrote it"
+        )
+    if missing := [key for key in KEYS if key not in tree]:
+        raise CorruptCheckpointError(f"{path}: found no {', '.join(missing)}")
+
+
+def _differences(found: Any, expected: Any, name: str) -> list[tuple[str, Any, Any]]:
+    here, there = dict(leaves(found, name)), dict(leaves(expected, name))
+    keys = list(dict.fromkeys([*here, *there]))
+    absent = "nothing"
+    pairs = [(key, here.get(key, absent), there.get(key, absent)) for key in keys]
+    return [(key, one, other) for key, one, other in pairs if one != other]
+
+
+def _shapes(tree: Any) -> dict[str, str]:
+    tensors = {key: value for key, value in leaves(tree, "") if isinstance(value, Tensor)}
+    return {key: f"{value.dtype} {list(value.shape)}" for key, value in tensors.items()}
+
+
+def _check_optimizer(tree: Tree, path: Path) -> None:
+    """Torch accepts state of any shape here without a word, and fails or goes wrong many steps later."""
+    parameters = list(tree["model_state_dict"].values())
+    shapes = {tuple(parameter.shape) for parameter in parameters}
+    for key, value in leaves(tree["optimizer_state_dict"], "optimizer_state_dict"):
+        if isinstance(value, Tensor) and value.dim() and tuple(value.shape) not in shapes:
+            raise CheckpointMismatchError(
+                f"{path}: {key}: found shape {list(value.shape)}, that of no parameter. {WAY_OUT}"
+            )
+        if isinstance(value, float) and not math.isfinite(value):
+            raise CheckpointMismatchError(f"{path}: {key}: found {value}, expected a finite number. {WAY_OUT}")
+    check_finite(tree["optimizer_state_dict"], f"{path}: optimizer_state_dict")
+
+
+def _first_bad(value: Tensor) -> float:
+    return value[~value.isfinite()].flatten()[0].item()

@@ -1,0 +1,234 @@
+"""Stage 4: train, one durable checkpoint an epoch, from wherever the run stands."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from unbroken import atomic
+from unbroken.artifact import Artifact
+from unbroken.attempt import StopRequest, exclusive, reproducible
+from unbroken.batches import Rows, epoch_batches
+from unbroken.config import Config
+from unbroken.errors import ConfigError, TrainingError
+from unbroken.history import best_epoch, is_finished
+from unbroken.journal import Journal
+from unbroken.metrics import METRICS_OF, loss_of
+from unbroken.optimizer import step_epoch, steps_each_batch
+from unbroken.run import Run, describe
+from unbroken.saver import BackgroundSaver
+from unbroken.setup import Setup
+from unbroken.split import SplitDatasets
+from unbroken.state import TrainState, seed_rng
+from unbroken.store import CheckpointStore
+
+log = logging.getLogger(__name__)
+
+REPORT_STEPS = 64
+"""Steps between two looks at the losses and two reports of progress: each look costs as much as a few steps."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint(Artifact):
+    """The checkpoint of the end of an epoch; `epoch` is how many are done, `step` how many steps."""
+
+    epoch: int
+    step: int
+
+    def __str__(self) -> str:
+        return f"epoch {self.epoch}, step {self.step:,}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a training is; `step`, `steps`, `rows` and `total_rows` are within the epoch."""
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    rows: int
+    total_rows: int
+
+
+Report = Callable[[Progress], None]
+
+
+def train(
+    config: Config, splits: SplitDatasets, scaler: Artifact, run: Run, report: Report = lambda _: None
+) -> Checkpoint:
+    """Train to the last epoch and return its checkpoint.
+
+    Resumes if the run has a checkpoint, else starts from scratch. Raise TrainingError if the loss becomes NaN or
+    infinite, ConfigError if more epochs are done than asked for, CheckpointError if no checkpoint is whole.
+    """
+    journal = Journal(run.journal)
+    store = CheckpointStore(run.checkpoints, journal, config.checkpoint.keep_last)
+    with exclusive(run.path, wait=config.checkpoint.wait), reproducible(config.training.threads):
+        describe(run, config)
+        atomic.sweep(run.checkpoints)
+        setup = Setup.read(config, splits, scaler, run)
+        state = resume(setup, store, journal)
+        with BackgroundSaver() as saver, StopRequest() as stop:
+            _Loop(setup, state, store, journal, saver, stop, report).run()
+    entry = store.epoch(state.epoch)
+    return Checkpoint(path=str(entry.path), digest=atomic.digest(entry.path), epoch=state.epoch, step=state.step)
+
+
+def resume(setup: Setup, store: CheckpointStore, journal: Journal) -> TrainState:
+    """Return the state of the newest whole checkpoint of a run, or a fresh one, and say which."""
+    state = setup.fresh_state()
+    _require_monitored(setup)
+    found = store.newest()
+    if found is None:
+        journal.append("started", epochs=setup.config.training.epochs)
+        log.info("training from scratch: %d epochs of %d steps", setup.config.training.epochs, setup.steps)
+        return state
+    entry, tree = found
+    setup.restore(state, tree, entry.path)
+    _require_no_more_epochs(setup, state)
+    if not is_finished(state.history, setup.config.training):
+        journal.append("resumed", epoch=entry.epoch, step=entry.step, checkpoint=entry.path.name)
+        log.info("resumed from %s (step %d of the run) of checkpoint %s", entry.describe(), state.step, entry.path.name)
+    for name, before in tree["numerics"].items():
+        if (now := setup.about()["numerics"][name]) != before:
+            log.warning("%s is %s, but was %s before: from here on the last bits may differ", name, now, before)
+            journal.append("numerics changed", name=name, before=before, now=now)
+    return state
+
+
+@dataclass(slots=True)
+class _Loop:
+    """The epochs of one attempt."""
+
+    setup: Setup
+    state: TrainState
+    store: CheckpointStore
+    journal: Journal
+    saver: BackgroundSaver
+    stop: StopRequest
+    report: Report
+    saved_at: float = 0.0
+
+    def run(self) -> None:
+        self.saved_at = time.monotonic()
+        while not is_finished(self.state.history, self.setup.config.training) and self.stop.signal is None:
+            self._epoch()
+
+    def _epoch(self) -> None:
+        state, training, started = self.state, self.setup.config.training, time.monotonic()
+        first = state.step - state.epoch * self.setup.steps
+        if first == 0:
+            seed_rng(training.seed, state.epoch, state.loss_sum.device)
+        state.model.train()
+        losses: list[Tensor] = []
+        batches = epoch_batches(self.setup.train, training.batch_size, training.seed, state.epoch, first)
+        for step, batch in enumerate(batches, start=first + 1):
+            losses.append(self._step(batch))
+            due = step < self.setup.steps and self._save_is_due()
+            if due or len(losses) == REPORT_STEPS or step == self.setup.steps:
+                self._look(losses, step)
+            if due:
+                self._save(inside_epoch=True)
+            if due and self.stop.signal is not None:
+                return
+        self._finish_epoch(time.monotonic() - started, self.setup.steps - first)
+
+    def _step(self, batch: Rows) -> Tensor:
+        state, training = self.state, self.setup.config.training
+        state.optimizer.zero_grad()
+        logits = state.model(batch.numbers, batch.codes)
+        loss = loss_of(logits, batch.labels, self.setup.features.task, self.setup.class_weights)
+        loss.backward()
+        if training.gradient_clip is not None:
+            nn.utils.clip_grad_norm_(state.model.parameters(), training.gradient_clip)
+        state.optimizer.step()
+        if state.scheduler is not None and steps_each_batch(state.scheduler):
+            state.scheduler.step()
+        state.step += 1
+        loss = loss.detach()
+        state.loss_sum.add_(loss, alpha=len(batch))
+        return loss
+
+    def _look(self, losses: list[Tensor], step: int) -> None:
+        """Stop a training that diverged, before anything of it is saved."""
+        finite = torch.stack(losses).isfinite()
+        if not finite.all():
+            place = int((~finite).nonzero()[0])
+            kept = self.store.entries()
+            raise TrainingError(
+                f"{self.setup.run.folder}: the loss became {losses[place].item()} in epoch {self.state.epoch + 1}, "
+                f"step {step - len(losses) + place + 1}; expected a finite number. "
+                f"Kept is the checkpoint of {kept[0].describe() if kept else 'no epoch yet'}. "
+                f"Lower training.learning_rate, or set training.gradient_clip"
+            )
+        losses.clear()
+        training, total = self.setup.config.training, len(self.setup.train)
+        self.report(
+            Progress(
+                epoch=self.state.epoch + 1,
+                epochs=training.epochs,
+                step=step,
+                steps=self.setup.steps,
+                rows=min(step * training.batch_size, total),
+                total_rows=total,
+            )
+        )
+
+    def _save_is_due(self) -> bool:
+        settings = self.setup.config.checkpoint
+        by_steps = settings.every_steps is not None and self.state.step % settings.every_steps == 0
+        by_time = settings.every_seconds is not None and time.monotonic() - self.saved_at >= settings.every_seconds
+        return by_steps or by_time or self.stop.signal is not None
+
+    def _finish_epoch(self, seconds: float, steps: int) -> None:
+        state, training = self.state, self.setup.config.training
+        entry = {
+            "epoch": state.epoch + 1,
+            "learning_rate": float(state.optimizer.param_groups[0]["lr"]),
+            "loss": state.loss_sum.item() / len(self.setup.train),
+            **self.setup.evaluate(state.model),
+        }
+        step_epoch(state.scheduler, entry[training.monitor])
+        state.history.append(entry)
+        state.epoch += 1
+        state.loss_sum.zero_()
+        rate = steps * training.batch_size / seconds
+        self._save(inside_epoch=False, seconds=round(seconds, 3), rows_per_second=round(rate), **entry)
+
+    def _save(self, *, inside_epoch: bool, **journaled: float) -> None:
+        state = self.state
+        tree = self.setup.about() | state.snapshot()
+        best = best_epoch(state.history, self.setup.config.training.monitor)
+        self.saved_at = time.monotonic()
+
+        def write() -> None:
+            entry = self.store.save(tree, inside_epoch=inside_epoch, best_epoch=best)
+            details = {"epoch": entry.epoch, "step": entry.step, **journaled, "checkpoint": entry.path.name}
+            self.journal.append("checkpoint saved", **details)
+            log.info("%s: checkpoint saved%s", entry.describe(), "" if inside_epoch else _words(tree["history"][-1]))
+
+        self.saver.submit(write)
+
+
+def _words(entry: dict[str, float]) -> str:
+    return "".join(f", {name} {value:.4f}" for name, value in entry.items() if name not in {"epoch", "learning_rate"})
+
+
+def _require_monitored(setup: Setup) -> None:
+    monitor = setup.config.training.monitor
+    known = {f"{part}_{name}" for part in setup.held_out for name in METRICS_OF[setup.features.task]}
+    if monitor not in known:
+        raise ConfigError(f"training.monitor: found {monitor!r}, expected one of {', '.join(sorted(known))}")
+
+
+def _require_no_more_epochs(setup: Setup, state: TrainState) -> None:
+    done = state.step / setup.steps
+    if done > setup.config.training.epochs:
+        raise ConfigError(
+            f"training.epochs: found {setup.config.training.epochs}, but {done:g} are done in {setup.run.folder}; "
+            f"expected at least as many. Raise it, or give the run another runs_folder"
+        )

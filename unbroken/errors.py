@@ -1,0 +1,46 @@
+"""Every error a user can cause or meet, in one tree.
+
+UnbrokenError
+├── ConfigError                  a setting is out of range or contradicts another
+├── DataError                    a file, column or value does not fit
+├── TrainingError                the training diverged: a loss is NaN or infinite
+├── LockedError                  another process is training this run
+└── CheckpointError              a checkpoint cannot be used
+    ├── CorruptCheckpointError   its bytes are not those that were saved
+    └── CheckpointMismatchError  whole, but it belongs to another training
+
+A message names the subject and path first, then found against expected, then the way out.
+An OSError may pass and is retried; an UnbrokenError never is.
+"""
+
+
+class UnbrokenError(Exception):
+    """The root: everything below is a clear answer to the user, not a defect of the program."""
+
+
+class ConfigError(UnbrokenError, ValueError):
+    """A setting is out of range or contradicts another; a ValueError, so that pydantic reports it with its path."""
+
+
+class DataError(UnbrokenError):
+    """A file, column or value does not fit."""
+
+
+class TrainingError(UnbrokenError):
+    """The training diverged."""
+
+
+class LockedError(UnbrokenError):
+    """Another process is training this run."""
+
+
+class CheckpointError(UnbrokenError):
+    """A checkpoint cannot be used."""
+
+
+class CorruptCheckpointError(CheckpointError):
+    """The bytes are not those that were saved."""
+
+
+class CheckpointMismatchError(CheckpointError):
+    """The checkpoint is whole, but it belongs to another training."""

@@ -1,0 +1,73 @@
+"""Optimizers and learning rate schedulers by their torch names."""
+
+import inspect
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer, lr_scheduler
+from torch.optim.lr_scheduler import LRScheduler
+
+from unbroken.config import SCHEDULER_LENGTHS, TrainingConfig, length_from_epochs
+from unbroken.errors import ConfigError
+
+FUSED = ("Adam", "AdamW", "SGD", "Adagrad")
+"""Optimizers that torch implements as one fused kernel on the CPU too."""
+
+PER_STEP = ("OneCycleLR", "CyclicLR")
+"""Schedulers made to be stepped after each batch; the others are stepped after each epoch."""
+
+
+def build_optimizer(config: TrainingConfig, model: nn.Module) -> Optimizer:
+    """Return the configured optimizer over a model's parameters; raise ConfigError naming what does not fit."""
+    kind = getattr(torch.optim, config.optimizer, None)
+    if not (inspect.isclass(kind) and issubclass(kind, Optimizer)) or kind is Optimizer or config.optimizer == "LBFGS":
+        raise ConfigError(
+            f"training.optimizer: found {config.optimizer!r}, expected one of {', '.join(_names(torch.optim, Optimizer))}"
+        )
+    options = dict(config.optimizer_options)
+    if config.optimizer in FUSED and not {"fused", "foreach", "differentiable"} & set(options):
+        options["fused"] = True
+    return _call(kind, "optimizer", model.parameters(), lr=config.learning_rate, **options)
+
+
+def build_scheduler(config: TrainingConfig, optimizer: Optimizer, steps_per_epoch: int) -> LRScheduler | None:
+    """Return the configured scheduler, its length filled in from the epochs if it was left out, or None."""
+    if config.scheduler is None:
+        return None
+    kind = getattr(lr_scheduler, config.scheduler, None)
+    if not (inspect.isclass(kind) and issubclass(kind, LRScheduler)) or kind is LRScheduler:
+        names = ", ".join(_names(lr_scheduler, LRScheduler))
+        raise ConfigError(f"training.scheduler: found {config.scheduler!r}, expected one of {names}")
+    options = dict(config.scheduler_options)
+    if length_from_epochs(config):
+        length = config.epochs * (steps_per_epoch if config.scheduler in PER_STEP else 1)
+        options[SCHEDULER_LENGTHS[config.scheduler]] = length
+    if config.scheduler == "OneCycleLR":
+        options.setdefault("max_lr", config.learning_rate)
+    return _call(kind, "scheduler", optimizer, **options)
+
+
+def steps_each_batch(scheduler: LRScheduler | None) -> bool:
+    """Tell whether a scheduler is stepped after each batch."""
+    return type(scheduler).__name__ in PER_STEP
+
+
+def step_epoch(scheduler: LRScheduler | None, monitored: float) -> None:
+    """Step a scheduler that is stepped after each epoch."""
+    if isinstance(scheduler, lr_scheduler.ReduceLROnPlateau):
+        scheduler.step(monitored)
+    elif scheduler is not None and not steps_each_batch(scheduler):
+        scheduler.step()
+
+
+def _call(kind: type, what: str, *arguments: Any, **options: Any) -> Any:
+    try:
+        return kind(*arguments, **options)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"training.{what} {kind.__name__} with {options}: {error}") from error
+
+
+def _names(module: Any, base: type) -> list[str]:
+    kinds = {name: kind for name, kind in vars(module).items() if inspect.isclass(kind) and issubclass(kind, base)}
+    return sorted(name for name, kind in kinds.items() if kind is not base and name not in ("LBFGS", "_LRScheduler"))

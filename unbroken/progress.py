@@ -1,0 +1,44 @@
+"""A progress bar per epoch, where a person is watching."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+from rich.progress import Task as Bar
+from rich.text import Text
+
+from unbroken.engine import Progress, Report
+
+
+class RowsPerSecond(ProgressColumn):
+    """The rate of the epoch so far."""
+
+    def render(self, task: Bar) -> Text:
+        """Return the rate, or a dash before it is known."""
+        return Text(f"{task.speed:,.0f} rows/s" if task.speed else "- rows/s")
+
+
+@contextmanager
+def progress_bar() -> Generator[Report]:
+    """Yield what shows the progress of a training on standard error; nothing is shown when that is no terminal."""
+    columns = (
+        TextColumn("epoch {task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        RowsPerSecond(),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with Bars(*columns, console=console, disable=not console.is_terminal) as bars:
+        shown: dict[int, int] = {}
+
+        def report(progress: Progress) -> None:
+            if progress.epoch not in shown:
+                shown.clear()
+                bar = bars.add_task(f"{progress.epoch}/{progress.epochs}", total=progress.total_rows)
+                shown[progress.epoch] = bar
+            bars.update(shown[progress.epoch], completed=progress.rows)  # ty: ignore[invalid-argument-type]
+
+        yield report

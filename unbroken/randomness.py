@@ -1,0 +1,78 @@
+"""Randomness as a function of position: any row of any epoch's order is computed, never replayed.
+
+So nothing about the data order needs saving, and a resume in the middle of an epoch is an index.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Index = NDArray[np.int64]
+
+SMALL = 1 << 14
+ROUNDS = 8
+
+
+def derive(seed: int, *purpose: str | int) -> int:
+    """Return a 64-bit key for one purpose, e.g. `derive(seed, "shuffle", epoch)`; other purposes share nothing."""
+    words = "/".join(str(word) for word in (seed, *purpose))
+    return int.from_bytes(hashlib.blake2b(words.encode(), digest_size=8).digest(), "little")
+
+
+def mix(words: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Scatter 32-bit words in place: the finalizer of MurmurHash3 (Appleby, 2011)."""
+    words ^= words >> np.uint32(16)
+    words *= np.uint32(0x85EBCA6B)
+    words ^= words >> np.uint32(13)
+    words *= np.uint32(0xC2B2AE35)
+    words ^= words >> np.uint32(16)
+    return words
+
+
+@dataclass(frozen=True, slots=True)
+class Permutation:
+    """A random order of 0 .. size-1 of which any stretch costs only its own length.
+
+    Large orders are an alternating Feistel network with cycle walking (Black and Rogaway, "Ciphers with
+    Arbitrary Finite Domains", 2002). Small ones, for which a network of few bits would be too regular,
+    sort hashed positions.
+    """
+
+    size: int
+    key: int
+
+    def at(self, start: int, stop: int) -> Index:
+        """Return the elements at the positions start .. stop-1 of the order."""
+        return self.of(np.arange(start, stop, dtype=np.int64))
+
+    def of(self, positions: Index) -> Index:
+        """Return the elements at the given positions, each in 0 .. size-1."""
+        if self.size <= SMALL:
+            return self._sorted()[positions]
+        elements = self._encipher(positions.astype(np.uint32))
+        while (outside := np.flatnonzero(elements >= self.size)).size:
+            elements[outside] = self._encipher(elements[outside])
+        return elements.astype(np.int64)
+
+    def _round_keys(self) -> NDArray[np.uint32]:
+        low_high = np.array([self.key & 0xFFFFFFFF, self.key >> 32], dtype=np.uint32)
+        return mix(np.arange(1, ROUNDS + 1, dtype=np.uint32) * np.uint32(0x9E3779B9) + np.resize(low_high, ROUNDS))
+
+    def _sorted(self) -> Index:
+        first, second = self._round_keys()[:2]
+        rows = np.arange(self.size, dtype=np.uint32)
+        hashed = mix(rows ^ first).astype(np.uint64) << np.uint64(32) | mix(rows + second)
+        return np.argsort(hashed, kind="stable").astype(np.int64)
+
+    def _encipher(self, words: NDArray[np.uint32]) -> NDArray[np.uint32]:
+        bits = (self.size - 1).bit_length()
+        low_bits, high_bits = bits // 2, bits - bits // 2
+        low, high = words & np.uint32((1 << low_bits) - 1), words >> np.uint32(low_bits)
+        for number, key in enumerate(self._round_keys()):
+            if number % 2:
+                low ^= mix(high ^ key) & np.uint32((1 << low_bits) - 1)
+            else:
+                high ^= mix(low ^ key) & np.uint32((1 << high_bits) - 1)
+        return high << np.uint32(low_bits) | low

@@ -1,0 +1,123 @@
+"""Everything a training starts from, made new from the configuration and the data: what resume restores into."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from unbroken import checkpoint
+from unbroken.artifact import Artifact
+from unbroken.batches import Rows, read_rows, steps_per_epoch
+from unbroken.config import Config, TrainingConfig, identity
+from unbroken.errors import ConfigError
+from unbroken.features import Features
+from unbroken.metrics import Metrics, evaluate
+from unbroken.model import build_model
+from unbroken.optimizer import build_optimizer, build_scheduler
+from unbroken.randomness import derive
+from unbroken.run import Run
+from unbroken.scaler import Scaler
+from unbroken.split import SplitDatasets
+from unbroken.state import TrainState, Tree, canonical
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setup:
+    """The configuration with its data in memory."""
+
+    config: Config
+    run: Run
+    scaler: Scaler
+    train: Rows
+    held_out: dict[str, Rows]
+    class_weights: Tensor | None
+
+    @classmethod
+    def read(cls, config: Config, splits: SplitDatasets, scaler: Artifact, run: Run) -> "Setup":
+        """Read scaler and datasets; raise ConfigError for a setting that does not fit them."""
+        fitted = Scaler.load(Path(scaler.path))
+        device = _device(config.training.device)
+        datasets = {"test": splits.test} | ({"validation": splits.validation} if splits.validation else {})
+        train = read_rows(splits.train, fitted.features).to(device)
+        return cls(
+            config=config,
+            run=run,
+            scaler=fitted,
+            train=train,
+            held_out={name: read_rows(part, fitted.features).to(device) for name, part in datasets.items()},
+            class_weights=_class_weights(config.training, train, fitted.features),
+        )
+
+    @property
+    def features(self) -> Features:
+        """What the model sees."""
+        return self.scaler.features
+
+    @property
+    def steps(self) -> int:
+        """Steps per epoch."""
+        return steps_per_epoch(len(self.train), self.config.training.batch_size)
+
+    def fresh_state(self) -> TrainState:
+        """Return the state before the first step: weights drawn from the seed alone."""
+        training = self.config.training
+        device = self.train.labels.device
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(derive(training.seed, "weights"))
+            model = build_model(self.config.model, self.features).to(device)
+        optimizer = build_optimizer(training, model)
+        scheduler = build_scheduler(training, optimizer, self.steps)
+        loss_sum = torch.zeros((), dtype=torch.float64, device=device)
+        return TrainState(model=model, optimizer=optimizer, scheduler=scheduler, loss_sum=loss_sum)
+
+    def evaluate(self, model: nn.Module) -> Metrics:
+        """Return the metrics of a model on every held-out part, named like `test_loss`."""
+        task, label = self.features.task, self.scaler.label
+        parts = {name: evaluate(model, rows, task, label) for name, rows in self.held_out.items()}
+        return {f"{part}_{name}": value for part, found in parts.items() for name, value in found.items()}
+
+    def about(self) -> Tree:
+        """Return what a checkpoint says beside the state: whose it is, and how to use the model."""
+        training = self.config.training
+        return canonical(
+            {
+                "format": checkpoint.FORMAT,
+                "run_key": self.run.key,
+                "config": identity(self.config),
+                "numerics": checkpoint.numerics(training.device, training.threads),
+                "schema": dataclasses.asdict(self.scaler.schema),
+                "scaler": dataclasses.asdict(self.scaler),
+            }
+        )
+
+    def restore(self, state: TrainState, tree: Tree, path: Path) -> None:
+        """Put a checkpoint into a fresh state; raise CheckpointMismatchError if it is of another run."""
+        checkpoint.check_belongs(tree, self.about(), state, path)
+        state.restore(tree)
+
+
+def _device(name: str) -> torch.device:
+    try:
+        return torch.zeros((), device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(
+            f"training.device: found {name!r}, expected a device that torch can use here: {error}"
+        ) from error
+
+
+def _class_weights(config: TrainingConfig, train: Rows, features: Features) -> Tensor | None:
+    if config.class_weights == "none":
+        return None
+    classes = len(features.classes)
+    if not classes:
+        raise ConfigError(f"training.class_weights: found {config.class_weights!r}, expected 'none' for regression")
+    if config.class_weights == "balanced":
+        counts = torch.bincount(train.labels.long(), minlength=classes)
+        return (len(train) / (classes * counts)).float()
+    if len(config.class_weights) != classes:
+        raise ConfigError(
+            f"training.class_weights: found {len(config.class_weights)} weights, expected {classes}, one a class"
+        )
+    return torch.tensor(config.class_weights, dtype=torch.float32, device=train.labels.device)

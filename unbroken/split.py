@@ -1,0 +1,168 @@
+"""Stage 3: which rows train, validate and test. A pure function of the rows and the seed, so stage 2 can ask too."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from unbroken import table
+from unbroken.artifact import Dataset
+from unbroken.config import SplitConfig
+from unbroken.errors import DataError
+from unbroken.load import read_manifest
+from unbroken.randomness import Permutation, derive
+from unbroken.run import Run
+from unbroken.table import Manifest, Writer
+
+TRAIN, VALIDATION, TEST = 0, 1, 2
+
+Parts = NDArray[np.uint8]
+Assignment = Callable[[int, int], Parts]
+"""Returns the parts of the rows start .. stop-1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitDatasets:
+    """The rows of each part; no validation without a `split.validation_fraction`."""
+
+    train: Dataset
+    validation: Dataset | None
+    test: Dataset
+
+    def __str__(self) -> str:
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
+        return " / ".join(f"{part.rows:,} {name}" for name, part in parts.items() if part)
+
+
+def split_dataset(source: Dataset, preprocessed: Dataset, config: SplitConfig, run: Run) -> SplitDatasets:
+    """Write the rows of the preprocessed dataset to one Parquet file per part, in their order."""
+    assignment = assign(read_manifest(source), config)
+    schema = pq.read_schema(preprocessed.path)
+    names = {TRAIN: "train", TEST: "test"} | ({VALIDATION: "validation"} if config.validation_fraction else {})
+    with ExitStack() as stack:
+        writers = {
+            part: stack.enter_context(Writer(run.data / f"{name}.parquet", schema)) for part, name in names.items()
+        }
+        start = 0
+        for batch in table.read_dataset(preprocessed):
+            parts = assignment(start, start + batch.num_rows)
+            for part, writer in writers.items():
+                writer.write(batch.filter(pa.array(parts == part)))
+            start += batch.num_rows
+    validation = writers[VALIDATION].dataset() if VALIDATION in writers else None
+    return SplitDatasets(train=writers[TRAIN].dataset(), validation=validation, test=writers[TEST].dataset())
+
+
+def with_parts(manifest: Manifest, columns: list[str], config: SplitConfig) -> Iterator[tuple[pa.RecordBatch, Parts]]:
+    """Yield the rows of a loaded dataset, each batch with the part of each of its rows."""
+    assignment = assign(manifest, config)
+    start = 0
+    for batch in table.read(manifest.files, columns):
+        yield batch, assignment(start, start + batch.num_rows)
+        start += batch.num_rows
+
+
+def assign(manifest: Manifest, config: SplitConfig) -> Assignment:
+    """Return which part each row belongs to; raise DataError if a part would have no rows.
+
+    A random split is computed as it is asked for; the other kinds read one column and hold a few bytes a row.
+    """
+    sizes = Sizes.of(manifest.rows, config)
+    _require_rows(sizes, manifest.rows, config)
+    if config.kind == "random":
+        order = Permutation(manifest.rows, derive(config.seed, "split"))
+        return lambda start, stop: sizes.parts(order.of(np.arange(start, stop)))
+    kinds = {"stratified": _stratified, "group": _grouped, "time": _by_time}
+    parts = kinds[config.kind](manifest, config)
+    for part, name in ((TRAIN, "train"), (TEST, "test")):
+        if not (parts == part).any():
+            raise DataError(f"split.kind {config.kind}: found no row for the {name} part; change split.test_fraction")
+    return lambda start, stop: parts[start:stop]
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How many rows test and validate; the others train."""
+
+    test: int
+    validation: int
+
+    @classmethod
+    def of(cls, rows: int, config: SplitConfig) -> "Sizes":
+        """Round the fractions of a number of rows."""
+        return cls(test=round(rows * config.test_fraction), validation=round(rows * config.validation_fraction))
+
+    def parts(self, positions: NDArray[np.int64]) -> Parts:
+        """Return the parts of rows by their positions in some order: the first test, the next validate."""
+        held_out = np.where(positions < self.test, TEST, VALIDATION)
+        return np.where(positions < self.test + self.validation, held_out, TRAIN).astype(np.uint8)
+
+
+def _require_rows(sizes: Sizes, rows: int, config: SplitConfig) -> None:
+    train = rows - sizes.test - sizes.validation
+    if sizes.test < 1 or train < 1 or (config.validation_fraction and sizes.validation < 1):
+        raise DataError(
+            f"split: {rows} rows give {train} to train, {sizes.validation} to validate, {sizes.test} to test; "
+            f"expected at least 1 each. Change split.test_fraction or split.validation_fraction"
+        )
+
+
+def _stratified(manifest: Manifest, config: SplitConfig) -> Parts:
+    if manifest.schema.task == "regression":
+        raise DataError(f"split.kind stratified: label {manifest.schema.label.name} has no classes; use random")
+    codes, counts = _codes(_column(manifest, manifest.schema.label.name))
+    tests = _shares(counts, config.test_fraction)
+    validations = _shares(counts, config.validation_fraction)
+    parts = np.empty(manifest.rows, np.uint8)
+    for code, count in enumerate(counts):
+        order = Permutation(int(count), derive(config.seed, "split", code))
+        sizes = Sizes(test=int(tests[code]), validation=int(validations[code]))
+        parts[codes == code] = sizes.parts(order.of(np.arange(count)))
+    return parts
+
+
+def _grouped(manifest: Manifest, config: SplitConfig) -> Parts:
+    codes, counts = _codes(_column(manifest, _column_name(config)))
+    shuffled = Permutation(len(counts), derive(config.seed, "split")).at(0, len(counts))
+    before = np.empty(len(counts), np.int64)
+    before[shuffled] = np.cumsum(counts[shuffled]) - counts[shuffled]
+    # A group goes where its middle falls: whole groups cannot give the exact fractions, this comes closest.
+    return Sizes.of(manifest.rows, config).parts(before + counts // 2)[codes]
+
+
+def _by_time(manifest: Manifest, config: SplitConfig) -> Parts:
+    name = _column_name(config)
+    times = _column(manifest, name)
+    if times.null_count:
+        raise DataError(f"split.column {name}: found {times.null_count} nulls, expected a time in every row")
+    order = np.argsort(times.to_numpy(), kind="stable")
+    positions = np.empty(manifest.rows, np.int64)
+    positions[order[::-1]] = np.arange(manifest.rows)
+    return Sizes.of(manifest.rows, config).parts(positions)
+
+
+def _shares(counts: NDArray[np.int64], fraction: float) -> NDArray[np.int64]:
+    """Divide round(total * fraction) rows over the classes by the largest remainders."""
+    exact = counts * fraction
+    shares = np.floor(exact).astype(np.int64)
+    missing = round(counts.sum() * fraction) - shares.sum()
+    shares[np.argsort(shares - exact, kind="stable")[:missing]] += 1
+    return shares
+
+
+def _codes(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    _, codes, counts = np.unique(column.to_pandas().astype(str).to_numpy(), return_inverse=True, return_counts=True)
+    return codes, counts
+
+
+def _column_name(config: SplitConfig) -> str:
+    assert config.column is not None  # SplitConfig requires it for these kinds
+    return config.column
+
+
+def _column(manifest: Manifest, name: str) -> pa.ChunkedArray:
+    return pa.chunked_array([batch.column(0) for batch in table.read(manifest.files, [name])])

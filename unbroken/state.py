@@ -1,0 +1,121 @@
+"""All that a training is at one moment, as one value that can be taken and put back."""
+
+import random
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from unbroken.randomness import derive
+
+Tree = dict[str, Any]
+"""Nested dicts, lists and tuples of tensors, numbers, texts and None."""
+
+
+@dataclass(slots=True, kw_only=True)
+class TrainState:
+    """The parts of a training that change from step to step.
+
+    `epoch` counts finished epochs, `step` all steps since the beginning; `loss_sum` adds up the
+    losses of the rows of the unfinished epoch, and `history` has one entry per finished epoch.
+    """
+
+    model: nn.Module
+    optimizer: Optimizer
+    scheduler: LRScheduler | None
+    loss_sum: Tensor
+    epoch: int = 0
+    step: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    def snapshot(self) -> Tree:
+        """Return a deep copy of everything, random generators included, that later steps cannot change."""
+        return canonical(
+            {
+                "epoch": self.epoch,
+                "step": self.step,
+                "model_state_dict": self.model.state_dict(),
+                "optimizer_state_dict": self.optimizer.state_dict(),
+                "scheduler_state_dict": self.scheduler.state_dict() if self.scheduler else None,
+                "rng": rng_state(self.loss_sum.device),
+                "loss_sum": self.loss_sum,
+                "history": self.history,
+            }
+        )
+
+    def restore(self, tree: Tree) -> None:
+        """Put a snapshot back into these same objects."""
+        self.model.load_state_dict(tree["model_state_dict"])
+        self.optimizer.load_state_dict(tree["optimizer_state_dict"])
+        if self.scheduler:
+            self.scheduler.load_state_dict(tree["scheduler_state_dict"])
+        self.loss_sum.copy_(tree["loss_sum"])
+        self.epoch, self.step = tree["epoch"], tree["step"]
+        self.history = [dict(entry) for entry in tree["history"]]
+        restore_rng(tree["rng"], self.loss_sum.device)
+
+
+def canonical(value: Any) -> Any:
+    """Copy a tree so that equal content pickles to equal bytes.
+
+    Pickle writes a second occurrence of the same object as a reference. Whether two equal texts are the
+    same object depends on where they came from, and differs after a restart: so texts are interned,
+    containers are new, and each tensor gets a storage of its own.
+    """
+    if isinstance(value, Tensor):
+        return value.detach().clone(memory_format=torch.contiguous_format).cpu()
+    if isinstance(value, str):
+        return sys.intern(str(value))
+    if isinstance(value, dict):
+        return {canonical(key): canonical(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [canonical(inner) for inner in value]
+    if isinstance(value, tuple):
+        return tuple([canonical(inner) for inner in value])
+    if isinstance(value, np.generic):
+        return value.item()
+    return value
+
+
+def seed_rng(seed: int, epoch: int, device: torch.device) -> None:
+    """Start the random generators of an epoch: dropout and whatever a user's model draws depend on (seed, epoch, step) alone."""
+    key = derive(seed, "epoch", epoch)
+    torch.manual_seed(key)
+    if device.type == "cuda":
+        torch.cuda.manual_seed_all(key)
+    random.seed(key)
+    np.random.seed(key & 0xFFFFFFFF)
+
+
+def rng_state(device: torch.device) -> Tree:
+    """Return the states of all generators that a model may draw from, as tensors and plain values."""
+    version, words, gauss = random.getstate()
+    name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if device.type == "cuda" else [],
+        "python": {"version": version, "words": torch.tensor(words), "gauss": gauss},
+        "numpy": {
+            "name": str(name),
+            "keys": torch.from_numpy(np.asarray(keys).astype(np.int64)),
+            "position": int(position),
+            "has_gauss": int(has_gauss),
+            "cached": float(cached),
+        },
+    }
+
+
+def restore_rng(tree: Tree, device: torch.device) -> None:
+    """Put the states of all generators back."""
+    torch.set_rng_state(tree["torch"])
+    if device.type == "cuda" and tree["cuda"]:
+        torch.cuda.set_rng_state_all(tree["cuda"])
+    python, numpy = tree["python"], tree["numpy"]
+    random.setstate((python["version"], tuple(python["words"].tolist()), python["gauss"]))
+    keys = numpy["keys"].numpy().astype(np.uint32)
+    np.random.set_state((numpy["name"], keys, numpy["position"], numpy["has_gauss"], numpy["cached"]))
