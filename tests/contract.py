@@ -1,0 +1,86 @@
+"""The contract as one assertion: stopped anywhere and started again, a run ends with the same bytes."""
+
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
+
+from unbroken.config import Config
+from unbroken.engine import train
+from unbroken.load import load_data
+from unbroken.preprocess import preprocess
+from unbroken.publish import Restored, load_checkpoint, save_checkpoint
+from unbroken.run import open_run
+from unbroken.split import split_dataset
+
+
+class Stopped(BaseException):
+    """Ends a training as nothing in it expects."""
+
+
+def run_stages(config: Config) -> Restored:
+    """Run the six stages as the flow does, without Prefect."""
+    run = open_run(config)
+    dataset = load_data(config.data, run)
+    preprocessed = preprocess(dataset, config.preprocess, config.split, run)
+    splits = split_dataset(dataset, preprocessed.dataset, config.split, run)
+    last = train(config, splits, preprocessed.scaler, run)
+    published = save_checkpoint(last, config, run)
+    return load_checkpoint(published, splits, preprocessed.scaler, config, run)
+
+
+@contextmanager
+def stopping_after(steps: int) -> Generator[None]:
+    """Stop a training right after so many optimizer steps of this attempt."""
+    taken = 0
+
+    def count(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        nonlocal taken
+        taken += 1
+        if taken == steps:
+            raise Stopped
+
+    hook = register_optimizer_step_post_hook(count)
+    try:
+        yield
+    except Stopped:
+        pass
+    finally:
+        hook.remove()
+
+
+def assert_resumes_identically(config: Config, stops: Iterable[int], folder: Path) -> bytes:
+    """Stop a run after each number of steps in turn, then let it end: its checkpoint has the bytes of a run never stopped."""
+    undisturbed = run_stages(replace(config, runs_folder=str(folder / "undisturbed")))
+    disturbed = replace(config, runs_folder=str(folder / "disturbed"))
+    for steps in stops:
+        with stopping_after(steps):
+            run_stages(disturbed)
+    resumed = run_stages(disturbed)
+    assert Path(resumed.path) != Path(undisturbed.path)
+    assert Path(resumed.path).read_bytes() == Path(undisturbed.path).read_bytes()
+    return Path(resumed.path).read_bytes()
+
+
+def write_rows(path: Path, label: str, rows: int = 240, seed: int = 0) -> str:
+    """Write a small dataset with numbers, nulls and categories, and a label: binary, multiclass or regression."""
+    draw = np.random.Generator(np.random.PCG64(seed))
+    numbers = draw.standard_normal((rows, 3))
+    colour = draw.choice(["red", "green", "blue"], rows)
+    score = numbers @ [1.0, -2.0, 0.5] + (colour == "red") + 0.1 * draw.standard_normal(rows)
+    labels = {
+        "binary": score > 0,
+        "multiclass": np.array(["low", "middle", "high"])[np.digitize(score, [-1.0, 1.0])],
+        "regression": score * 10 + 100,
+    }
+    columns: dict[str, Any] = {f"number_{place}": numbers[:, place] for place in range(3)}
+    columns["number_1"] = pa.array(columns["number_1"], mask=draw.random(rows) < 0.1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table({**columns, "colour": colour, "label": labels[label]}), path)
+    return str(path)

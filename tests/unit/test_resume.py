@@ -1,0 +1,165 @@
+"""The contract, for every kind of training."""
+
+import pickle
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.contract import assert_resumes_identically, run_stages, stopping_after, write_rows
+from unbroken.config import CheckpointConfig, Config, DataConfig, ModelConfig, SplitConfig, TrainingConfig
+from unbroken.errors import ConfigError, TrainingError
+from unbroken.journal import Journal
+from unbroken.run import open_run
+
+STEPS = 6  # 240 rows, 192 to train, 32 a batch
+STOPS = (1, STEPS, STEPS + 2, 3 * STEPS + 1)
+
+SMALL_MLP = ModelConfig(options={"hidden": [8, 8], "dropout": 0.2})
+
+
+def configured(folder: Path, label: str = "binary", **sections: Any) -> Config:
+    training = sections.pop("training", {})
+    return Config(
+        data=DataConfig(source=write_rows(folder / f"{label}.parquet", label)),
+        model=sections.pop("model", SMALL_MLP),
+        training=TrainingConfig(**{"epochs": 5, "batch_size": 32, **training}),
+        runs_folder=str(folder / "runs"),
+        **sections,
+    )
+
+
+KINDS: dict[str, dict[str, Any]] = {
+    "the default MLP with dropout": {},
+    "multiclass": {"label": "multiclass"},
+    "regression": {"label": "regression"},
+    "SGD with momentum": {"training": {"optimizer": "SGD", "optimizer_options": {"momentum": 0.9}}},
+    "AdamW and OneCycleLR": {"training": {"optimizer": "AdamW", "scheduler": "OneCycleLR"}},
+    "CosineAnnealingLR": {"training": {"scheduler": "CosineAnnealingLR"}},
+    "ReduceLROnPlateau": {"training": {"scheduler": "ReduceLROnPlateau", "scheduler_options": {"patience": 0}}},
+    "balanced classes and a clipped gradient": {"training": {"class_weights": "balanced", "gradient_clip": 0.5}},
+    "an own model": {"model": ModelConfig(factory="tests.unit.own_model:NoisyNet", options={"width": 8})},
+    "early stopping": {"training": {"patience": 1, "min_delta": 0.02, "monitor": "test_accuracy"}},
+    "a validation part": {
+        "split": SplitConfig(validation_fraction=0.2),
+        "training": {"monitor": "validation_loss"},
+        "checkpoint": CheckpointConfig(publish="best"),
+    },
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_training_stopped_and_started_again_ends_with_the_same_bytes(kind: str, tmp_path: Path):
+    config = configured(tmp_path, **KINDS[kind])
+
+    assert_resumes_identically(config, STOPS, tmp_path)
+
+
+@pytest.mark.parametrize("every_steps", [1, 4])
+@pytest.mark.parametrize("kind", ["the default MLP with dropout", "AdamW and OneCycleLR", "an own model"])
+def test_a_training_resumes_identically_from_the_middle_of_an_epoch(kind: str, every_steps: int, tmp_path: Path):
+    config = configured(tmp_path, **KINDS[kind], checkpoint=CheckpointConfig(every_steps=every_steps))
+
+    assert_resumes_identically(config, (2, STEPS - 1, STEPS + 3, 5), tmp_path)
+    journal = Journal(open_run(replace(config, runs_folder=str(tmp_path / "disturbed"))).journal)
+    assert any(event["event"] == "resumed" and event["step"] for event in journal.events())
+
+
+def test_a_training_stopped_after_every_single_step_resumes_identically(tmp_path: Path):
+    config = configured(tmp_path, training={"epochs": 3}, checkpoint=CheckpointConfig(every_steps=1))
+
+    assert_resumes_identically(config, [2] * (3 * STEPS), tmp_path)
+
+
+def test_raising_epochs_continues_and_equals_a_run_that_had_them_from_the_start(tmp_path: Path):
+    config = configured(tmp_path)
+    shorter = replace(config, training=replace(config.training, epochs=2))
+
+    run_stages(shorter)
+    raised = run_stages(config)
+    whole = run_stages(replace(config, runs_folder=str(tmp_path / "whole")))
+
+    assert Path(raised.path).read_bytes() == Path(whole.path).read_bytes()
+    resumed = [event for event in Journal(open_run(config).journal).events() if event["event"] == "resumed"]
+    assert [event["epoch"] for event in resumed] == [2]
+
+
+def test_a_schedule_shaped_by_the_number_of_epochs_makes_another_number_another_run(tmp_path: Path):
+    config = configured(tmp_path, training={"scheduler": "OneCycleLR"})
+    longer = replace(config, training=replace(config.training, epochs=6))
+    fixed = {"scheduler": "OneCycleLR", "scheduler_options": {"total_steps": 6 * STEPS}}
+
+    assert open_run(config).key != open_run(longer).key
+    assert open_run(configured(tmp_path, training=fixed)) == open_run(configured(tmp_path, training=fixed | {"epochs": 6}))
+
+
+def test_a_finished_run_trains_no_more(tmp_path: Path):
+    config = configured(tmp_path)
+    first = run_stages(config)
+    events = Journal(open_run(config).journal).events()
+
+    again = run_stages(config)
+
+    assert again == first
+    assert Journal(open_run(config).journal).events() == events
+
+
+def test_fewer_epochs_than_are_done_are_refused(tmp_path: Path):
+    config = configured(tmp_path)
+    run_stages(config)
+
+    with pytest.raises(ConfigError, match=r"training\.epochs: found 2, but 5 are done"):
+        run_stages(replace(config, training=replace(config.training, epochs=2)))
+
+
+def test_every_epoch_stands_in_the_history_exactly_once(tmp_path: Path):
+    config = configured(tmp_path)
+    content = assert_resumes_identically(config, STOPS, tmp_path)
+
+    history = torch.load(BytesIO(content), weights_only=True)["history"]
+
+    assert [entry["epoch"] for entry in history] == [1, 2, 3, 4, 5]
+
+
+def test_early_stopping_ends_before_the_last_epoch(tmp_path: Path):
+    config = configured(tmp_path, **KINDS["early stopping"], checkpoint=CheckpointConfig(keep_last=5))
+
+    stopped = run_stages(replace(config, training=replace(config.training, epochs=50)))
+
+    assert stopped.epoch < 50
+
+
+def test_a_diverging_training_names_epoch_and_step_and_keeps_the_last_good_checkpoint(tmp_path: Path):
+    config = configured(tmp_path, label="regression", training={"optimizer": "SGD", "learning_rate": 10.0, "epochs": 500})
+
+    with pytest.raises(TrainingError, match=r"the loss became (nan|inf) in epoch \d+, step \d+; expected a finite number"):
+        run_stages(config)
+
+    kept = sorted(open_run(config).checkpoints.glob("*.pth"))
+    weights = [torch.load(path, weights_only=True)["model_state_dict"] for path in kept]
+    assert all(value.isfinite().all() for state in weights for value in state.values())
+
+
+def test_plain_torch_reads_a_checkpoint_and_continues_with_model_and_optimizer(tmp_path: Path):
+    restored = run_stages(configured(tmp_path, model=ModelConfig(options={"hidden": [4]})))
+
+    checkpoint = torch.load(restored.path, weights_only=True)
+    weights = checkpoint["model_state_dict"]
+    parameters = [torch.nn.Parameter(value) for value in weights.values()]
+    optimizer = torch.optim.Adam(parameters)
+    optimizer.load_state_dict(checkpoint["optimizer_state_dict"])
+
+    assert optimizer.state[parameters[0]]["step"].item() == checkpoint["step"] == 5 * STEPS
+    assert pickle.dumps(checkpoint["history"])
+
+
+def test_a_training_leaves_torch_as_it_found_it(tmp_path: Path):
+    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+
+    with stopping_after(3):
+        run_stages(configured(tmp_path))
+
+    assert (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()) == before
