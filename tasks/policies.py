@@ -18,7 +18,6 @@ from prefect.states import State
 
 import unbroken
 from unbroken.artifact import to_json, verify
-from unbroken.errors import UnbrokenError
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -65,9 +64,8 @@ def decode_verified(result: dict[str, Any]) -> Any:
 
 
 def may_pass(_: Task[..., Any], __: Any, state: State[Any]) -> bool:
-    """Retry what may pass, such as a full disk or a lost connection; an UnbrokenError would only come again."""
-    failure = state.result(raise_on_failure=False)
-    return not isinstance(failure, UnbrokenError)
+    """Retry what may pass, such as a full disk or a lost connection; anything else would only come again."""
+    return isinstance(state.result(raise_on_failure=False), OSError)
 
 
 def stage(function: Callable[Parameters, Result]) -> Task[Parameters, Result]:
