@@ -13,7 +13,7 @@ from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
 from unbroken.config import Config
 from unbroken.engine import train
-from unbroken.load import load_data
+from unbroken.load_data import load_data
 from unbroken.preprocess import preprocess
 from unbroken.publish import Restored, load_checkpoint, save_checkpoint
 from unbroken.run import open_run

@@ -13,7 +13,7 @@ from unbroken import atomic, table
 from unbroken.artifact import Artifact, Dataset, to_json
 from unbroken.config import PreprocessConfig, SplitConfig
 from unbroken.errors import DataError
-from unbroken.load import read_manifest
+from unbroken.load_data import read_manifest
 from unbroken.randomness import Permutation, derive
 from unbroken.run import Run
 from unbroken.scaler import CategoryCodes, Float64, LabelScale, NumberScale, Scaler, as_floats, as_texts

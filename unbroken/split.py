@@ -13,7 +13,7 @@ from unbroken import table
 from unbroken.artifact import Dataset
 from unbroken.config import SplitConfig
 from unbroken.errors import DataError
-from unbroken.load import read_manifest
+from unbroken.load_data import read_manifest
 from unbroken.randomness import Permutation, derive
 from unbroken.run import Run
 from unbroken.table import Manifest, Writer
