@@ -56,12 +56,11 @@ def _epoch_of(event: Event) -> int | None:
 
 
 def _note(event: Event) -> str:
-    place = f"epoch {event.get('epoch')}" + (f", step {event['step']}" if event.get("step") else "")
     match event["event"]:
         case "checkpoint saved":
             return "" if event["step"] else "checkpoint saved"
         case "resumed":
-            return f"resumed from {place}"
+            return f"resumed from step {event['step']}" if event["step"] else f"resumed from epoch {event['epoch']}"
         case "skipped corrupt":
             return "skipped a corrupt checkpoint"
     return ""

@@ -1,0 +1,38 @@
+"""Decisions from the history alone."""
+
+import math
+
+import pytest
+
+from unbroken.config import TrainingConfig
+from unbroken.history import best_epoch, is_finished, stopped_early
+
+
+def history(*losses: float, monitor: str = "test_loss") -> list[dict[str, float]]:
+    return [{"epoch": epoch, monitor: loss} for epoch, loss in enumerate(losses, start=1)]
+
+
+def test_the_best_epoch_has_the_smallest_loss_or_the_largest_score():
+    assert best_epoch(history(3, 1, 2), "test_loss") == 2
+    assert best_epoch(history(3, 1, 2, monitor="test_auroc"), "test_auroc") == 1
+
+
+def test_the_earliest_of_equals_is_the_best():
+    assert best_epoch(history(2, 1, 1), "test_loss") == 2
+
+
+def test_a_metric_that_is_not_a_number_is_never_the_best():
+    assert best_epoch(history(math.nan, 5, math.nan), "test_loss") == 2
+    assert best_epoch(history(math.nan), "test_loss") is None
+
+
+@pytest.mark.parametrize(
+    ("losses", "stopped"), [((3, 2, 1), False), ((1, 2), False), ((1, 2, 2), True), ((2, 1.95, 1.91), True)]
+)
+def test_a_training_stops_after_so_many_epochs_without_a_better_metric(losses: tuple[float, ...], stopped: bool):
+    assert stopped_early(history(*losses), TrainingConfig(patience=2, min_delta=0.1)) is stopped
+
+
+def test_a_training_without_patience_ends_with_its_last_epoch():
+    assert not is_finished(history(1, 2, 3), TrainingConfig(epochs=4))
+    assert is_finished(history(1, 2, 3, 4), TrainingConfig(epochs=4))
