@@ -1,7 +1,5 @@
 """How good a model is: the same numbers, to the bit, for the same weights and rows."""
 
-from collections.abc import Iterator
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -13,7 +11,8 @@ from unbroken.config import TaskName
 from unbroken.model import predictions
 from unbroken.scaler import LabelScale
 
-EVALUATION_ROWS = 1 << 13
+CHUNK_ROWS = 1 << 10
+"""Rows in every pass of a model outside training. A matrix product of another number of rows rounds differently."""
 
 Metrics = dict[str, float]
 
@@ -51,22 +50,35 @@ def evaluate(model: nn.Module, rows: Rows, task: TaskName, label: LabelScale) ->
     Binary: accuracy, auroc, f1 at probability 0.5. Multiclass: accuracy, macro auroc, macro f1.
     Regression: rmse, mae (in the label's own unit) and r2. A metric that the rows do not define is NaN.
     """
-    logits = torch.cat(list(_logits(model, rows)))
+    logits, predicted = outputs_of(model, rows, task)
     found = {"loss": loss_of(logits.double(), rows.labels if task == "multiclass" else rows.labels.double(), task)}
     if task == "regression":
-        found |= _regression(predictions(logits, task), rows.labels, label)
+        found |= _regression(predicted, rows.labels, label)
     else:
-        found |= _classification(predictions(logits, task), rows.labels.long(), task, logits.shape[1])
+        found |= _classification(predicted, rows.labels.long(), task, logits.shape[1])
     return {name: float(value) for name, value in found.items()}
 
 
-def _logits(model: nn.Module, rows: Rows) -> Iterator[Tensor]:
+@torch.no_grad()
+def outputs_of(model: nn.Module, rows: Rows, task: TaskName) -> tuple[Float[Tensor, "rows outputs"], Tensor]:
+    """Return the logits of some rows and what `predictions` makes of them; the model's mode is left as it was.
+
+    Every chunk has CHUNK_ROWS rows, the last one filled up, so that the values of a row are the same bits whatever
+    rows stand around it: a row alone, a file and an evaluation agree.
+    """
     training = model.training
     model.eval()
-    for start in range(0, len(rows), EVALUATION_ROWS):
-        part = rows.slice(start, start + EVALUATION_ROWS)
-        yield model(part.numbers, part.codes)
+    starts = range(0, max(1, len(rows)), CHUNK_ROWS)
+    chunks = [_chunk(model, rows.slice(start, start + CHUNK_ROWS), task) for start in starts]
     model.train(training)
+    return torch.cat([logits for logits, _ in chunks]), torch.cat([predicted for _, predicted in chunks])
+
+
+def _chunk(model: nn.Module, rows: Rows, task: TaskName) -> tuple[Tensor, Tensor]:
+    count = len(rows)
+    numbers, codes = (functional.pad(part, (0, 0, 0, CHUNK_ROWS - count)) for part in (rows.numbers, rows.codes))
+    logits = model(numbers, codes)
+    return logits[:count], predictions(logits, task)[:count]
 
 
 def _classification(probabilities: Tensor, labels: Tensor, task: TaskName, classes: int) -> dict[str, Tensor]:
