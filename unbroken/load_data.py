@@ -1,5 +1,6 @@
 """Stage 1: check a source against one column contract and list its files in a manifest."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +11,14 @@ from unbroken import atomic, sample, source, table
 from unbroken.artifact import Dataset, from_json, to_json
 from unbroken.config import DataConfig
 from unbroken.errors import DataError
-from unbroken.run import Run
-from unbroken.schema import ClassValue, Column, Schema, check_same_columns, choose_columns, infer_task
+from unbroken.run import Run, undone_if_bad
+from unbroken.scaler import as_labels
+from unbroken.schema import MOST_CLASSES, ClassValue, Column, Schema, choose_columns, infer_task
 from unbroken.source import SourceFile
-from unbroken.table import Manifest, TableFile
+from unbroken.table import Manifest, Slice, TableFile
 
-MOST_CLASSES = 1000
+INTEGER = re.compile(r"-?[0-9]{1,18}")
+"""A partition value that is a number: its folder's name has no type."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,23 +30,21 @@ class _Footer:
 def load_data(config: DataConfig, run: Run) -> Dataset:
     """Write the manifest of a source after checking every footer and every label.
 
-    A Parquet source is not copied; CSV is converted once. Raise DataError on the first thing that does not fit.
+    A Parquet source is not copied; CSV is converted once. Raise DataError on the first thing that does not fit,
+    and leave no new run behind.
     """
-    footers = [_footer(file) for file in _parquet_files(config.source, run)]
-    footers = _with_partition_fields([footer for footer in footers if footer.file.rows])
-    if not footers:
-        raise DataError(f"{config.source}: found 0 rows, expected at least 2")
-    first = footers[0]
-    features, label = choose_columns(first.schema, config, first.file.url)
-    for footer in footers[1:]:
-        check_same_columns(footer.schema, [*features, label], config, footer.file.url, first.file.url)
-    files = tuple(footer.file for footer in footers)
-    values = _label_values(files, label)
-    task, classes = infer_task(label, values, config, config.source)
-    schema = Schema(features=features, label=label, task=task, classes=classes)
-    manifest = Manifest(fingerprint=run.fingerprint, files=files, schema=schema)
-    path = run.data / "dataset.json"
-    atomic.write(path, to_json(manifest, indent=1))
+    with undone_if_bad(run):
+        footers = [_footer(file) for file in _parquet_files(config.source, run)]
+        footers = _with_partition_fields([footer for footer in footers if footer.file.rows])
+        if not footers:
+            raise DataError(f"{config.source}: found 0 rows, expected at least 2")
+        features, label = choose_columns({footer.file.url: footer.schema for footer in footers}, config)
+        files = tuple(footer.file for footer in footers)
+        task, classes = infer_task(label, _label_values(files, label), config, config.source)
+        schema = Schema(features=features, label=label, task=task, classes=classes)
+        manifest = Manifest(fingerprint=run.fingerprint, files=files, schema=schema)
+        path = run.data / "dataset.json"
+        atomic.write(path, to_json(manifest, indent=1))
     return Dataset(path=str(path), digest=atomic.digest(path), rows=manifest.rows, columns=len(features))
 
 
@@ -87,40 +88,39 @@ def _with_partition_fields(footers: list[_Footer]) -> list[_Footer]:
 
 def _with_fields(footer: _Footer, whole: dict[str, bool]) -> _Footer:
     # Partition columns go first, so that the last column, the default label, is one of the file's own.
-    partition = {name: int(value) if whole[name] else value for name, value in footer.file.partition.items()}
+    partition = {
+        name: int(value) if whole[name] and value is not None else value
+        for name, value in footer.file.partition.items()
+    }
     fields = [pa.field(name, pa.int64() if whole[name] else pa.string()) for name in partition]
     own = [field for field in footer.schema if field.name not in partition]
     file = TableFile(url=footer.file.url, rows=footer.file.rows, partition=partition)
     return _Footer(file=file, schema=pa.schema([*fields, *own]))
 
 
-def _is_integer(value: object) -> bool:
-    return str(value).removeprefix("-").isdecimal()
+def _is_integer(value: str | int | None) -> bool:
+    return value is None or INTEGER.fullmatch(str(value)) is not None
 
 
 def _label_values(files: tuple[TableFile, ...], label: Column) -> set[ClassValue] | None:
     """Return the distinct labels, None if there are more than MOST_CLASSES; raise DataError on a missing one."""
     values: set[ClassValue] | None = set()
-    for file in files:
-        row = 0
-        for batch in table.read([file], [label.name]):
-            labels = batch.column(0)
-            labels = labels.cast(pa.float64()) if pa.types.is_decimal(labels.type) else labels
-            _reject_missing(labels, label, file, row)
-            if values is not None:
-                values.update(pc.unique(labels).to_pylist())
-                values = values if len(values) <= MOST_CLASSES else None
-            row += batch.num_rows
+    for part in table.read(files, [label.name]):
+        labels = as_labels(part.column(label.name))
+        _reject_missing(labels, label, part)
+        if values is not None:
+            values.update(pc.unique(labels).to_pylist())
+            values = values if len(values) <= MOST_CLASSES else None
     return values
 
 
-def _reject_missing(labels: pa.Array, label: Column, file: TableFile, row: int) -> None:
+def _reject_missing(labels: pa.Array, label: Column, part: Slice) -> None:
     missing = pc.is_null(labels, nan_is_null=True)
     if pa.types.is_floating(labels.type):
         missing = pc.or_(missing, pc.invert(pc.is_finite(pc.fill_null(labels, 0.0))))
     if pc.any(missing).as_py():
-        where = pc.index(missing, True).as_py()
+        place = pc.index(missing, True).as_py()
         raise DataError(
-            f"{file.url}: label {label.name}: found {labels[where]} in row {row + where}, expected a value in every row. "
-            f"Drop these rows from the source"
+            f"{part.subject(label.name, place)}: found {labels[place]}, expected a label in every row. "
+            f"Drop such rows from the source"
         )

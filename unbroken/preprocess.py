@@ -15,11 +15,13 @@ from unbroken.config import PreprocessConfig, SplitConfig
 from unbroken.errors import DataError
 from unbroken.load_data import read_manifest
 from unbroken.randomness import Permutation, derive
-from unbroken.run import Run
-from unbroken.scaler import CategoryCodes, Float64, LabelScale, NumberScale, Scaler, as_floats, as_texts
+from unbroken.run import Run, undone_if_bad
+from unbroken.scaler import CategoryCodes, Float64, LabelScale, NumberScale, Scaler, as_floats, as_labels, as_texts
 from unbroken.schema import Column, Schema
 from unbroken.split import TRAIN, with_parts
-from unbroken.table import Manifest, Writer
+from unbroken.table import Manifest, Slice, Writer
+
+Mask = NDArray[np.bool_]
 
 QUANTILE_ROWS = 1 << 20
 """A quantile is exact up to so many rows, beyond that it is that of so many rows chosen at random."""
@@ -37,16 +39,19 @@ class Preprocessed:
 
 
 def preprocess(source: Dataset, config: PreprocessConfig, split: SplitConfig, run: Run) -> Preprocessed:
-    """Write all rows as the model's inputs; the scaler learns from the rows that the split will call training rows."""
-    manifest = read_manifest(source)
-    scaler = fit(manifest, config, split)
-    scaler_path, path = run.data / "scaler.json", run.data / "preprocessed.parquet"
-    atomic.write(scaler_path, to_json(scaler, indent=1))
-    columns = _columns(manifest.schema)
-    with Writer(path, _arrow_schema(scaler)) as writer:
-        for file in manifest.files:
-            for batch in table.read([file], columns):
-                writer.write(scaler.transform(batch, file.url))
+    """Write all rows as the model's inputs; the scaler learns from the rows that the split will call training rows.
+
+    Raise DataError naming file and row of a value that fits no column, and leave no new run behind.
+    """
+    with undone_if_bad(run):
+        manifest = read_manifest(source)
+        scaler = fit(manifest, config, split)
+        scaler_path, path = run.data / "scaler.json", run.data / "preprocessed.parquet"
+        schema = _arrow_schema(scaler, manifest.files[0].url)
+        atomic.write(scaler_path, to_json(scaler, indent=1))
+        with Writer(path, schema) as writer:
+            for part in table.read(manifest.files, _columns(manifest.schema)):
+                writer.write(scaler.transform(part.rows, part.subject))
     return Preprocessed(dataset=writer.dataset(), scaler=Artifact.of(scaler_path))
 
 
@@ -58,19 +63,40 @@ def fit(manifest: Manifest, config: PreprocessConfig, split: SplitConfig) -> Sca
     label = _LabelFit(schema)
     sampled = _quantile_sample(manifest.rows) if config.clip_quantile else None
     start = 0
-    for batch, parts in with_parts(manifest, _columns(schema), split):
+    for part, parts in with_parts(manifest, _columns(schema), split):
         training = parts == TRAIN
-        rows = batch.filter(pa.array(training))
-        sample = sampled(start, start + batch.num_rows)[training] if sampled else None
+        sample = sampled(start, start + len(part))[training] if sampled else None
         for fitting in (*numbers, *categories, label):
-            fitting.add(rows.column(fitting.column.name), sample)
-        start += batch.num_rows
+            fitting.add(part, training, sample)
+        start += len(part)
+    source = manifest.files[0].url
     return Scaler(
         schema=schema,
-        numbers=tuple(fitting.scale(config) for fitting in numbers),
-        categories=tuple(fitting.codes(config) for fitting in categories),
-        label=label.scale(),
+        numbers=tuple(fitting.scale(config, source) for fitting in numbers),
+        categories=tuple(fitting.codes(config, source) for fitting in categories),
+        label=label.scale(source),
     )
+
+
+@dataclass
+class _Moments:
+    """Mean and squared deviations of a stream: the pairwise update of Chan, Golub and LeVeque (1979), which loses no digits."""
+
+    count: int = 0
+    mean: float = 0.0
+    squares: float = 0.0
+
+    def add(self, values: Float64) -> None:
+        if not len(values):
+            return
+        total, added = self.count + len(values), len(values)
+        with np.errstate(over="ignore"):
+            # Divided before they are added up, since a sum of large values can overflow where the mean does not.
+            mean = float((values / added).sum())
+            apart = np.float64(mean) - self.mean
+            self.squares += float(((values - mean) ** 2).sum() + apart * apart * (self.count * added / total))
+        self.mean = self.mean * (self.count / total) + mean * (added / total)
+        self.count = total
 
 
 @dataclass
@@ -78,32 +104,36 @@ class _NumberFit:
     column: Column
     low: float = np.inf
     high: float = -np.inf
-    total: float = 0.0
-    count: int = 0
+    moments: _Moments = field(default_factory=_Moments)
     missing: int = 0
     sample: list[Float64] = field(default_factory=list)
 
-    def add(self, column: pa.Array, sampled: np.ndarray | None) -> None:
-        values = as_floats(column, self.column.kind, f"column {self.column.name}")
+    def add(self, part: Slice, training: Mask, sampled: Mask | None) -> None:
+        name, kind = self.column.name, self.column.kind
+        values = as_floats(part.column(name), name, kind, part.subject)[training]
+        there = ~np.isnan(values)
         if sampled is not None:
-            self.sample.append(values[sampled & ~np.isnan(values)])
-        values = values[~np.isnan(values)]
-        self.missing += len(column) - len(values)
-        if len(values):
-            self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
-            self.total, self.count = self.total + float(values.sum()), self.count + len(values)
+            self.sample.append(values[sampled & there])
+        values = values[there]
+        self.missing += len(there) - len(values)
+        self.moments.add(values)
+        self.low, self.high = values.min(initial=self.low), values.max(initial=self.high)
 
-    def scale(self, config: PreprocessConfig) -> NumberScale:
-        if not self.count:
-            raise DataError(
-                f"column {self.column.name}: found no value in any training row; leave it out with data.exclude"
-            )
-        low, high = self.low, self.high
-        if config.clip_quantile:
-            bounds = np.quantile(np.concatenate(self.sample), [config.clip_quantile, 1 - config.clip_quantile])
-            low, high = (float(bound) for bound in bounds)
-        name, kind, fill = self.column.name, self.column.kind, self.total / self.count
-        return NumberScale(name=name, kind=kind, low=low, high=high, fill=fill, indicator=self.missing > 0)
+    def scale(self, config: PreprocessConfig, source: str) -> NumberScale:
+        _require_value(self.moments.count, self.column, source)
+        low, high = self._bounds(config.clip_quantile)
+        indicator = self.missing > 0
+        name, kind, fill = self.column.name, self.column.kind, self.moments.mean
+        return NumberScale(name=name, kind=kind, low=low, high=high, fill=fill, indicator=indicator)
+
+    def _bounds(self, clip_quantile: float) -> tuple[float, float]:
+        """Return the quantiles, or least and largest where no quantile is asked for or the quantiles coincide."""
+        values = np.concatenate(self.sample) if clip_quantile else np.empty(0)
+        if len(values):
+            low, high = np.quantile(values, [clip_quantile, 1 - clip_quantile], method="nearest")
+            if low < high:
+                return float(low), float(high)
+        return float(self.low), float(self.high)
 
 
 @dataclass
@@ -111,11 +141,13 @@ class _CategoryFit:
     column: Column
     counts: Counter[str] = field(default_factory=Counter)
 
-    def add(self, column: pa.Array, _: np.ndarray | None) -> None:
-        for entry in pc.value_counts(as_texts(column).drop_null()).to_pylist():
+    def add(self, part: Slice, training: Mask, _: Mask | None) -> None:
+        texts = as_texts(part.column(self.column.name)).filter(pa.array(training)).drop_null()
+        for entry in pc.value_counts(texts).to_pylist():
             self.counts[entry["values"]] += entry["counts"]
 
-    def codes(self, config: PreprocessConfig) -> CategoryCodes:
+    def codes(self, config: PreprocessConfig, source: str) -> CategoryCodes:
+        _require_value(len(self.counts), self.column, source)
         by_frequency = sorted(self.counts, key=lambda value: (-self.counts[value], value))
         return CategoryCodes(name=self.column.name, values=tuple(sorted(by_frequency[: config.max_categories])))
 
@@ -123,53 +155,54 @@ class _CategoryFit:
 @dataclass
 class _LabelFit:
     schema: Schema
-    total: float = 0.0
-    squares: float = 0.0
-    count: int = 0
+    moments: _Moments = field(default_factory=_Moments)
     seen: set[object] = field(default_factory=set)
 
-    @property
-    def column(self) -> Column:
-        return self.schema.label
-
-    def add(self, column: pa.Array, _: np.ndarray | None) -> None:
+    def add(self, part: Slice, training: Mask, _: Mask | None) -> None:
+        label = self.schema.label
+        column = part.column(label.name)
         if self.schema.classes:
-            self.seen.update(pc.unique(column).to_pylist())
-            return
-        values = as_floats(column, self.column.kind, f"label {self.column.name}")
-        self.total += float(values.sum())
-        self.squares += float((values * values).sum())
-        self.count += len(values)
+            self.seen.update(pc.unique(as_labels(column).filter(pa.array(training))).to_pylist())
+        else:
+            self.moments.add(as_floats(column, label.name, label.kind, part.subject)[training])
 
-    def scale(self) -> LabelScale:
-        classes = self.schema.classes
+    def scale(self, source: str) -> LabelScale:
+        label, classes = self.schema.label, self.schema.classes
+        if unseen := [value for value in classes if value not in self.seen]:
+            raise DataError(
+                f"{source}: label {label.name}: class {unseen[0]!r} is in no training row; "
+                f"use split.kind stratified, another split.seed, or drop its rows"
+            )
         if classes:
-            if unseen := [value for value in classes if value not in self.seen]:
-                raise DataError(
-                    f"label {self.column.name}: class {unseen[0]!r} is in no training row; "
-                    f"use split.kind stratified, another split.seed, or drop its rows"
-                )
-            return LabelScale(column=self.column, classes=classes, mean=0.0, deviation=1.0)
-        mean = self.total / self.count
-        deviation = float(np.sqrt(max(self.squares / self.count - mean * mean, 0.0)))
-        return LabelScale(column=self.column, classes=(), mean=mean, deviation=deviation or 1.0)
+            return LabelScale(column=label, classes=classes, mean=0.0, deviation=1.0)
+        deviation = float(np.sqrt(self.moments.squares / self.moments.count))
+        if not np.isfinite(deviation):
+            raise DataError(f"{source}: label {label.name}: too large to be squared as 64-bit floats; divide it")
+        return LabelScale(column=label, classes=(), mean=self.moments.mean, deviation=deviation or 1.0)
+
+
+def _require_value(count: int, column: Column, source: str) -> None:
+    if not count:
+        raise DataError(
+            f"{source}: column {column.name}: found no value in any training row; leave it out with data.exclude"
+        )
 
 
 def _columns(schema: Schema) -> list[str]:
     return [*(column.name for column in schema.features), schema.label.name]
 
 
-def _quantile_sample(rows: int) -> Callable[[int, int], NDArray[np.bool_]]:
+def _quantile_sample(rows: int) -> Callable[[int, int], Mask]:
     order = Permutation(rows, derive(0, "quantile"))
     return lambda start, stop: order.of(np.arange(start, stop)) < QUANTILE_ROWS
 
 
-def _arrow_schema(scaler: Scaler) -> pa.Schema:
+def _arrow_schema(scaler: Scaler, source: str) -> pa.Schema:
     features = scaler.features
     if len(set(features.columns)) < len(features.columns):
         twice = sorted({name for name in features.columns if features.columns.count(name) > 1})
         raise DataError(
-            f"columns {', '.join(twice)}: the names of derived columns are taken; rename them in the source"
+            f"{source}: column {', '.join(twice)}: the name is needed for a derived column; rename it in the source"
         )
     fields = [pa.field(name, pa.float32()) for name in features.numbers]
     fields += [pa.field(category.name, pa.int32()) for category in features.categories]

@@ -6,13 +6,19 @@ So a retry, the same command after a crash, a longer training and a finished run
 import hashlib
 import importlib.util
 import json
+import os
+import shutil
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from unbroken import atomic, sample, source
 from unbroken.config import Config, identity
-from unbroken.errors import ConfigError
+from unbroken.errors import ConfigError, DataError
 
 SEMANTICS = 1
 """Raised whenever the same settings and data would give other weights."""
@@ -20,11 +26,12 @@ SEMANTICS = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A run: its key, its folder and the fingerprint of its data."""
+    """A run: its key, its folder, the fingerprint of its data, and the SHA-256 of the checkpoint it starts warm from."""
 
     key: str
     folder: str
     fingerprint: str
+    parent: str | None = None
 
     @property
     def path(self) -> Path:
@@ -52,23 +59,49 @@ class Run:
         return self.path / "checkpoint.pth"
 
     @property
+    def lock(self) -> Path:
+        """Held by the process that trains the run."""
+        return self.path / "lock"
+
+    @property
     def journal(self) -> Path:
         """What happened in each attempt."""
         return self.path / "journal.jsonl"
 
 
 def open_run(config: Config) -> Run:
-    """Find the run that a configuration means by reading its data once; nothing is written."""
+    """Find the run that a configuration means by reading its data once; nothing is written.
+
+    Raise ConfigError if no run could be kept in `runs_folder`, DataError if the data cannot be read.
+    """
+    folder = Path(config.runs_folder).absolute()
+    _require_writable(folder)
     fingerprint = fingerprint_of(config.data.source)
     key = hashlib.sha256(_about(config, fingerprint)).hexdigest()[:16]
-    return Run(key=key, folder=str(Path(config.runs_folder).absolute() / key), fingerprint=fingerprint)
+    return Run(key=key, folder=str(folder / key), fingerprint=fingerprint)
+
+
+@contextmanager
+def undone_if_bad(run: Run) -> Generator[None]:
+    """Delete the run's folder if bad input ends it before its first checkpoint: all in it can be made again.
+
+    A run that another process is training is left alone.
+    """
+    try:
+        yield
+    except (ConfigError, DataError):
+        kept = run.published.exists() or any(run.checkpoints.glob("*"))
+        if run.path.is_dir() and not kept:
+            with suppress(Timeout), FileLock(run.lock, mode=0o600, timeout=0):
+                shutil.rmtree(run.path, ignore_errors=True)
+        raise
 
 
 def describe(run: Run, config: Config) -> None:
     """Write what a run's key is made of to `run.json`, for people and for comparing two runs."""
     path = run.path / "run.json"
     if not path.exists():
-        atomic.write(path, _about(config, run.fingerprint))
+        atomic.write(path, _about(config, run.fingerprint, run.parent))
 
 
 def fingerprint_of(data_source: str) -> str:
@@ -79,8 +112,27 @@ def fingerprint_of(data_source: str) -> str:
     return source.fingerprint(files, source.digests(files))
 
 
-def _about(config: Config, fingerprint: str) -> bytes:
+def _require_writable(folder: Path) -> None:
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not existing.is_dir():
+        raise ConfigError(f"runs_folder: found {folder}, but {existing} is a file; expected a folder or a new name")
+    if not os.access(existing, os.W_OK | os.X_OK, effective_ids=True):
+        raise ConfigError(f"runs_folder: found {folder}, but {existing} is not writable; give another folder")
+
+
+def _digest_of_start(config: Config) -> str | None:
+    path = config.start.warm_from
+    if path is None:
+        return None
+    if not Path(path).is_file():
+        raise ConfigError(f"start.warm_from: found no file {path}, expected a published checkpoint.pth")
+    return atomic.digest(Path(path))
+
+
+def _about(config: Config, fingerprint: str, parent: str | None) -> bytes:
     about: dict[str, Any] = identity(config) | {"semantics": SEMANTICS, "data_sha256": fingerprint}
+    if parent is not None:
+        about["warm_from_sha256"] = parent
     if config.model.factory != "mlp":
         about["model_source"] = _module_digest(config.model.factory)
     return json.dumps(about, sort_keys=True, indent=1).encode()

@@ -3,7 +3,8 @@
 Numbers: (value - low) / (high - low), clipped to 0 .. 1; booleans are 0 and 1; a constant column is 0.
 Times: the same for the instant (a linear trend), and month, day, weekday, for timestamps hour and minute too, each
 divided by its own fixed range. Timestamps count in UTC.
-Missing numbers and times take the training mean, and where training rows have any, a column `<name>__missing` says so.
+Missing numbers (null or NaN) and times take the training mean, and where training rows have any, a column
+`<name>__missing` says so.
 Categories: 0 unseen in training, 1 missing, 2 and up the training values in sorted order.
 """
 
@@ -23,9 +24,14 @@ from unbroken.schema import ClassValue, Column, Kind, Schema
 
 Float64 = NDArray[np.float64]
 Float32 = NDArray[np.float32]
+Subject = Callable[[str, int], str]
+"""Names, for a message, the value that a column has in a row of the batch at hand."""
 
 UNSEEN, MISSING, FIRST_CODE = 0, 1, 2
 MISSING_SUFFIX = "__missing"
+TIMES = ("timestamp", "date")
+INSTANT = pa.timestamp("us")
+MICROSECONDS = 1e6
 CALENDAR = {"month": (pc.month, 1, 12), "day": (pc.day, 1, 31), "weekday": (pc.day_of_week, 0, 6)}
 CLOCK = {"hour": (pc.hour, 0, 23), "minute": (pc.minute, 0, 59)}
 
@@ -46,19 +52,23 @@ class NumberScale:
         parts = [f"{self.name}__{part}" for part in self._parts()]
         return [self.name, *parts, *([self.name + MISSING_SUFFIX] if self.indicator else [])]
 
-    def transform(self, column: pa.Array, path: str) -> list[Float32]:
-        """Return the columns this one becomes; raise DataError on an infinite value."""
-        values = as_floats(column, self.kind, f"{path}: column {self.name}")
+    def transform(self, column: pa.Array, subject: Subject) -> list[Float32]:
+        """Return the columns this one becomes; raise DataError on a value that is no finite 64-bit float."""
+        values = as_floats(column, self.name, self.kind, subject)
         missing = np.isnan(values)
-        filled = np.where(missing, self.fill, values)
-        columns = [self._scale(filled)]
-        columns += [_fraction(column, *bounds) for bounds in self._parts().values()]
+        columns = [self._scale(np.where(missing, self.fill, values))]
+        if parts := self._parts():
+            instants = column.cast(INSTANT, safe=False)
+            columns += [_fraction(instants, *bounds) for bounds in parts.values()]
         return columns + ([missing.astype(np.float32)] if self.indicator else [])
 
     def _scale(self, values: Float64) -> Float32:
         if self.high == self.low:
             return np.zeros(len(values), np.float32)
-        scaled = (values - self.low) / (self.high - self.low)
+        # Halves of the largest floats can be subtracted where the floats themselves would overflow.
+        part = 1.0 if np.isfinite(self.high - self.low) else 0.5
+        with np.errstate(over="ignore"):
+            scaled = (values * part - self.low * part) / (self.high * part - self.low * part)
         return np.clip(scaled, 0, 1).astype(np.float32)
 
     def _parts(self) -> dict[str, tuple]:
@@ -89,16 +99,20 @@ class LabelScale:
     mean: float
     deviation: float
 
-    def transform(self, column: pa.Array, path: str) -> pa.Array:
+    def transform(self, column: pa.Array, subject: Subject) -> pa.Array:
         """Return class codes as int64, or standardised float32 values; raise DataError on an unknown class."""
         if not self.classes:
-            values = as_floats(column, self.column.kind, f"{path}: label {self.column.name}")
+            values = as_floats(column, self.column.name, self.column.kind, subject)
             return pa.array(((values - self.mean) / self.deviation).astype(np.float32))
-        plain = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
-        codes = pc.index_in(plain, value_set=pa.array(self.classes).cast(plain.type))
+        labels, known = as_labels(column), pa.array(self.classes)
+        common = known.cast(labels.type) if pa.types.is_floating(labels.type) else known
+        codes = pc.index_in(labels.cast(common.type), value_set=common)
         if codes.null_count:
-            value = plain.filter(pc.is_null(codes))[0].as_py()
-            raise DataError(f"{path}: label {self.column.name}: found {value!r}, expected one of {list(self.classes)}")
+            place = pc.index(pc.is_null(codes), True).as_py()
+            found = labels[place].as_py()
+            raise DataError(
+                f"{subject(self.column.name, place)}: found {found!r}, expected one of {list(self.classes)}"
+            )
         return codes.cast(pa.int64())
 
 
@@ -122,11 +136,13 @@ class Scaler:
             classes=self.schema.classes,
         )
 
-    def transform(self, batch: pa.RecordBatch, path: str) -> pa.RecordBatch:
+    def transform(self, rows: pa.RecordBatch, subject: Subject) -> pa.RecordBatch:
         """Return raw rows as float32 numbers in 0 .. 1, int32 category codes and the label, in the features' order."""
-        arrays = [pa.array(part) for scale in self.numbers for part in scale.transform(batch.column(scale.name), path)]
-        arrays += [codes.transform(batch.column(codes.name)) for codes in self.categories]
-        arrays.append(self.label.transform(batch.column(self.label.column.name), path))
+        arrays = [
+            pa.array(part) for scale in self.numbers for part in scale.transform(rows.column(scale.name), subject)
+        ]
+        arrays += [codes.transform(rows.column(codes.name)) for codes in self.categories]
+        arrays.append(self.label.transform(rows.column(self.label.column.name), subject))
         return pa.RecordBatch.from_arrays(arrays, names=self.features.columns)
 
     @classmethod
@@ -135,29 +151,51 @@ class Scaler:
         return from_json(cls, path.read_bytes(), str(path))
 
 
-def as_floats(column: pa.Array, kind: Kind, subject: str) -> Float64:
-    """Return a number, boolean or time column as float64 with NaN for missing; raise DataError on what cannot be one."""
-    if kind in {"timestamp", "date"}:
-        column = column.cast(pa.timestamp("us")).cast(pa.int64())
+def as_floats(column: pa.Array, name: str, kind: Kind, subject: Subject) -> Float64:
+    """Return a number, boolean or time as float64 (times in seconds) with NaN for missing.
+
+    Raise DataError naming the row of the first value that is infinite or does not fit 64 bits.
+    """
+    if kind in TIMES:
+        return _as_seconds(column, name, subject)
     try:
         values = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
     except pa.ArrowInvalid as error:
-        raise DataError(f"{subject}: cannot be a 64-bit float: {error}. Divide it, or leave it out") from error
-    if np.isinf(values).any():
-        row = int(np.flatnonzero(np.isinf(values))[0])
+        place = next(row for row, value in enumerate(column.to_pylist()) if value is not None and abs(value) > 2**53)
         raise DataError(
-            f"{subject}: found {values[row]}, expected finite numbers; make it null or leave the column out"
+            f"{subject(name, place)}: found {column[place]}, expected at most 2^53, beyond which a float is not exact. "
+            f"Divide it, name it in data.categories, or leave it out with data.exclude"
+        ) from error
+    if np.isinf(values).any():
+        place = int(np.flatnonzero(np.isinf(values))[0])
+        raise DataError(
+            f"{subject(name, place)}: found {values[place]}, expected a finite number. "
+            f"Make it null, or leave the column out with data.exclude"
         )
-    return values / 1e6 if kind in ("timestamp", "date") else values
+    return values
 
 
 def as_texts(column: pa.Array) -> pa.Array:
     """Return a category column as plain strings."""
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
     return column.cast(pa.string())
 
 
-def _fraction(column: pa.Array, part: Callable[[pa.Array], pa.Array], first: int, last: int) -> Float32:
-    values = pc.fill_null(part(column).cast(pa.float32()), float(first)).to_numpy(zero_copy_only=False)
+def as_labels(column: pa.Array) -> pa.Array:
+    """Return a label column in a type whose values are plain numbers, booleans or texts."""
+    inexact = pa.types.is_decimal(column.type) or pa.types.is_floating(column.type)
+    return column.cast(pa.float64()) if inexact else column
+
+
+def _as_seconds(column: pa.Array, name: str, subject: Subject) -> Float64:
+    try:
+        instants = column.cast(options=pc.CastOptions(INSTANT, allow_time_truncate=True))
+    except pa.ArrowInvalid as error:
+        raise DataError(
+            f"{subject(name, 0)} or below: {error}. Mend it, or leave the column out with data.exclude"
+        ) from error
+    return instants.cast(pa.int64()).cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False) / MICROSECONDS
+
+
+def _fraction(instants: pa.Array, part: Callable[[pa.Array], pa.Array], first: int, last: int) -> Float32:
+    values = pc.fill_null(part(instants).cast(pa.float32()), float(first)).to_numpy(zero_copy_only=False)
     return (values - np.float32(first)) / np.float32(last - first)

@@ -12,6 +12,7 @@ Kind = Literal["number", "boolean", "category", "timestamp", "date"]
 ClassValue = bool | int | float | str
 
 MOST_INTEGER_CLASSES = 20
+MOST_CLASSES = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +34,7 @@ class Schema:
 
 
 def kind_of(type: pa.DataType) -> Kind | None:
-    """Return how a column of an Arrow type is treated, or None if it cannot be a feature."""
+    """Return how a column of an Arrow type is treated, or None if it cannot be used."""
     if pa.types.is_dictionary(type):
         return kind_of(type.value_type)
     if pa.types.is_boolean(type):
@@ -47,29 +48,61 @@ def kind_of(type: pa.DataType) -> Kind | None:
     return "date" if pa.types.is_date(type) else None
 
 
-def choose_columns(arrow: pa.Schema, config: DataConfig, path: str) -> tuple[tuple[Column, ...], Column]:
-    """Return the feature columns and the label column of a file, as the configuration selects them."""
-    _reject_duplicates(arrow.names, path)
+def choose_columns(files: dict[str, pa.Schema], config: DataConfig) -> tuple[tuple[Column, ...], Column]:
+    """Return the feature columns and the label that the configuration selects, after comparing all files by their paths.
+
+    The columns and their order are those of the first file. The others may have them in another order and more of
+    them, and a column without any value there has no type and fits all. Raise DataError on the first that differs.
+    """
+    first, arrow = next(iter(files.items()))
     label = config.label or arrow.names[-1]
     wanted = config.include or tuple(name for name in arrow.names if name != label)
-    named = [*wanted, *config.exclude, *config.categories, label]
-    if missing := [name for name in named if name not in arrow.names]:
-        raise DataError(f"{path}: no column {', '.join(missing)}; found {', '.join(arrow.names)}")
-    features = tuple(_column(arrow.field(name), config, path) for name in wanted if name not in config.exclude)
-    if not features:
-        raise DataError(f"{path}: no feature is left; found the label {label} and excluded {', '.join(config.exclude)}")
-    return features, _column(arrow.field(label), config, path)
+    for name in (*wanted, *config.exclude, *config.categories, label):
+        if name not in arrow.names:
+            raise DataError(f"{first}: no column {name}; found {', '.join(arrow.names)}")
+    names = tuple(name for name in wanted if name not in config.exclude)
+    if not names:
+        raise DataError(
+            f"{first}: no feature is left; found the label {label} and excluded {', '.join(config.exclude) or 'none'}"
+        )
+    way_out = "Name another with data.label"
+    features = tuple(_column(name, files, config, "Leave it out with data.exclude") for name in names)
+    return features, _column(label, files, config, way_out)
 
 
-def check_same_columns(arrow: pa.Schema, columns: list[Column], config: DataConfig, path: str, first: str) -> None:
-    """Raise DataError unless a file has all the columns, of the same kinds as the first file; the order may differ."""
-    _reject_duplicates(arrow.names, path)
-    for column in columns:
-        if column.name not in arrow.names:
-            raise DataError(f"{path}: column {column.name} is missing; {first} has it. Found {', '.join(arrow.names)}")
-        found = _column(arrow.field(column.name), config, path).kind
-        if found != column.kind:
-            raise DataError(f"{path}: column {column.name}: found {found}, expected {column.kind} as in {first}")
+def _column(name: str, files: dict[str, pa.Schema], config: DataConfig, way_out: str) -> Column:
+    """Return a column that has the same kind in every file that has values of it."""
+    known: tuple[str, Kind] | None = None
+    for path, arrow in files.items():
+        places = arrow.get_all_field_indices(name)
+        if len(places) != 1:
+            raise DataError(
+                f"{path}: column {name}: found it {len(places)} times, expected once as in {next(iter(files))}. "
+                f"Found {', '.join(arrow.names)}"
+            )
+        type = arrow.field(places[0]).type
+        if pa.types.is_null(type):
+            continue
+        kind = _kind(name, type, config, path, way_out)
+        if known is not None and kind != known[1]:
+            raise DataError(f"{path}: column {name}: found {kind} ({type}), expected {known[1]} as in {known[0]}")
+        known = known or (path, kind)
+    if known is None:
+        raise DataError(f"{next(iter(files))}: column {name}: found no value in any file. {way_out}")
+    return Column(name=name, kind=known[1])
+
+
+def _kind(name: str, type: pa.DataType, config: DataConfig, path: str, way_out: str) -> Kind:
+    kind = kind_of(type)
+    if kind is None:
+        raise DataError(
+            f"{path}: column {name}: found type {type}, expected numbers, booleans, text, timestamps or dates. {way_out}"
+        )
+    if name not in config.categories:
+        return kind
+    if not (pa.types.is_integer(type) or kind in ("category", "boolean")):
+        raise DataError(f"{path}: column {name}: found type {type}, expected integers or text for data.categories")
+    return "category"
 
 
 def infer_task(
@@ -83,19 +116,20 @@ def infer_task(
     if label.kind in ("timestamp", "date"):
         raise DataError(f"{subject}: found a {label.kind}, expected numbers, booleans or text")
     if values is None and label.kind == "category":
-        raise DataError(f"{subject}: too many distinct texts to be classes")
+        raise DataError(f"{subject}: found more than {MOST_CLASSES} distinct texts, expected classes")
     classes = tuple(sorted(values or ()))
-    if values is not None and len(classes) < 2 and config.task != "regression":
+    if len(classes) == 1:
         raise DataError(f"{subject}: found only the value {classes[0]!r}, expected at least two to learn from")
     task = _automatic_task(label, classes) if config.task == "auto" else config.task
+    count = len(classes) or f"more than {MOST_CLASSES}"
     if task == "regression" and label.kind == "category":
-        raise DataError(f"{subject}: found text, expected numbers for regression")
+        raise DataError(f"{subject}: found text, expected numbers for data.task regression")
     if task == "binary" and len(classes) != 2:
+        raise DataError(f"{subject}: found {count} distinct values, expected 2 for data.task binary")
+    if task == "multiclass" and not 2 <= len(classes) <= MOST_CLASSES:
         raise DataError(
-            f"{subject}: found {len(classes) or 'too many'} distinct values, expected 2 for data.task binary"
+            f"{subject}: found {count} distinct values, expected 2 .. {MOST_CLASSES} for data.task multiclass"
         )
-    if task == "multiclass" and not classes:
-        raise DataError(f"{subject}: too many distinct values for data.task multiclass")
     return task, () if task == "regression" else classes
 
 
@@ -106,25 +140,3 @@ def _automatic_task(label: Column, classes: tuple[ClassValue, ...]) -> TaskName:
         return "multiclass"
     whole = all(float(value).is_integer() for value in classes)
     return "multiclass" if whole and 2 < len(classes) <= MOST_INTEGER_CLASSES else "regression"
-
-
-def _column(field: pa.Field, config: DataConfig, path: str) -> Column:
-    kind = kind_of(field.type)
-    if kind is None:
-        raise DataError(
-            f"{path}: column {field.name}: found type {field.type}, expected numbers, booleans, text, timestamps or dates. "
-            f"Leave it out with data.exclude"
-        )
-    if field.name in config.categories:
-        integer = pa.types.is_integer(field.type) or kind in ("category", "boolean")
-        if not integer:
-            raise DataError(
-                f"{path}: column {field.name}: found type {field.type}, expected integers or text for data.categories"
-            )
-        kind = "category"
-    return Column(name=field.name, kind=kind)
-
-
-def _reject_duplicates(names: list[str], path: str) -> None:
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise DataError(f"{path}: found column {', '.join(twice)} more than once; expected each name once")

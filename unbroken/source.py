@@ -2,20 +2,26 @@
 
 import hashlib
 import posixpath
+import zlib
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, cast
-from urllib.parse import urlsplit
+from urllib.parse import unquote
 
 import fsspec
+import pyarrow as pa
 from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
-from unbroken.errors import ConfigError, DataError
+from unbroken.errors import DataError
 
 Format = Literal["parquet", "csv"]
 
 SAMPLE = "sample"
 ENDINGS: dict[str, Format] = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".csv.gz": "csv"}
+HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
+PERMANENT = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +30,21 @@ class SourceFile:
 
     url: str
     format: Format
-    partition: dict[str, str] = field(default_factory=dict)
+    partition: dict[str, str | None] = field(default_factory=dict)
+
+
+@contextmanager
+def naming(path: str) -> Generator[None]:
+    """Turn Arrow's and the file system's complaints about a file into a DataError that names it."""
+    try:
+        yield
+    except (pa.ArrowException, UnicodeDecodeError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from error
+    except OSError as error:
+        # Arrow reports a bad file as an OSError without a number; most of those with one may pass and are retried.
+        if error.errno is not None and not isinstance(error, PERMANENT):
+            raise
+        raise DataError(f"{path}: cannot be read: {error}") from error
 
 
 def find_files(source: str) -> list[SourceFile]:
@@ -34,11 +54,12 @@ def find_files(source: str) -> list[SourceFile]:
     Raise DataError if there are none or the formats are mixed.
     """
     files_system, root = _open(source)
-    paths = _paths(files_system, root)
+    with naming(source):
+        base, paths = _paths(files_system, root)
     if not paths:
         raise DataError(f"{source}: no data there; found no file that ends in {', '.join(ENDINGS)}")
     files = [
-        SourceFile(url=files_system.unstrip_protocol(path), format=_format(path), partition=_partition(path, root))
+        SourceFile(url=files_system.unstrip_protocol(path), format=_format(path), partition=_partition(path, base))
         for path in paths
     ]
     formats = sorted({file.format for file in files})
@@ -46,7 +67,7 @@ def find_files(source: str) -> list[SourceFile]:
         raise DataError(
             f"{source}: found {' and '.join(formats)} files; expected one format. Name one, e.g. {source}/*.parquet"
         )
-    names = sorted({tuple(file.partition) for file in files})
+    names = sorted({tuple(sorted(file.partition)) for file in files})
     if len(names) > 1:
         raise DataError(f"{source}: files are partitioned by {names[0]} and by {names[1]}; expected one layout")
     return files
@@ -72,12 +93,6 @@ def local_path(file: SourceFile) -> str | None:
 
 
 def _open(source: str) -> tuple[AbstractFileSystem, str]:
-    if "://" in source and "@" in urlsplit(source).netloc:
-        scheme = urlsplit(source).scheme
-        raise ConfigError(
-            f"data.source: found credentials inside a {scheme} URL, expected none, since a source is logged and stored. "
-            f"Give them in the environment, e.g. FSSPEC_{scheme.upper()}_USERNAME"
-        )
     try:
         files_system, root = fsspec.url_to_fs(source)
     except (ValueError, ImportError) as error:
@@ -85,17 +100,25 @@ def _open(source: str) -> tuple[AbstractFileSystem, str]:
     return cast(AbstractFileSystem, files_system), root.rstrip("/") or "/"
 
 
-def _paths(files_system: AbstractFileSystem, root: str) -> list[str]:
-    if any(mark in root for mark in "*?["):
-        found = [path for path in files_system.glob(root) if files_system.isfile(path)]
-    elif files_system.isdir(root):
-        found = [path for path in files_system.find(root) if not _hidden(path.removeprefix(root))]
-        found = [path for path in found if path.lower().endswith(tuple(ENDINGS))]
-    elif files_system.isfile(root):
-        found = [root]
-    else:
+def _paths(files_system: AbstractFileSystem, root: str) -> tuple[str, list[str]]:
+    """Return the folder below which names mean something, and the files; a path that exists is no glob."""
+    if files_system.isfile(root):
+        return posixpath.dirname(root), [root]
+    if files_system.isdir(root):
+        return root, sorted(_below(files_system, root))
+    if not any(mark in root for mark in "*?["):
         raise DataError(f"{root}: no such file or folder")
-    return sorted(cast(list[str], found))
+    fixed = root[: min(root.index(mark) for mark in "*?[" if mark in root)]
+    base = posixpath.dirname(fixed)
+    found = [path for path in cast(list[str], files_system.glob(root)) if not _hidden(path.removeprefix(base))]
+    folders = [path for path in found if files_system.isdir(path)]
+    inside = {file for folder in folders for file in _below(files_system, folder)}
+    return base, sorted(inside | {path for path in found if files_system.isfile(path)})
+
+
+def _below(files_system: AbstractFileSystem, folder: str) -> list[str]:
+    found = cast(list[str], files_system.find(folder))
+    return [path for path in found if path.lower().endswith(tuple(ENDINGS)) and not _hidden(path.removeprefix(folder))]
 
 
 def _hidden(path: str) -> bool:
@@ -109,12 +132,12 @@ def _format(path: str) -> Format:
     raise DataError(f"{path}: unknown kind of file; expected a name that ends in {', '.join(ENDINGS)}")
 
 
-def _partition(path: str, root: str) -> dict[str, str]:
-    folders = posixpath.dirname(path.removeprefix(root)).split("/")
-    pairs = (folder.split("=", 1) for folder in folders if "=" in folder)
-    return dict(pairs)
+def _partition(path: str, base: str) -> dict[str, str | None]:
+    folders = posixpath.dirname(path.removeprefix(base)).split("/")
+    pairs = [folder.split("=", 1) for folder in folders if "=" in folder]
+    return {unquote(name): None if value == HIVE_NULL else unquote(value) for name, value in pairs}
 
 
 def _digest(file: SourceFile) -> str:
-    with fsspec.open(file.url, "rb") as stream:
+    with naming(file.url), fsspec.open(file.url, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -15,8 +16,9 @@ from unbroken.config import SplitConfig
 from unbroken.errors import DataError
 from unbroken.load_data import read_manifest
 from unbroken.randomness import Permutation, derive
-from unbroken.run import Run
-from unbroken.table import Manifest, Writer
+from unbroken.run import Run, undone_if_bad
+from unbroken.schema import kind_of
+from unbroken.table import Manifest, Slice, Writer
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 
@@ -40,10 +42,10 @@ class SplitDatasets:
 
 def split_dataset(source: Dataset, preprocessed: Dataset, config: SplitConfig, run: Run) -> SplitDatasets:
     """Write the rows of the preprocessed dataset to one Parquet file per part, in their order."""
-    assignment = assign(read_manifest(source), config)
-    schema = pq.read_schema(preprocessed.path)
     names = {TRAIN: "train", TEST: "test"} | ({VALIDATION: "validation"} if config.validation_fraction else {})
-    with ExitStack() as stack:
+    with undone_if_bad(run), ExitStack() as stack:
+        assignment = assign(read_manifest(source), config)
+        schema = pq.read_schema(preprocessed.path)
         writers = {
             part: stack.enter_context(Writer(run.data / f"{name}.parquet", schema)) for part, name in names.items()
         }
@@ -57,13 +59,13 @@ def split_dataset(source: Dataset, preprocessed: Dataset, config: SplitConfig, r
     return SplitDatasets(train=writers[TRAIN].dataset(), validation=validation, test=writers[TEST].dataset())
 
 
-def with_parts(manifest: Manifest, columns: list[str], config: SplitConfig) -> Iterator[tuple[pa.RecordBatch, Parts]]:
-    """Yield the rows of a loaded dataset, each batch with the part of each of its rows."""
+def with_parts(manifest: Manifest, columns: list[str], config: SplitConfig) -> Iterator[tuple[Slice, Parts]]:
+    """Yield the rows of a loaded dataset, each slice with the part of each of its rows."""
     assignment = assign(manifest, config)
     start = 0
-    for batch in table.read(manifest.files, columns):
-        yield batch, assignment(start, start + batch.num_rows)
-        start += batch.num_rows
+    for rows in table.read(manifest.files, columns):
+        yield rows, assignment(start, start + len(rows))
+        start += len(rows)
 
 
 def assign(manifest: Manifest, config: SplitConfig) -> Assignment:
@@ -72,15 +74,18 @@ def assign(manifest: Manifest, config: SplitConfig) -> Assignment:
     A random split is computed as it is asked for; the other kinds read one column and hold a few bytes a row.
     """
     sizes = Sizes.of(manifest.rows, config)
-    _require_rows(sizes, manifest.rows, config)
+    _require_rows(sizes, manifest, config)
     if config.kind == "random":
         order = Permutation(manifest.rows, derive(config.seed, "split"))
         return lambda start, stop: sizes.parts(order.of(np.arange(start, stop)))
     kinds = {"stratified": _stratified, "group": _grouped, "time": _by_time}
     parts = kinds[config.kind](manifest, config)
-    for part, name in ((TRAIN, "train"), (TEST, "test")):
-        if not (parts == part).any():
-            raise DataError(f"split.kind {config.kind}: found no row for the {name} part; change split.test_fraction")
+    for part, name in ((TRAIN, "train"), (VALIDATION, "validation"), (TEST, "test")):
+        if not (parts == part).any() and (part != VALIDATION or config.validation_fraction):
+            raise DataError(
+                f"{manifest.files[0].url}: split.kind {config.kind}: found no row for the {name} part; "
+                f"change its fraction or the kind of split"
+            )
     return lambda start, stop: parts[start:stop]
 
 
@@ -102,19 +107,21 @@ class Sizes:
         return np.where(positions < self.test + self.validation, held_out, TRAIN).astype(np.uint8)
 
 
-def _require_rows(sizes: Sizes, rows: int, config: SplitConfig) -> None:
-    train = rows - sizes.test - sizes.validation
+def _require_rows(sizes: Sizes, manifest: Manifest, config: SplitConfig) -> None:
+    train = manifest.rows - sizes.test - sizes.validation
     if sizes.test < 1 or train < 1 or (config.validation_fraction and sizes.validation < 1):
         raise DataError(
-            f"split: {rows} rows give {train} to train, {sizes.validation} to validate, {sizes.test} to test; "
-            f"expected at least 1 each. Change split.test_fraction or split.validation_fraction"
+            f"{manifest.files[0].url}: split: {manifest.rows} rows in all give {train} to train, {sizes.validation} to "
+            f"validate, {sizes.test} to test; expected at least 1 each. "
+            f"Change split.test_fraction or split.validation_fraction"
         )
 
 
 def _stratified(manifest: Manifest, config: SplitConfig) -> Parts:
+    label = manifest.schema.label.name
     if manifest.schema.task == "regression":
-        raise DataError(f"split.kind stratified: label {manifest.schema.label.name} has no classes; use random")
-    codes, counts = _codes(_column(manifest, manifest.schema.label.name))
+        raise DataError(f"split.kind stratified: label {label} has no classes; use random")
+    codes, counts = _codes(_column(manifest, label))
     tests = _shares(counts, config.test_fraction)
     validations = _shares(counts, config.validation_fraction)
     parts = np.empty(manifest.rows, np.uint8)
@@ -137,8 +144,10 @@ def _grouped(manifest: Manifest, config: SplitConfig) -> Parts:
 def _by_time(manifest: Manifest, config: SplitConfig) -> Parts:
     name = _column_name(config)
     times = _column(manifest, name)
-    if times.null_count:
-        raise DataError(f"split.column {name}: found {times.null_count} nulls, expected a time in every row")
+    if kind_of(times.type) not in ("number", "timestamp", "date"):
+        raise DataError(
+            f"{manifest.files[0].url}: split.column {name}: found type {times.type}, expected timestamps, dates or numbers"
+        )
     order = np.argsort(times.to_numpy(), kind="stable")
     positions = np.empty(manifest.rows, np.int64)
     positions[order[::-1]] = np.arange(manifest.rows)
@@ -155,8 +164,9 @@ def _shares(counts: NDArray[np.int64], fraction: float) -> NDArray[np.int64]:
 
 
 def _codes(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    _, codes, counts = np.unique(column.to_pandas().astype(str).to_numpy(), return_inverse=True, return_counts=True)
-    return codes, counts
+    """Return for each row the number of its value, in the order in which they first occur, and the count of each."""
+    codes = pc.index_in(column, value_set=pc.unique(column)).to_numpy().astype(np.int64)
+    return codes, np.bincount(codes)
 
 
 def _column_name(config: SplitConfig) -> str:
@@ -165,4 +175,22 @@ def _column_name(config: SplitConfig) -> str:
 
 
 def _column(manifest: Manifest, name: str) -> pa.ChunkedArray:
-    return pa.chunked_array([batch.column(0) for batch in table.read(manifest.files, [name])])
+    """Return a column of all files that has a value in every row and one type."""
+    chunks: list[pa.Array] = []
+    for rows in table.read(manifest.files, [name]):
+        chunk = rows.column(name)
+        missing = pc.is_null(chunk, nan_is_null=True)
+        if pc.any(missing).as_py():
+            place = pc.index(missing, True).as_py()
+            raise DataError(f"{rows.subject(name, place)}: found no value, expected one in every row to split by it")
+        if chunks and chunk.type != chunks[0].type:
+            chunk = _cast(chunk, chunks[0].type, rows.subject(name, 0))
+        chunks.append(chunk)
+    return pa.chunked_array(chunks)
+
+
+def _cast(chunk: pa.Array, type: pa.DataType, subject: str) -> pa.Array:
+    try:
+        return chunk.cast(type)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise DataError(f"{subject}: found type {chunk.type}, expected {type} as in the first file: {error}") from error

@@ -1,7 +1,7 @@
 """Read and write rows as Arrow batches, in a fixed order and in bounded memory."""
 
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +15,7 @@ from unbroken import atomic
 from unbroken.artifact import Dataset
 from unbroken.errors import DataError
 from unbroken.schema import Schema
-from unbroken.source import SourceFile, local_path
+from unbroken.source import SourceFile, local_path, naming
 
 BATCH_ROWS = 1 << 16
 CSV_BLOCK_BYTES = 1 << 26
@@ -28,7 +28,27 @@ class TableFile:
 
     url: str
     rows: int
-    partition: dict[str, int | str] = field(default_factory=dict)
+    partition: dict[str, int | str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Some rows of one file: `start` is the place of the first of them in the file, from 0."""
+
+    file: TableFile
+    start: int
+    rows: pa.RecordBatch
+
+    def column(self, name: str) -> pa.Array:
+        """Return a column of the rows."""
+        return self.rows.column(name)
+
+    def subject(self, name: str, place: int) -> str:
+        """Return how a message names the value of a column in one of these rows."""
+        return f"{self.file.url}: column {name}, row {self.start + place}"
+
+    def __len__(self) -> int:
+        return self.rows.num_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,20 +66,6 @@ class Manifest:
 
 
 @contextmanager
-def naming(path: str) -> Generator[None]:
-    """Turn Arrow's and the file system's complaints about a file into a DataError that names it."""
-    try:
-        yield
-    except (pa.ArrowException, UnicodeDecodeError, EOFError) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from error
-    except OSError as error:
-        # Arrow reports a bad file as an OSError without a number; those with one may pass and are retried.
-        if error.errno is not None:
-            raise
-        raise DataError(f"{path}: cannot be read: {error}") from error
-
-
-@contextmanager
 def open_parquet(url: str) -> Generator[pq.ParquetFile]:
     """Open a Parquet file, verifying the checksums of its pages where it has them."""
     path = local_path(SourceFile(url=url, format="parquet"))
@@ -72,21 +78,32 @@ def open_parquet(url: str) -> Generator[pq.ParquetFile]:
                 yield file
 
 
-def read(files: Iterable[TableFile], columns: list[str]) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of Parquet files in order, at most BATCH_ROWS at a time, as just these columns in this order."""
+def read(files: Iterable[TableFile], columns: list[str]) -> Iterator[Slice]:
+    """Yield the rows of Parquet files in order, at most BATCH_ROWS at a time, as just these columns in this order.
+
+    Dictionaries come as their values. Raise DataError naming the file, and the row group if it is one that cannot be read.
+    """
     for file in files:
         stored = [name for name in columns if name not in file.partition]
+        start = 0
         with open_parquet(file.url) as parquet:
+            if missing := [name for name in stored if name not in parquet.schema_arrow.names]:
+                raise DataError(
+                    f"{file.url}: no column {', '.join(missing)}; found {', '.join(parquet.schema_arrow.names)}"
+                )
             for group in range(parquet.num_row_groups):
                 with naming(f"{file.url}: row group {group}"):
                     for batch in parquet.iter_batches(BATCH_ROWS, row_groups=[group], columns=stored):
-                        yield _with_partition(batch, file, columns)
+                        yield Slice(file, start, _with_partition(batch, file, columns))
+                        start += batch.num_rows
 
 
 def read_dataset(dataset: Dataset, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a dataset that is one Parquet file."""
-    names = columns if columns is not None else pq.read_schema(dataset.path).names
-    return read([TableFile(url=dataset.path, rows=dataset.rows)], names)
+    with naming(dataset.path):
+        names = columns if columns is not None else pq.read_schema(dataset.path).names
+    for part in read([TableFile(url=dataset.path, rows=dataset.rows)], names):
+        yield part.rows
 
 
 class Writer:
@@ -95,14 +112,15 @@ class Writer:
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self.path = path
         self.rows = 0
-        self._replacing = atomic.replacing(path)
         self._schema = schema
 
     def __enter__(self) -> "Writer":
-        self._file = self._replacing.__enter__()
-        self._parquet = pq.ParquetWriter(
-            self._file, self._schema, compression="zstd", use_dictionary=False, write_page_checksum=True
-        )
+        with ExitStack() as opened:
+            file = opened.enter_context(atomic.replacing(self.path))
+            self._parquet = opened.enter_context(
+                pq.ParquetWriter(file, self._schema, compression="zstd", use_dictionary=False, write_page_checksum=True)
+            )
+            self._opened = opened.pop_all()
         return self
 
     def write(self, batch: pa.RecordBatch) -> None:
@@ -114,8 +132,7 @@ class Writer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._parquet.close()
-        self._replacing.__exit__(kind, error, trace)
+        self._opened.__exit__(kind, error, trace)
 
     def dataset(self) -> Dataset:
         """Describe the finished file."""
@@ -125,11 +142,17 @@ class Writer:
 
 
 def convert_csv(file: SourceFile, path: Path) -> None:
-    """Copy a CSV file to Parquet, its column types inferred from its first 64 MiB; empty fields are null."""
+    """Copy a CSV file to Parquet, its column types inferred from its first 64 MiB.
+
+    Empty fields and the usual words for them (NA, NaN, null) are null. Raise DataError for text that is not UTF-8.
+    """
     read_options = pyarrow.csv.ReadOptions(block_size=CSV_BLOCK_BYTES)
+    parse_options = pyarrow.csv.ParseOptions(newlines_in_values=True)
     convert_options = pyarrow.csv.ConvertOptions(strings_can_be_null=True)
     with naming(file.url), fsspec.open(file.url, "rb", compression="infer") as stream:
-        reader = pyarrow.csv.open_csv(stream, read_options=read_options, convert_options=convert_options)
+        reader = pyarrow.csv.open_csv(stream, read_options, parse_options, convert_options)
+        if foreign := [field.name for field in reader.schema if pa.types.is_binary(field.type)]:
+            raise DataError(f"{file.url}: column {foreign[0]}: found text that is not UTF-8; save the file as UTF-8")
         with Writer(path, reader.schema) as writer:
             for batch in reader:
                 writer.write(batch)
@@ -137,7 +160,15 @@ def convert_csv(file: SourceFile, path: Path) -> None:
 
 def _with_partition(batch: pa.RecordBatch, file: TableFile, columns: list[str]) -> pa.RecordBatch:
     arrays = [
-        pa.array([file.partition[name]] * batch.num_rows) if name in file.partition else batch.column(name)
+        _repeat(file.partition[name], batch.num_rows) if name in file.partition else _plain(batch.column(name))
         for name in columns
     ]
     return pa.RecordBatch.from_arrays(arrays, names=columns)
+
+
+def _repeat(value: int | str | None, rows: int) -> pa.Array:
+    return pa.repeat(pa.scalar(value, pa.string() if isinstance(value, str) else pa.int64()), rows)
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
