@@ -109,6 +109,29 @@ class ModelConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StartConfig:
+    """Where the weights of a new run come from; a run that has a checkpoint always goes on from that."""
+
+    __pydantic_config__ = DOCUMENTED
+
+    warm_from: str | None = None
+    """Published checkpoint to start from, its manifest beside it; from random weights when not given."""
+    scaler: Literal["keep", "refit"] = "keep"
+    """`keep` uses that checkpoint's scaler; `refit` fits ranges and further categories to the new rows and folds the
+    change into the first layer, so that the first prediction is the same."""
+    optimizer: Literal["reset", "keep"] = "reset"
+    """`keep` goes on with the optimizer's moments; only with the same optimizer and scaler `keep`."""
+    learning_rate_factor: float = 1.0
+    """Multiplies `training.learning_rate` in a warm start."""
+
+    def __post_init__(self) -> None:
+        both = self.optimizer == "keep" and self.scaler == "refit"
+        require(not both, "start.optimizer", self.optimizer, "'reset' with start.scaler refit, whose weights it changes")
+        factor = self.learning_rate_factor
+        require(math.isfinite(factor) and factor > 0, "start.learning_rate_factor", factor, "a finite number above 0")
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
     """How the weights are updated."""
 
@@ -212,6 +235,7 @@ class Config:
     preprocess: PreprocessConfig = field(default_factory=PreprocessConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
+    start: StartConfig = field(default_factory=StartConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     runs_folder: str = "runs"
@@ -245,4 +269,7 @@ def identity(config: Config) -> dict[str, Any]:
         del settings["training"]["epochs"]
     for name in ("checkpoint", "runs_folder"):
         del settings[name]
+    # The checkpoint of a warm start counts by its content, as the data does, and not by its place.
+    if settings["start"].pop("warm_from") is None:
+        del settings["start"]
     return settings

@@ -104,7 +104,12 @@ def _manifest(tree: Tree, digest: str, run: Run) -> dict[str, Any]:
         "epoch": tree["epoch"],
         "step": tree["step"],
         "metrics": tree["history"][-1],
-        "lineage": {"data_sha256": run.fingerprint, "config": tree["config"], "numerics": tree["numerics"]},
+        "lineage": {
+            "data_sha256": run.fingerprint,
+            "warm_from_sha256": run.parent,
+            "config": tree["config"],
+            "numerics": tree["numerics"],
+        },
         "schema": tree["schema"],
         "scaler": tree["scaler"],
     }
