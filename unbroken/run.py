@@ -76,9 +76,9 @@ def open_run(config: Config) -> Run:
     """
     folder = Path(config.runs_folder).absolute()
     _require_writable(folder)
-    fingerprint = fingerprint_of(config.data.source)
-    key = hashlib.sha256(_about(config, fingerprint)).hexdigest()[:16]
-    return Run(key=key, folder=str(folder / key), fingerprint=fingerprint)
+    fingerprint, parent = fingerprint_of(config.data.source), _digest_of_start(config)
+    key = hashlib.sha256(_about(config, fingerprint, parent)).hexdigest()[:16]
+    return Run(key=key, folder=str(folder / key), fingerprint=fingerprint, parent=parent)
 
 
 @contextmanager
