@@ -93,7 +93,9 @@ def test_a_schedule_shaped_by_the_number_of_epochs_makes_another_number_another_
     fixed = {"scheduler": "OneCycleLR", "scheduler_options": {"total_steps": 6 * STEPS}}
 
     assert open_run(config).key != open_run(longer).key
-    assert open_run(configured(tmp_path, training=fixed)) == open_run(configured(tmp_path, training=fixed | {"epochs": 6}))
+    assert open_run(configured(tmp_path, training=fixed)) == open_run(
+        configured(tmp_path, training=fixed | {"epochs": 6})
+    )
 
 
 def test_a_finished_run_trains_no_more(tmp_path: Path):
@@ -133,9 +135,13 @@ def test_early_stopping_ends_before_the_last_epoch(tmp_path: Path):
 
 
 def test_a_diverging_training_names_epoch_and_step_and_keeps_the_last_good_checkpoint(tmp_path: Path):
-    config = configured(tmp_path, label="regression", training={"optimizer": "SGD", "learning_rate": 10.0, "epochs": 500})
+    config = configured(
+        tmp_path, label="regression", training={"optimizer": "SGD", "learning_rate": 10.0, "epochs": 500}
+    )
 
-    with pytest.raises(TrainingError, match=r"the loss became (nan|inf) in epoch \d+, step \d+; expected a finite number"):
+    with pytest.raises(
+        TrainingError, match=r"the loss became (nan|inf) in epoch \d+, step \d+; expected a finite number"
+    ):
         run_stages(config)
 
     kept = sorted(open_run(config).checkpoints.glob("*.pth"))
