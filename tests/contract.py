@@ -28,7 +28,7 @@ def run_stages(config: Config) -> Restored:
     """Run the six stages as the flow does, without Prefect."""
     run = open_run(config)
     dataset = load_data(config.data, run)
-    preprocessed = preprocess(dataset, config.preprocess, config.split, run)
+    preprocessed = preprocess(dataset, config.preprocess, config.split, run, config.start)
     splits = split_dataset(dataset, preprocessed.dataset, config.split, run)
     last = train(config, splits, preprocessed.scaler, run)
     published = save_checkpoint(last, config, run)

@@ -50,6 +50,8 @@ def read(path: Path, expected_digest: str | None = None) -> Tree:
     `expected_digest` is the beginning of the SHA-256 of its content. Without one the checksums inside the
     file are verified, which torch itself leaves out.
     """
+    if not path.is_file():
+        raise CorruptCheckpointError(f"{path}: found no regular file")
     content = path.read_bytes()
     found = hashlib.sha256(content).hexdigest()
     if expected_digest is not None and not found.startswith(expected_digest):
@@ -81,10 +83,15 @@ def check_belongs(tree: Tree, about: Tree, state: TrainState, path: Path) -> Non
         )
     expected_state = state.snapshot()
     for part in ("model_state_dict", "scheduler_state_dict"):
-        for name, found, expected in _differences(_shapes(tree[part]), _shapes(expected_state[part]), part):
-            raise CheckpointMismatchError(f"{path}: {name}: found {found}, expected {expected}. {WAY_OUT}")
-    _check_optimizer(tree, path)
+        check_shapes(tree[part], expected_state[part], f"{path}: {part}")
+    check_optimizer(tree, path)
     check_finite(tree["model_state_dict"], f"{path}: model_state_dict")
+
+
+def check_shapes(found: Any, expected: Any, name: str) -> None:
+    """Raise CheckpointMismatchError naming the first tensor that is missing, not expected, or of another shape or type."""
+    for key, one, other in _differences(_shapes(found), _shapes(expected), name):
+        raise CheckpointMismatchError(f"{key}: found {one}, expected {other}. {WAY_OUT}")
 
 
 WAY_OUT = "It belongs to another run: move it away, or give the settings it was made with"
@@ -151,11 +158,14 @@ def _differences(found: Any, expected: Any, name: str) -> list[tuple[str, Any, A
 
 def _shapes(tree: Any) -> dict[str, str]:
     tensors = {key: value for key, value in leaves(tree, "") if isinstance(value, Tensor)}
-    return {key: f"{value.dtype} {list(value.shape)}" for key, value in tensors.items()}
+    return {key.removeprefix("."): f"{value.dtype} {list(value.shape)}" for key, value in tensors.items()}
 
 
-def _check_optimizer(tree: Tree, path: Path) -> None:
-    """Torch accepts state of any shape here without a word, and fails or goes wrong many steps later."""
+def check_optimizer(tree: Tree, path: Path) -> None:
+    """Raise CheckpointMismatchError unless the optimizer's state fits the parameters.
+
+    Torch accepts state of any shape here without a word, and fails or goes wrong many steps later.
+    """
     parameters = list(tree["model_state_dict"].values())
     shapes = {tuple(parameter.shape) for parameter in parameters}
     for key, value in leaves(tree["optimizer_state_dict"], "optimizer_state_dict"):

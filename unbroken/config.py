@@ -5,17 +5,13 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from unbroken.errors import ConfigError
+from unbroken.checks import require, require_no_credentials, require_path, require_types
 
 TaskName = Literal["binary", "multiclass", "regression"]
 
-DOCUMENTED = {"use_attribute_docstrings": True, "extra": "forbid"}
+DOCUMENTED = {"use_attribute_docstrings": True, "extra": "forbid", "hide_input_in_errors": True}
 
-
-def require(holds: bool, name: str, found: object, expected: str) -> None:
-    """Raise ConfigError naming the field, the value found and what was expected, unless `holds`."""
-    if not holds:
-        raise ConfigError(f"{name}: found {found!r}, expected {expected}")
+MOST_THREADS = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,11 +36,17 @@ class DataConfig:
     """What is predicted; `auto` decides by the label: 2 values binary, text or up to 20 integers multiclass, else regression."""
 
     def __post_init__(self) -> None:
-        require(bool(self.source.strip()), "data.source", self.source, "a path, a URL or 'sample'")
+        require_types(self, "data.")
+        require_path("data.source", self.source)
+        require_no_credentials("data.source", self.source)
+        require("::" not in self.source, "data.source", self.source, "a URL of one file system, without ::")
+        require(self.label != "", "data.label", self.label, "the name of a column")
+        for name, columns in (("include", self.include), ("exclude", self.exclude), ("categories", self.categories)):
+            twice = sorted({column for column in columns if columns.count(column) > 1})
+            require(not twice, f"data.{name}", twice, "each column once")
+            require(name == "categories" or self.label not in columns, f"data.{name}", self.label, "not the label")
         both = sorted(set(self.include) & set(self.exclude))
         require(not both, "data.include and data.exclude", both, "no column in both")
-        require(self.label not in self.exclude, "data.exclude", self.label, "not the label")
-        require(self.label is None or self.label not in self.include, "data.include", self.label, "not the label")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +61,7 @@ class PreprocessConfig:
     """Most frequent values of a category column that get a code of their own; the rest share the code of unseen values."""
 
     def __post_init__(self) -> None:
+        require_types(self, "preprocess.")
         require(0 <= self.clip_quantile <= 0.25, "preprocess.clip_quantile", self.clip_quantile, "0 .. 0.25")
         require(self.max_categories >= 1, "preprocess.max_categories", self.max_categories, "at least 1")
 
@@ -81,6 +84,7 @@ class SplitConfig:
     """Seed of the assignment."""
 
     def __post_init__(self) -> None:
+        require_types(self, "split.")
         require(0 < self.test_fraction < 1, "split.test_fraction", self.test_fraction, "above 0 and below 1")
         held_out = self.test_fraction + self.validation_fraction
         require(self.validation_fraction >= 0, "split.validation_fraction", self.validation_fraction, "0 or more")
@@ -103,6 +107,7 @@ class ModelConfig:
     """Keyword arguments of the factory; for `mlp`: hidden (layer sizes, default [128, 64]) and dropout (0 .. 1, default 0)."""
 
     def __post_init__(self) -> None:
+        require_types(self, "model.")
         module, _, function = self.factory.partition(":")
         named = all(part.isidentifier() for part in [*module.split("."), function])
         require(self.factory == "mlp" or named, "model.factory", self.factory, "'mlp' or 'package.module:function'")
@@ -125,8 +130,11 @@ class StartConfig:
     """Multiplies `training.learning_rate` in a warm start."""
 
     def __post_init__(self) -> None:
+        require_types(self, "start.")
         both = self.optimizer == "keep" and self.scaler == "refit"
-        require(not both, "start.optimizer", self.optimizer, "'reset' with start.scaler refit, whose weights it changes")
+        require(
+            not both, "start.optimizer", self.optimizer, "'reset' with start.scaler refit, whose weights it changes"
+        )
         factor = self.learning_rate_factor
         require(math.isfinite(factor) and factor > 0, "start.learning_rate_factor", factor, "a finite number above 0")
 
@@ -170,11 +178,14 @@ class TrainingConfig:
     """Torch threads. The bits of the result can depend on it; small models are fastest with 1."""
 
     def __post_init__(self) -> None:
+        require_types(self, "training.")
         require(self.epochs >= 1, "training.epochs", self.epochs, "at least 1")
         require(self.batch_size >= 1, "training.batch_size", self.batch_size, "at least 1")
-        require(self.threads >= 1, "training.threads", self.threads, "at least 1")
+        require(1 <= self.threads <= MOST_THREADS, "training.threads", self.threads, f"1 .. {MOST_THREADS}")
         positive = math.isfinite(self.learning_rate) and self.learning_rate > 0
         require(positive, "training.learning_rate", self.learning_rate, "a finite number above 0")
+        own = "lr" not in self.optimizer_options
+        require(own, "training.optimizer_options", self.optimizer_options, "no `lr`: that is training.learning_rate")
         clip = self.gradient_clip
         require(
             clip is None or (math.isfinite(clip) and clip > 0),
@@ -217,6 +228,7 @@ class CheckpointConfig:
     """Wait while another process trains this run; otherwise fail at once."""
 
     def __post_init__(self) -> None:
+        require_types(self, "checkpoint.")
         require(
             self.every_steps is None or self.every_steps >= 1, "checkpoint.every_steps", self.every_steps, "at least 1"
         )
@@ -242,9 +254,18 @@ class Config:
     """Folder that holds one private folder per run."""
 
     def __post_init__(self) -> None:
+        require_types(self, "")
+        require_path("runs_folder", self.runs_folder)
+        require("://" not in self.runs_folder, "runs_folder", self.runs_folder, "a folder of this machine, not a URL")
         monitored, _, _ = self.training.monitor.partition("_")
         has_part = monitored == "test" or self.split.validation_fraction > 0
         require(has_part, "training.monitor", self.training.monitor, "test_..., or a split.validation_fraction above 0")
+
+
+def started_training(config: Config) -> TrainingConfig:
+    """Return the training settings with the learning rate that a warm start gives."""
+    factor = config.start.learning_rate_factor if config.start.warm_from else 1.0
+    return dataclasses.replace(config.training, learning_rate=config.training.learning_rate * factor)
 
 
 def smaller_is_better(monitor: str) -> bool:

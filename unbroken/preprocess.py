@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from unbroken import atomic, table
 from unbroken.artifact import Artifact, Dataset, to_json
-from unbroken.config import PreprocessConfig, SplitConfig
+from unbroken.config import PreprocessConfig, SplitConfig, StartConfig
 from unbroken.errors import DataError
 from unbroken.load_data import read_manifest
 from unbroken.randomness import Permutation, derive
@@ -22,6 +23,8 @@ from unbroken.split import TRAIN, with_parts
 from unbroken.table import Manifest, Slice, Writer
 
 Mask = NDArray[np.bool_]
+
+SCRATCH = StartConfig()
 
 QUANTILE_ROWS = 1 << 20
 """A quantile is exact up to so many rows, beyond that it is that of so many rows chosen at random."""
@@ -38,21 +41,42 @@ class Preprocessed:
         return f"{self.dataset} in 0 .. 1"
 
 
-def preprocess(source: Dataset, config: PreprocessConfig, split: SplitConfig, run: Run) -> Preprocessed:
+def preprocess(
+    source: Dataset, config: PreprocessConfig, split: SplitConfig, run: Run, start: StartConfig = SCRATCH
+) -> Preprocessed:
     """Write all rows as the model's inputs; the scaler learns from the rows that the split will call training rows.
 
+    In a warm start it is that of the checkpoint, or, if refitted, keeps its columns and categories.
     Raise DataError naming file and row of a value that fits no column, and leave no new run behind.
     """
     with undone_if_bad(run):
         manifest = read_manifest(source)
-        scaler = fit(manifest, config, split)
+        scaler = _fit_or_keep(manifest, config, split, run, start)
         scaler_path, path = run.data / "scaler.json", run.data / "preprocessed.parquet"
         schema = _arrow_schema(scaler, manifest.files[0].url)
         atomic.write(scaler_path, to_json(scaler, indent=1))
         with Writer(path, schema) as writer:
-            for part in table.read(manifest.files, _columns(manifest.schema)):
+            for part in table.read(manifest.files, _columns(scaler.schema)):
                 writer.write(scaler.transform(part.rows, part.subject))
     return Preprocessed(dataset=writer.dataset(), scaler=Artifact.of(scaler_path))
+
+
+def _fit_or_keep(
+    manifest: Manifest, config: PreprocessConfig, split: SplitConfig, run: Run, start: StartConfig
+) -> Scaler:
+    if start.warm_from is None:
+        return fit(manifest, config, split)
+    kept = Scaler.of_published(Path(start.warm_from), run.parent)
+    found = {column.name: column.kind for column in (*manifest.schema.features, manifest.schema.label)}
+    for column in (*kept.schema.features, kept.schema.label):
+        if found.get(column.name) != column.kind:
+            raise DataError(
+                f"{manifest.files[0].url}: column {column.name}: found {found.get(column.name, 'no such column')}, "
+                f"expected {column.kind} as in {start.warm_from}"
+            )
+    if start.scaler == "keep":
+        return kept
+    return kept.widened(fit(replace(manifest, schema=kept.schema), config, split), config.max_categories)
 
 
 def fit(manifest: Manifest, config: PreprocessConfig, split: SplitConfig) -> Scaler:

@@ -8,9 +8,11 @@ Missing numbers (null or NaN) and times take the training mean, and where traini
 Categories: 0 unseen in training, 1 missing, 2 and up the training values in sorted order.
 """
 
+import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -138,17 +140,58 @@ class Scaler:
 
     def transform(self, rows: pa.RecordBatch, subject: Subject) -> pa.RecordBatch:
         """Return raw rows as float32 numbers in 0 .. 1, int32 category codes and the label, in the features' order."""
+        inputs = self.transform_inputs(rows, subject)
+        label = self.label.transform(rows.column(self.label.column.name), subject)
+        return inputs.append_column(self.label.column.name, label)
+
+    def transform_inputs(self, rows: pa.RecordBatch, subject: Subject) -> pa.RecordBatch:
+        """Return raw rows, which need no label, as the model's inputs."""
         arrays = [
             pa.array(part) for scale in self.numbers for part in scale.transform(rows.column(scale.name), subject)
         ]
         arrays += [codes.transform(rows.column(codes.name)) for codes in self.categories]
-        arrays.append(self.label.transform(rows.column(self.label.column.name), subject))
-        return pa.RecordBatch.from_arrays(arrays, names=self.features.columns)
+        return pa.RecordBatch.from_arrays(arrays, names=self.features.columns[:-1])
+
+    def widened(self, new: "Scaler", max_categories: int) -> "Scaler":
+        """Return the ranges of a scaler fitted to newer rows, with the categories, indicators and label of this one kept.
+
+        New categories are added, in sorted order, as long as there are fewer than `max_categories`.
+        """
+        numbers = [
+            replace(after, indicator=before.indicator or after.indicator)
+            for before, after in zip(self.numbers, new.numbers, strict=True)
+        ]
+        categories = [
+            replace(before, values=tuple(sorted({*before.values, *_added(before, after, max_categories)})))
+            for before, after in zip(self.categories, new.categories, strict=True)
+        ]
+        return replace(self, numbers=tuple(numbers), categories=tuple(categories))
 
     @classmethod
     def load(cls, path: Path) -> "Scaler":
         """Read a scaler back from its file."""
         return from_json(cls, path.read_bytes(), str(path))
+
+    @classmethod
+    def of_published(cls, path: Path, digest: str | None) -> "Scaler":
+        """Read the scaler of a published checkpoint from the manifest beside it, which has to be that of the digest."""
+        manifest = path.with_suffix(".json")
+        if not manifest.is_file():
+            raise DataError(f"{manifest}: found no manifest beside {path.name}; publish or copy both")
+        content = json.loads(manifest.read_bytes())
+        if content["sha256"] != digest:
+            raise DataError(f"{manifest}: is of the checkpoint {content['sha256']}, expected {digest}")
+        return cls.of_tree(content["scaler"], manifest)
+
+    @classmethod
+    def of_tree(cls, tree: dict[str, Any], path: Path) -> "Scaler":
+        """Return the scaler that a checkpoint holds."""
+        return from_json(cls, json.dumps(tree).encode(), str(path))
+
+
+def _added(before: CategoryCodes, after: CategoryCodes, most: int) -> list[str]:
+    added = [value for value in after.values if value not in set(before.values)]
+    return added[: max(0, most - len(before.values))]
 
 
 def as_floats(column: pa.Array, name: str, kind: Kind, subject: Subject) -> Float64:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from unbroken import checkpoint
 from unbroken.artifact import Artifact
 from unbroken.batches import Rows, read_rows, steps_per_epoch
-from unbroken.config import Config, TrainingConfig, identity
+from unbroken.config import Config, TrainingConfig, identity, started_training
 from unbroken.errors import ConfigError
 from unbroken.features import Features
 from unbroken.metrics import Metrics, evaluate
@@ -62,7 +62,7 @@ class Setup:
 
     def fresh_state(self) -> TrainState:
         """Return the state before the first step: weights drawn from the seed alone."""
-        training = self.config.training
+        training = started_training(self.config)
         device = self.train.labels.device
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(derive(training.seed, "weights"))
