@@ -22,6 +22,7 @@ from unbroken.run import Run, describe
 from unbroken.saver import BackgroundSaver
 from unbroken.setup import Setup
 from unbroken.split import SplitDatasets
+from unbroken.start import warm_start
 from unbroken.state import TrainState, seed_rng
 from unbroken.store import CheckpointStore
 
@@ -62,8 +63,8 @@ def train(
 ) -> Checkpoint:
     """Train to the last epoch and return its checkpoint.
 
-    Resumes if the run has a checkpoint, else starts from scratch. Raise TrainingError if the loss becomes NaN or
-    infinite, ConfigError if more epochs are done than asked for, CheckpointError if no checkpoint is whole.
+    Resumes if the run has a checkpoint, else starts warm if `start.warm_from` is set, else from scratch.
+    Raise TrainingError if the loss becomes NaN or infinite, ConfigError if more epochs are done than asked for, CheckpointError if no checkpoint is whole.
     """
     journal = Journal(run.journal)
     store = CheckpointStore(run.checkpoints, journal, config.checkpoint.keep_last)
@@ -84,8 +85,7 @@ def resume(setup: Setup, store: CheckpointStore, journal: Journal) -> TrainState
     _require_monitored(setup)
     found = store.newest()
     if found is None:
-        journal.append("started", epochs=setup.config.training.epochs)
-        log.info("training from scratch: %d epochs of %d steps", setup.config.training.epochs, setup.steps)
+        _begin(setup, state, journal)
         return state
     entry, tree = found
     setup.restore(state, tree, entry.path)
@@ -98,6 +98,15 @@ def resume(setup: Setup, store: CheckpointStore, journal: Journal) -> TrainState
             log.warning("%s is %s, but was %s before: from here on the last bits may differ", name, now, before)
             journal.append("numerics changed", name=name, before=before, now=now)
     return state
+
+
+def _begin(setup: Setup, state: TrainState, journal: Journal) -> None:
+    parent, origin = setup.run.parent, "scratch"
+    if parent is not None:
+        warm_start(setup, state)
+        origin = f"the weights of {setup.config.start.warm_from}"
+    journal.append("started", epochs=setup.config.training.epochs, warm_from=parent)
+    log.info("training from %s: %d epochs of %d steps", origin, setup.config.training.epochs, setup.steps)
 
 
 @dataclass(slots=True)
