@@ -106,7 +106,7 @@ def _label_values(files: tuple[TableFile, ...], label: Column) -> set[ClassValue
     """Return the distinct labels, None if there are more than MOST_CLASSES; raise DataError on a missing one."""
     values: set[ClassValue] | None = set()
     for part in table.read(files, [label.name]):
-        labels = as_labels(part.column(label.name))
+        labels = as_labels(part.column(label.name), label.name, part.subject)
         _reject_missing(labels, label, part)
         if values is not None:
             values.update(pc.unique(labels).to_pylist())

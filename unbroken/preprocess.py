@@ -186,7 +186,8 @@ class _LabelFit:
         label = self.schema.label
         column = part.column(label.name)
         if self.schema.classes:
-            self.seen.update(pc.unique(as_labels(column).filter(pa.array(training))).to_pylist())
+            labels = as_labels(column, label.name, part.subject).filter(pa.array(training))
+            self.seen.update(pc.unique(labels).to_pylist())
         else:
             self.moments.add(as_floats(column, label.name, label.kind, part.subject)[training])
 

@@ -106,7 +106,7 @@ class LabelScale:
         if not self.classes:
             values = as_floats(column, self.column.name, self.column.kind, subject)
             return pa.array(((values - self.mean) / self.deviation).astype(np.float32))
-        labels, known = as_labels(column), pa.array(self.classes)
+        labels, known = as_labels(column, self.column.name, subject), pa.array(self.classes)
         common = known.cast(labels.type) if pa.types.is_floating(labels.type) else known
         codes = pc.index_in(labels.cast(common.type), value_set=common)
         if codes.null_count:
@@ -223,10 +223,17 @@ def as_texts(column: pa.Array) -> pa.Array:
     return column.cast(pa.string())
 
 
-def as_labels(column: pa.Array) -> pa.Array:
-    """Return a label column in a type whose values are plain numbers, booleans or texts."""
-    inexact = pa.types.is_decimal(column.type) or pa.types.is_floating(column.type)
-    return column.cast(pa.float64()) if inexact else column
+def as_labels(column: pa.Array, name: str, subject: Subject) -> pa.Array:
+    """Return a label column as int64, float64, booleans or texts; raise DataError on an integer beyond 64 bits."""
+    if pa.types.is_decimal(column.type) or pa.types.is_floating(column.type):
+        return column.cast(pa.float64())
+    if not pa.types.is_integer(column.type):
+        return column
+    try:
+        return column.cast(pa.int64())
+    except pa.ArrowInvalid as error:
+        place = next(row for row, value in enumerate(column.to_pylist()) if value is not None and value >= 2**63)
+        raise DataError(f"{subject(name, place)}: found {column[place]}, expected a label below 2^63") from error
 
 
 def _as_seconds(column: pa.Array, name: str, subject: Subject) -> Float64:

@@ -1,0 +1,177 @@
+"""What each column is, and what is predicted."""
+
+import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from tests.unit.stages import HALVES, hundred, loaded, prepared, schema_of, write
+from unbroken.errors import DataError
+from unbroken.schema import kind_of
+
+NUMBERS = list(range(100))
+DAYS = [datetime.date(2020, 1, 1) + datetime.timedelta(days=day) for day in NUMBERS]
+TIMES = [datetime.datetime(2020, 1, 1) + datetime.timedelta(hours=hour) for hour in NUMBERS]
+TEXTS = [f"value {number % 7}" for number in NUMBERS]
+
+KINDS: dict[str, tuple[pa.DataType, list[Any], str]] = {
+    "float16": (pa.float16(), [float(number) for number in NUMBERS], "number"),
+    "float32": (pa.float32(), NUMBERS, "number"),
+    "float64": (pa.float64(), NUMBERS, "number"),
+    "int8": (pa.int8(), NUMBERS, "number"),
+    "int64": (pa.int64(), NUMBERS, "number"),
+    "uint64": (pa.uint64(), NUMBERS, "number"),
+    "decimal": (pa.decimal128(12, 2), [Decimal(number) / 4 for number in NUMBERS], "number"),
+    "large decimal": (pa.decimal256(50, 3), [Decimal(number) for number in NUMBERS], "number"),
+    "boolean": (pa.bool_(), [number % 3 == 0 for number in NUMBERS], "boolean"),
+    "string": (pa.string(), TEXTS, "category"),
+    "large string": (pa.large_string(), TEXTS, "category"),
+    "string view": (pa.string_view(), TEXTS, "category"),
+    "dictionary of text": (pa.dictionary(pa.int8(), pa.string()), TEXTS, "category"),
+    "dictionary of integers": (pa.dictionary(pa.int8(), pa.int64()), NUMBERS, "number"),
+    "timestamp in seconds": (pa.timestamp("s"), TIMES, "timestamp"),
+    "timestamp in nanoseconds": (pa.timestamp("ns"), TIMES, "timestamp"),
+    "timestamp with a zone": (pa.timestamp("us", "Europe/Berlin"), TIMES, "timestamp"),
+    "date": (pa.date32(), DAYS, "date"),
+    "date in milliseconds": (pa.date64(), DAYS, "date"),
+}
+
+
+def array(values: list[Any], type: pa.DataType) -> pa.Array:
+    if pa.types.is_dictionary(type):
+        return pa.array(values, type.value_type).dictionary_encode().cast(type)
+    return pa.array(values, type)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_kind_of_column_goes_through_with_and_without_nulls(name: str, tmp_path: Path):
+    type, values, kind = KINDS[name]
+    gaps = [number % 5 == 0 for number in NUMBERS]
+    whole = array(values, type)
+    holed = array([None if gap else value for gap, value in zip(gaps, values, strict=True)], type)
+    path = write(tmp_path / "a.parquet", {"whole": whole, "holed": holed, "label": HALVES})
+
+    found = prepared(path, tmp_path)
+
+    assert kind_of(type) == kind
+    assert [column.kind for column in found.manifest.schema.features] == [kind, kind]
+    for column in found.rows.columns:
+        assert column.null_count == 0
+    if kind != "category":
+        low_high = [
+            (min(column.to_pylist()), max(column.to_pylist())) for column in (found.rows["whole"], found.rows["holed"])
+        ]
+        assert all(0 <= low < high <= 1 for low, high in low_high)
+        assert found.rows["holed__missing"].to_pylist() == [float(gap) for gap in gaps]
+        assert "whole__missing" not in found.rows.column_names
+    else:
+        assert found.rows["holed"].to_pylist().count(1) == 20  # the code of a missing value
+        assert min(found.rows["whole"].to_pylist()) == 2
+
+
+def test_features_default_to_all_columns_but_the_last(tmp_path: Path):
+    path = write(tmp_path / "a.parquet", {"a": NUMBERS, "b": TEXTS, "c": HALVES})
+
+    schema = schema_of(path, tmp_path)
+
+    assert [column.name for column in schema.features] == ["a", "b"]
+    assert schema.label.name == "c"
+
+
+def test_include_gives_the_features_and_their_order(tmp_path: Path):
+    path = write(tmp_path / "a.parquet", {"a": NUMBERS, "b": TEXTS, "c": HALVES, "d": NUMBERS})
+
+    schema = schema_of(path, tmp_path, label="c", include=("d", "a"))
+
+    assert [column.name for column in schema.features] == ["d", "a"]
+
+
+def test_exclude_leaves_out_also_what_could_not_be_used(tmp_path: Path):
+    path = write(tmp_path / "a.parquet", {"a": NUMBERS, "b": [[1]] * 100, "c": HALVES})
+
+    assert [column.name for column in schema_of(path, tmp_path, exclude=("b",)).features] == ["a"]
+
+
+def test_integers_named_as_categories_get_codes(tmp_path: Path):
+    path = write(tmp_path / "a.parquet", hundred([number % 4 * 10 for number in NUMBERS]))
+
+    found = prepared(path, tmp_path, categories=("x",))
+
+    assert found.scaler.categories[0].values == ("0", "10", "20", "30")
+    assert found.rows["x"].to_pylist() == [number % 4 + 2 for number in NUMBERS]
+
+
+def test_files_may_have_their_columns_in_another_order_and_more_of_them(tmp_path: Path):
+    write(tmp_path / "data/1.parquet", {"a": NUMBERS, "b": TEXTS, "label": HALVES})
+    write(tmp_path / "data/2.parquet", {"label": HALVES, "extra": [[1]] * 100, "b": TEXTS, "a": NUMBERS})
+
+    rows = prepared(tmp_path / "data", tmp_path).rows
+
+    assert rows.num_rows == 200
+    assert rows.slice(0, 100).equals(rows.slice(100))
+
+
+def test_files_may_have_numbers_of_other_types(tmp_path: Path):
+    write(tmp_path / "data/1.parquet", hundred(pa.array(NUMBERS, pa.int8()), pa.array(HALVES, pa.int8())))
+    write(tmp_path / "data/2.parquet", hundred(pa.array(NUMBERS, pa.float32()), pa.array(HALVES, pa.int64())))
+    write(tmp_path / "data/3.parquet", hundred(pa.nulls(100), pa.array(HALVES, pa.float64())))
+
+    found = prepared(tmp_path / "data", tmp_path)
+
+    assert found.rows["x"].to_pylist()[:100] == found.rows["x"].to_pylist()[100:200]
+    assert found.rows["label"].to_pylist() == HALVES * 3
+
+
+def test_a_file_without_rows_says_nothing_about_the_columns(tmp_path: Path):
+    write(tmp_path / "data/1.parquet", {"other": pa.array([], pa.string())})
+    write(tmp_path / "data/2.parquet", hundred(NUMBERS))
+
+    assert loaded(tmp_path / "data", tmp_path).rows == 100
+
+
+LABELS: dict[str, tuple[Any, str, tuple[Any, ...]]] = {
+    "0 and 1": (HALVES, "binary", (0, 1)),
+    "1 and 2": ([value + 1 for value in HALVES], "binary", (1, 2)),
+    "booleans": ([value == 0 for value in HALVES], "binary", (False, True)),
+    "two texts": (["no", "yes"] * 50, "binary", ("no", "yes")),
+    "two floats": ([0.5, 1.5] * 50, "binary", (0.5, 1.5)),
+    "a dictionary": (pa.array(["no", "yes"] * 50).dictionary_encode(), "binary", ("no", "yes")),
+    "three integers": ([number % 3 for number in NUMBERS], "multiclass", (0, 1, 2)),
+    "three whole floats": ([float(number % 3) for number in NUMBERS], "multiclass", (0.0, 1.0, 2.0)),
+    "twenty integers": ([number % 20 for number in NUMBERS], "multiclass", tuple(range(20))),
+    "texts": ([f"{number % 30:02d}" for number in NUMBERS], "multiclass", tuple(f"{n:02d}" for n in range(30))),
+    "21 integers": ([number % 21 for number in NUMBERS], "regression", ()),
+    "floats": ([number / 3 for number in NUMBERS], "regression", ()),
+    "decimals": (pa.array([Decimal(number) / 4 for number in NUMBERS], pa.decimal128(9, 2)), "regression", ()),
+    "two decimals": (pa.array([Decimal("0.10"), Decimal("0.20")] * 50, pa.decimal128(9, 2)), "binary", (0.1, 0.2)),
+    "half floats": (pa.array([float(n % 2) for n in NUMBERS], pa.float16()), "binary", (0.0, 1.0)),
+    "unsigned": (pa.array([0, 2**63 - 1] * 50, pa.uint64()), "binary", (0, 2**63 - 1)),
+}
+
+
+@pytest.mark.parametrize("name", LABELS)
+def test_what_is_predicted_follows_from_the_label(name: str, tmp_path: Path):
+    label, task, classes = LABELS[name]
+    path = write(tmp_path / "a.parquet", hundred(NUMBERS, label))
+
+    found = prepared(path, tmp_path)
+
+    schema = found.manifest.schema
+    assert (schema.task, schema.classes) == (task, classes)
+    assert [type(value) for value in schema.classes] == [type(value) for value in classes]
+    if classes:
+        values = pa.array(label).cast(pa.float64()) if "decimal" in name else pa.array(label)
+        codes = [classes.index(value) for value in values.to_pylist()]
+        assert found.rows["label"].to_pylist() == codes
+
+
+def test_the_task_can_be_set(tmp_path: Path):
+    path = write(tmp_path / "a.parquet", hundred(NUMBERS, [number % 3 for number in NUMBERS]))
+
+    assert schema_of(path, tmp_path, task="regression").task == "regression"
+    assert schema_of(path, tmp_path, task="multiclass").task == "multiclass"
+    with pytest.raises(DataError, match=r"label: found 3 distinct values, expected 2 for data\.task binary"):
+        schema_of(path, tmp_path, task="binary")
