@@ -7,7 +7,7 @@ power cuts: see Pillai et al., "All File Systems Are Not Created Equal" (OSDI 20
 import hashlib
 import os
 import tempfile
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -29,42 +29,63 @@ def sync_folder(path: Path) -> None:
     """Make the names in a folder durable; without it a power cut can forget a rename."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(descriptor)
+        with naming(path):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
 @contextmanager
-def replacing(path: Path) -> Generator[BinaryIO]:
+def naming(path: Path) -> Generator[None]:
+    """Add the path to an error of a write or an fsync, which know only the number of an open file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+@contextmanager
+def replacing(path: Path, allowed: Callable[[], None] = lambda: None) -> Generator[BinaryIO]:
     """Yield a temporary file that takes the name `path`, durably, when the block ends without an error.
 
     The temporary name is unpredictable, exclusive and in the same folder, so that two writers never
-    share one and the rename never crosses a file system. A missing folder is made.
+    share one and the rename never crosses a file system. A missing folder is made. `allowed` is called
+    right before the rename, and prevents it by raising.
     """
     make_folder(path.parent)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=TEMPORARY, dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).rename(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
+    with naming(path):
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=TEMPORARY, dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            allowed()
+            Path(name).rename(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+        sync_folder(path.parent)
 
 
-def write(path: Path, content: bytes | memoryview) -> None:
+def write(path: Path, content: bytes | memoryview, allowed: Callable[[], None] = lambda: None) -> None:
     """Write a whole file atomically and durably."""
-    with replacing(path) as file:
+    with replacing(path, allowed) as file:
         file.write(content)
 
 
-def sweep(folder: Path) -> None:
-    """Delete what killed writers left behind. Call it only while no one else writes to the folder."""
+def recover(folder: Path) -> None:
+    """Delete what killed writers left in a folder, and make durable the names that they could not.
+
+    Call it only while no one else writes to the folder.
+    """
+    make_folder(folder)
     for leftover in folder.glob(f".*{TEMPORARY}"):
         leftover.unlink(missing_ok=True)
+    for part in (folder, *folder.parents[:2]):
+        sync_folder(part)
 
 
 def digest(path: Path) -> str:

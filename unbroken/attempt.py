@@ -1,9 +1,12 @@
 """What surrounds one attempt at a training: sole ownership of the run, fixed numerics, signals that ask for an end."""
 
 import logging
+import os
+import secrets
 import signal
+import socket
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -12,7 +15,8 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from unbroken.errors import LockedError
+from unbroken import atomic
+from unbroken.errors import LockedError, StoppedError
 
 deterministic: Any = torch.utils.deterministic  # its one attribute is made at import, so no checker sees it
 
@@ -22,10 +26,12 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @contextmanager
-def exclusive(folder: Path, *, wait: bool) -> Generator[None]:
-    """Hold a run alone. The kernel lets go of the lock when its holder dies, however it dies.
+def exclusive(folder: Path, *, wait: bool) -> Generator[Callable[[], None]]:
+    """Hold a run alone, and yield what raises LockedError once that is no longer so.
 
-    Raise LockedError if another process has it and `wait` is off.
+    The kernel lets go of the lock when its holder dies, however it dies. A file system that forgets locks, or a folder
+    that was deleted, lets a second process in: so each holder leaves its own mark, and looks for it before it writes.
+    Raise LockedError if another process has the lock and `wait` is off.
     """
     lock = FileLock(folder / "lock", mode=0o600)
     try:
@@ -33,14 +39,28 @@ def exclusive(folder: Path, *, wait: bool) -> Generator[None]:
     except Timeout:
         if not wait:
             raise LockedError(
-                f"{folder}: another process is training this run; wait for it, or set checkpoint.wait"
+                f"{folder}: another process is training this run; wait for it to end, or set checkpoint.wait"
             ) from None
         log.warning("%s: another process is training this run; waiting for it to end", folder)
         lock.acquire()
     try:
-        yield
+        yield _mark(folder / "owner")
     finally:
         lock.release()
+
+
+def _mark(path: Path) -> Callable[[], None]:
+    mine = f"process {os.getpid()} on {socket.gethostname()}, {secrets.token_hex(8)}"
+    atomic.write(path, mine.encode())
+
+    def require_mine() -> None:
+        found = path.read_text() if path.is_file() else "nothing"
+        if found != mine:
+            raise LockedError(
+                f"{path}: found {found}, expected {mine}: another process took the run over, or it was deleted"
+            )
+
+    return require_mine
 
 
 @contextmanager
@@ -68,7 +88,8 @@ class StopRequest:
 
     def __enter__(self) -> "StopRequest":
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._request) for number in SIGNALS}
+            heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._request) for number in heard}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -77,6 +98,10 @@ class StopRequest:
         if self.signal is not None:
             # Now that the checkpoint is durable, whoever listened before decides what the signal means.
             signal.raise_signal(self.signal)
+            raise StoppedError(
+                f"stopped by {signal.Signals(self.signal).name}; the checkpoint is saved, "
+                f"run the same command again to go on"
+            )
 
     def _request(self, number: int, _: FrameType | None) -> None:
         self.signal = number

@@ -64,16 +64,18 @@ def train(
     """Train to the last epoch and return its checkpoint.
 
     Resumes if the run has a checkpoint, else starts warm if `start.warm_from` is set, else from scratch.
-    Raise TrainingError if the loss becomes NaN or infinite, ConfigError if more epochs are done than asked for, CheckpointError if no checkpoint is whole.
+    Raise TrainingError if the loss becomes NaN or infinite, ConfigError if more epochs are done than asked for,
+    CheckpointError if no checkpoint is whole, LockedError if another process trains the run and is not to be waited for,
+    StoppedError after a signal, OSError if saving fails.
     """
     journal = Journal(run.journal)
-    store = CheckpointStore(run.checkpoints, journal, config.checkpoint.keep_last)
-    with exclusive(run.path, wait=config.checkpoint.wait), reproducible(config.training.threads):
+    with exclusive(run.path, wait=config.checkpoint.wait) as alone, reproducible(config.training.threads):
+        store = CheckpointStore(run.checkpoints, journal, config.checkpoint.keep_last, alone)
         describe(run, config)
-        atomic.sweep(run.checkpoints)
+        atomic.recover(run.checkpoints)
         setup = Setup.read(config, splits, scaler, run)
         state = resume(setup, store, journal)
-        with BackgroundSaver() as saver, StopRequest() as stop:
+        with StopRequest() as stop, BackgroundSaver() as saver:
             _Loop(setup, state, store, journal, saver, stop, report).run()
     entry = store.epoch(state.epoch)
     return Checkpoint(path=str(entry.path), digest=atomic.digest(entry.path), epoch=state.epoch, step=state.step)
@@ -220,7 +222,7 @@ class _Loop:
             self.journal.append("checkpoint saved", **details)
             log.info("%s: checkpoint saved%s", entry.describe(), "" if inside_epoch else _words(tree["history"][-1]))
 
-        self.saver.submit(write)
+        self.saver.submit(write, required=not inside_epoch)
 
 
 def _words(entry: dict[str, float]) -> str:

@@ -5,6 +5,7 @@ UnbrokenError
 ├── DataError                    a file, column or value does not fit
 ├── TrainingError                the training diverged: a loss is NaN or infinite
 ├── LockedError                  another process is training this run
+├── StoppedError                 a signal ended the training, its checkpoint is saved
 └── CheckpointError              a checkpoint cannot be used
     ├── CorruptCheckpointError   its bytes are not those that were saved
     └── CheckpointMismatchError  whole, but it belongs to another training
@@ -32,6 +33,10 @@ class TrainingError(UnbrokenError):
 
 class LockedError(UnbrokenError):
     """Another process is training this run."""
+
+
+class StoppedError(UnbrokenError):
+    """A signal ended the training; its checkpoint is saved."""
 
 
 class CheckpointError(UnbrokenError):

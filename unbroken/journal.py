@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from unbroken import atomic
+
 log = logging.getLogger(__name__)
 
 Event = dict[str, Any]
@@ -32,7 +34,7 @@ class Journal:
     def append(self, event: str, **details: Any) -> None:
         """Add an event with the present time as one line."""
         line = json.dumps({"time": self.clock().isoformat(timespec="milliseconds"), "event": event, **details})
-        with open(self.path, "ab") as file:
+        with atomic.naming(self.path), open(self.path, "ab") as file:
             # A line cut off by a crash must not swallow the next one.
             start = b"" if file.tell() == 0 or self._ends_whole() else b"\n"
             file.write(start + line.encode() + b"\n")

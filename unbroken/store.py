@@ -8,6 +8,7 @@ inside epoch 4.
 import hashlib
 import logging
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,11 +50,12 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointStore:
-    """A folder of checkpoints that one process at a time writes to."""
+    """A folder of checkpoints that one process at a time writes to; `allowed` raises in one that may no longer."""
 
     folder: Path
     journal: Journal
     keep_last: int = 2
+    allowed: Callable[[], None] = lambda: None
 
     def save(self, tree: Tree, *, inside_epoch: bool, best_epoch: int | None) -> Entry:
         """Write a checkpoint durably, then delete those that retention lets go: all but the newest and the best epoch's."""
@@ -61,7 +63,7 @@ class CheckpointStore:
         digest = hashlib.sha256(content).hexdigest()[:DIGEST_DIGITS]
         step = f"-step-{tree['step']:08d}" if inside_epoch else ""
         entry = _entry(self.folder / f"epoch-{tree['epoch']:04d}{step}.{digest}.pth")
-        atomic.write(entry.path, content)
+        atomic.write(entry.path, content, self.allowed)
         self._retain(entry, best_epoch)
         return entry
 

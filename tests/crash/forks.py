@@ -1,0 +1,88 @@
+"""Children forked from one warm process: each starts in milliseconds, with torch imported and no thread running."""
+
+import logging
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess
+from typing import Any
+
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["tests.crash.pipeline"])
+SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a child ended: its value, the error it raised, or neither if it was killed."""
+
+    value: Any = None
+    error: Exception | None = None
+    killed: bool = False
+
+
+@dataclass
+class Child:
+    """A running child."""
+
+    process: ForkServerProcess
+    results: Connection
+
+    def ending(self) -> Ending:
+        """Wait for its end; one that hangs fails the test."""
+        assert self.results.poll(SECONDS), "the child hangs"
+        try:
+            ending = self.results.recv()
+        except EOFError:
+            ending = Ending(killed=True)
+        self.process.join(SECONDS)
+        assert self.process.exitcode == (-signal.SIGKILL if ending.killed else 0), self.process.exitcode
+        return ending
+
+    def kill_after(self, seconds: float) -> bool:
+        """Kill it after a while; tell whether that came before its end."""
+        self.process.join(seconds)
+        self.process.kill()
+        self.process.join(SECONDS)
+        return self.process.exitcode == -signal.SIGKILL
+
+
+def start(function: Callable[..., Any], *arguments: Any) -> Child:
+    """Start a function in a child."""
+    here, there = CONTEXT.Pipe(duplex=False)
+    process = CONTEXT.Process(target=_call, args=(there, function, arguments), daemon=True)
+    process.start()
+    there.close()
+    return Child(process, here)
+
+
+def run(function: Callable[..., Any], *arguments: Any) -> Ending:
+    """Run a function in a child and return how it ended."""
+    return start(function, *arguments).ending()
+
+
+def value(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Run a function in a child and return its value; raise what it raised."""
+    ending = run(function, *arguments)
+    if ending.error is not None:
+        raise ending.error
+    assert not ending.killed, "the child was killed"
+    return ending.value
+
+
+def _call(results: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    logging.getLogger("unbroken").addHandler(logging.NullHandler())
+    try:
+        results.send(Ending(value=function(*arguments)))
+    except Exception as error:
+        results.send(Ending(error=error))
+
+
+def each(function: Callable[..., str | None], cases: Iterable[tuple[Any, ...]]) -> list[str]:
+    """Call a function for each case, a few at a time, and return what went wrong as it tells."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return [wrong for wrong in pool.map(lambda case: function(*case), cases) if wrong]

@@ -1,0 +1,125 @@
+"""A small run without Prefect: all that draws random numbers or keeps state, in a fraction of a second."""
+
+import dataclasses
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch._dynamo  # the first optimizer would import it, at seconds a process; a forked one finds it here
+from torch.optim.optimizer import register_optimizer_step_post_hook
+
+from tests.crash.disk import Faults, Operation, kill, watched
+from unbroken.attempt import reproducible
+from unbroken.config import CheckpointConfig, Config, DataConfig, ModelConfig, SplitConfig, TrainingConfig
+from unbroken.engine import train
+from unbroken.load_data import load_data
+from unbroken.preprocess import Preprocessed, preprocess
+from unbroken.publish import load_checkpoint, save_checkpoint
+from unbroken.run import Run, open_run
+from unbroken.split import SplitDatasets, split_dataset
+
+ROWS, EPOCHS, STEPS = 90, 3, 6
+"""Rows in all, epochs, and steps an epoch (72 training rows in batches of 12)."""
+
+
+def write_source(path: Path) -> None:
+    """Write a table of numbers with gaps, a category and a binary label."""
+    draw = np.random.Generator(np.random.PCG64(1))
+    numbers = draw.standard_normal((ROWS, 3))
+    columns = {f"number_{place}": numbers[:, place] for place in range(3)}
+    columns["number_1"] = np.where(draw.random(ROWS) < 0.1, np.nan, columns["number_1"])
+    category = pa.array(np.array(["red", "green", "blue"])[draw.integers(0, 3, ROWS)])
+    label = (numbers.sum(axis=1) + draw.standard_normal(ROWS) > 0).astype(np.int8)
+    pq.write_table(pa.table({**columns, "category": category, "label": label}), path)
+
+
+def configure(folder: Path) -> Config:
+    """Return a run with dropout, shuffling, Adam, a scheduler stepped each batch, and checkpoints inside epochs."""
+    return Config(
+        data=DataConfig(source=str(folder / "source.parquet")),
+        split=SplitConfig(kind="stratified"),
+        model=ModelConfig(options={"hidden": [6], "dropout": 0.3}),
+        training=TrainingConfig(epochs=EPOCHS, batch_size=12, scheduler="OneCycleLR", learning_rate=0.02),
+        checkpoint=CheckpointConfig(every_steps=2, every_seconds=None),
+        runs_folder=str(folder / "runs"),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """The first three stages of a run, done."""
+
+    config: Config
+    run: Run
+    preprocessed: Preprocessed
+    splits: SplitDatasets
+
+
+def prepare(config: Config) -> Prepared:
+    """Do stages 1 to 3."""
+    run = open_run(config)
+    dataset = load_data(config.data, run)
+    preprocessed = preprocess(dataset, config.preprocess, config.split, run)
+    splits = split_dataset(dataset, preprocessed.dataset, config.split, run)
+    return Prepared(config, run, preprocessed, splits)
+
+
+def finish(prepared: Prepared) -> str:
+    """Do stages 4 to 6 and return the SHA-256 of `checkpoint.pth` as it lies on the disk."""
+    config, run, scaler = prepared.config, prepared.run, prepared.preprocessed.scaler
+    last = train(config, prepared.splits, scaler, run)
+    published = save_checkpoint(last, config, run)
+    load_checkpoint(published, prepared.splits, scaler, config, run)
+    return hashlib.sha256(run.published.read_bytes()).hexdigest()
+
+
+def complete(folder: Path) -> str:
+    """Do all six stages from wherever the run in a folder stands and return the SHA-256 of its `checkpoint.pth`."""
+    return finish(prepare(configure(folder)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Undisturbed:
+    """The SHA-256 of the final checkpoint and the file operations that led to it."""
+
+    digest: str
+    operations: list[Operation]
+
+
+def undisturbed(folder: Path) -> Undisturbed:
+    """Do all six stages with nothing in the way and note every file operation."""
+    operations: list[Operation] = []
+    with watched(folder / "runs", operations.append):
+        return Undisturbed(complete(folder), operations)
+
+
+def complete_with_faults(folder: Path, faults: Faults) -> str:
+    """Do all six stages while the disk misbehaves."""
+    with watched(folder / "runs", faults.judge):
+        return complete(folder)
+
+
+def killed_after_step(folder: Path, step: int) -> str:
+    """Do all six stages, but die right after the optimizer's step of that number in this attempt."""
+    seen = 0
+
+    def count(*_: object) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == step:
+            kill()
+
+    register_optimizer_step_post_hook(count)
+    return complete(folder)
+
+
+def warm_up() -> None:
+    """Do once what is slow the first time, without starting a thread: a fork takes only the calling thread along."""
+    with reproducible(threads=1):
+        model = torch.nn.Linear(2, 1)
+        torch.optim.Adam(model.parameters(), fused=True)
+
+
+warm_up()

@@ -1,0 +1,103 @@
+"""Death, a full disk and a broken disk at every file operation and every step of a run: each resumes to the same bytes."""
+
+import errno
+import itertools
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.crash import forks, pipeline
+from tests.crash.disk import Fault, Faults
+from tests.crash.pipeline import Undisturbed
+from tests.crash.scorecard import Scorecard
+
+Folders = Callable[[], Path]
+
+every = pytest.mark.parametrize(
+    "stride", [pytest.param(9, id="sample"), pytest.param(1, id="all", marks=pytest.mark.slow)]
+)
+pytestmark = pytest.mark.timeout(1800)
+
+
+@every
+def test_a_run_killed_at_any_file_operation_resumes_to_the_same_bytes(
+    stride: int, new_folder: Folders, undisturbed: Undisturbed, scorecard: Scorecard
+) -> None:
+    faults = [*everywhere(undisturbed, Fault("before")), *everywhere(undisturbed, Fault("half"), {"write"})]
+
+    def wrong(faults: Faults) -> str | None:
+        folder = new_folder()
+        assert forks.run(pipeline.complete_with_faults, folder, faults).killed
+        return difference(folder, undisturbed, f"{faults.fault} operation {faults.place}")
+
+    cases = faults[::stride]
+    scorecard.judge("kill points", forks.each(wrong, [(case,) for case in cases]), len(cases))
+
+
+@every
+def test_a_run_killed_after_any_step_resumes_to_the_same_bytes(
+    stride: int, new_folder: Folders, undisturbed: Undisturbed, scorecard: Scorecard
+) -> None:
+    def wrong(step: int) -> str | None:
+        folder = new_folder()
+        assert forks.run(pipeline.killed_after_step, folder, step).killed
+        return difference(folder, undisturbed, f"killed after step {step}")
+
+    steps = range(1, pipeline.EPOCHS * pipeline.STEPS + 1)[:: min(stride, 3)]
+    scorecard.judge("kill points", forks.each(wrong, [(step,) for step in steps]), len(steps))
+
+
+@pytest.mark.parametrize("runs", [pytest.param(6), pytest.param(130, marks=pytest.mark.slow)])
+def test_a_run_killed_again_and_again_while_resuming_ends_with_the_same_bytes(
+    runs: int, new_folder: Folders, undisturbed: Undisturbed, scorecard: Scorecard
+) -> None:
+    kills = 3
+
+    def wrong(number: int) -> str | None:
+        folder, draw = new_folder(), random.Random(number)
+        # Stages 1 to 3 are done anew in each attempt: only beyond them does a kill meet a resumed training.
+        first = next(place for place, done in enumerate(undisturbed.operations) if done.path.endswith("lock"))
+        places = [draw.randrange(first, first + 30) for _ in range(kills)]
+        for place in places:
+            forks.run(pipeline.complete_with_faults, folder, Faults(place, Fault("before")))
+        return difference(folder, undisturbed, f"killed at operations {places}")
+
+    scorecard.judge("kill points", forks.each(wrong, [(number,) for number in range(runs)]), runs * kills)
+
+
+@every
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO], ids=errno.errorcode.get)
+def test_a_run_with_an_error_at_any_file_operation_ends_or_resumes_with_the_same_bytes(
+    number: int, stride: int, new_folder: Folders, undisturbed: Undisturbed, scorecard: Scorecard
+) -> None:
+    torn = everywhere(undisturbed, Fault("half", number), {"write"})
+    late = everywhere(undisturbed, Fault("after", number), {"rename", "unlink", "mkdir", "fsync", "fsync folder"})
+    faults = [*everywhere(undisturbed, Fault("before", number)), *torn, *late]
+
+    def wrong(faults: Faults) -> str | None:
+        folder = new_folder()
+        ending = forks.run(pipeline.complete_with_faults, folder, faults)
+        name = f"{faults.fault} operation {faults.place}"
+        if ending.error is None:
+            # A single error is made up for by the next save, where there is one.
+            return None if ending.value == undisturbed.digest else f"{name}: {ending}"
+        if not (isinstance(ending.error, OSError) and ending.error.errno == number and ending.error.filename):
+            return f"{name}: expected an OSError that names the file: {ending.error!r}"
+        return difference(folder, undisturbed, name)
+
+    cases = faults[::stride]
+    scorecard.judge("failing operations", forks.each(wrong, [(case,) for case in cases]), len(cases))
+
+
+def everywhere(undisturbed: Undisturbed, fault: Fault, kinds: set[str] | None = None) -> list[Faults]:
+    """Return a fault at each operation of some kinds, of all when not given."""
+    numbered = zip(itertools.count(), undisturbed.operations, strict=False)
+    return [Faults(place, fault) for place, operation in numbered if kinds is None or operation.kind in kinds]
+
+
+def difference(folder: Path, undisturbed: Undisturbed, name: str) -> str | None:
+    """Resume and tell how the end differs from that of the undisturbed run."""
+    ending = forks.run(pipeline.complete, folder)
+    return None if ending.value == undisturbed.digest else f"{name}: {ending}"
