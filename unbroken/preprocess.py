@@ -114,7 +114,7 @@ class _Moments:
         if not len(values):
             return
         total, added = self.count + len(values), len(values)
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             # Divided before they are added up, since a sum of large values can overflow where the mean does not.
             mean = float((values / added).sum())
             apart = np.float64(mean) - self.mean
