@@ -1,10 +1,14 @@
 """The front door of every flow for a person at a terminal: arguments, plan, result, and errors in one paragraph."""
 
+import itertools
 import logging
+import re
 import sys
+import tomllib
 from collections.abc import Callable
+from pathlib import Path
 
-from jsonargparse import ArgumentParser, set_parsing_settings
+from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 from prefect.logging.handlers import PrefectConsoleHandler
 from rich.console import Console
 from rich.highlighter import NullHighlighter
@@ -12,14 +16,15 @@ from rich.logging import RichHandler
 from rich.text import Text
 
 from unbroken.config import Config
-from unbroken.errors import UnbrokenError
+from unbroken.errors import ConfigError, UnbrokenError
 from unbroken.journal import Journal
 from unbroken.publish import Restored
 from unbroken.report import RunReport
-from unbroken.run import Run, open_run
+from unbroken.run import Run, open_run, undone_if_bad
 
 USER_ERROR = 2
 NARROWEST = 110
+WRONG_TYPE = re.compile(r'Parser key "(?P<field>.+?)": Expected an? (?P<type>.+?)\. Got value: (?P<value>.*)')
 SILENT = logging.CRITICAL + 1
 
 
@@ -47,22 +52,54 @@ def _log_to(console: Console) -> None:
 
 
 def parse(arguments: list[str], description: str) -> Config:
-    """Return the configuration that command line arguments give; a wrong one ends the program with exit code 2."""
+    """Return the configuration that command line arguments give; raise ConfigError naming the wrong one."""
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = ArgumentParser(
-        prog="python -m flows.train", description=description, parser_mode="toml", allow_abbrev=False
+        prog="python -m flows.train",
+        description=description,
+        parser_mode="toml",
+        allow_abbrev=False,
+        exit_on_error=False,
     )
     parser.add_argument("--config", action="config", help="TOML file with any of these settings, one table a group.")
     parser.add_class_arguments(Config, fail_untyped=True)
-    settings = parser.instantiate(parser.parse_args(arguments))
+    files = _settings_files(arguments)
+    try:
+        settings = parser.instantiate(parser.parse_args(arguments))
+    except ArgumentError as error:
+        where = f" (on the command line or in {', '.join(files)})" if files else ""
+        raise ConfigError(f"{_one_line(str(error))}{where}. See --help") from None
     return Config(**{name: value for name, value in vars(settings).items() if name != "config"})
+
+
+def _settings_files(arguments: list[str]) -> list[str]:
+    """Return the files named by --config; raise ConfigError naming one that is no TOML."""
+    pairs = itertools.pairwise([*arguments, ""])
+    named = [after if here == "--config" else here[9:] for here, after in pairs if f"{here}=".startswith("--config=")]
+    files = [path for path in named if path]
+    for path in files:
+        try:
+            tomllib.loads(Path(path).read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"--config {path}: cannot be read as TOML: {error}") from error
+    return files
+
+
+def _one_line(complaint: str) -> str:
+    """Return a parser's complaint in our own order: the field, what was found, what was expected."""
+    words = " ".join(complaint.split())
+    if found := WRONG_TYPE.fullmatch(words):
+        expected = found["type"].removeprefix("<class '").removesuffix("'>").removeprefix("typing.")
+        return f"{found['field']}: found {found['value']!r}, expected {expected}"
+    return words
 
 
 def _run(flow: Callable[[Config], Restored], config: Config, console: Console) -> None:
     run = open_run(config)
     console.print(Text(plan(config, run)))
     seen = len(Journal(run.journal).events())
-    restored = flow(config)
+    with undone_if_bad(run):
+        restored = flow(config)
     report = RunReport.read(run)
     console.print(report.table())
     console.print(Text(outcome(config, restored, report, trained=len(report.events) > seen)))

@@ -18,7 +18,7 @@ from unbroken.history import best_epoch, is_finished
 from unbroken.journal import Journal
 from unbroken.metrics import METRICS_OF, loss_of
 from unbroken.optimizer import step_epoch, steps_each_batch
-from unbroken.run import Run, describe
+from unbroken.run import Run, describe, undone_if_bad
 from unbroken.saver import BackgroundSaver
 from unbroken.setup import Setup
 from unbroken.split import SplitDatasets
@@ -69,7 +69,8 @@ def train(
     StoppedError after a signal, OSError if saving fails.
     """
     journal = Journal(run.journal)
-    with exclusive(run.path, wait=config.checkpoint.wait) as alone, reproducible(config.training.threads):
+    alone_here = exclusive(run.path, wait=config.checkpoint.wait)
+    with undone_if_bad(run), alone_here as alone, reproducible(config.training.threads):
         store = CheckpointStore(run.checkpoints, journal, config.checkpoint.keep_last, alone)
         describe(run, config)
         atomic.recover(run.checkpoints)

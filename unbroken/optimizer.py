@@ -14,6 +14,9 @@ from unbroken.errors import ConfigError
 FUSED = ("Adam", "AdamW", "SGD", "Adagrad")
 """Optimizers that torch implements as one fused kernel on the CPU too."""
 
+UNUSABLE = ("Optimizer", "LBFGS", "SparseAdam")
+"""The base class, one that needs a closure, and one for sparse gradients alone."""
+
 PER_STEP = ("OneCycleLR", "CyclicLR")
 """Schedulers made to be stepped after each batch; the others are stepped after each epoch."""
 
@@ -21,7 +24,7 @@ PER_STEP = ("OneCycleLR", "CyclicLR")
 def build_optimizer(config: TrainingConfig, model: nn.Module) -> Optimizer:
     """Return the configured optimizer over a model's parameters; raise ConfigError naming what does not fit."""
     kind = getattr(torch.optim, config.optimizer, None)
-    if not (inspect.isclass(kind) and issubclass(kind, Optimizer)) or kind is Optimizer or config.optimizer == "LBFGS":
+    if not (inspect.isclass(kind) and issubclass(kind, Optimizer)) or config.optimizer in UNUSABLE:
         raise ConfigError(
             f"training.optimizer: found {config.optimizer!r}, expected one of {', '.join(_names(torch.optim, Optimizer))}"
         )
@@ -61,7 +64,7 @@ def step_epoch(scheduler: LRScheduler | None, monitored: float) -> None:
         scheduler.step()
 
 
-def _call(kind: type, what: str, *arguments: Any, **options: Any) -> Any:
+def _call(kind: type, what: str, /, *arguments: Any, **options: Any) -> Any:
     try:
         return kind(*arguments, **options)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -70,4 +73,4 @@ def _call(kind: type, what: str, *arguments: Any, **options: Any) -> Any:
 
 def _names(module: Any, base: type) -> list[str]:
     kinds = {name: kind for name, kind in vars(module).items() if inspect.isclass(kind) and issubclass(kind, base)}
-    return sorted(name for name, kind in kinds.items() if kind is not base and name not in ("LBFGS", "_LRScheduler"))
+    return sorted(name for name, kind in kinds.items() if kind is not base and name not in (*UNUSABLE, "_LRScheduler"))

@@ -41,6 +41,11 @@ class Setup:
         device = _device(config.training.device)
         datasets = {"test": splits.test} | ({"validation": splits.validation} if splits.validation else {})
         train = read_rows(splits.train, fitted.features).to(device)
+        if config.training.batch_size > len(train):
+            raise ConfigError(
+                f"training.batch_size: found {config.training.batch_size}, expected at most {len(train)}, the rows that "
+                f"train. Lower it"
+            )
         return cls(
             config=config,
             run=run,
@@ -67,6 +72,7 @@ class Setup:
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(derive(training.seed, "weights"))
             model = build_model(self.config.model, self.features).to(device)
+            _check_outputs(model, self.train, self.features.outputs, self.config.model.factory)
         optimizer = build_optimizer(training, model)
         scheduler = build_scheduler(training, optimizer, self.steps)
         loss_sum = torch.zeros((), dtype=torch.float64, device=device)
@@ -105,6 +111,25 @@ def _device(name: str) -> torch.device:
         raise ConfigError(
             f"training.device: found {name!r}, expected a device that torch can use here: {error}"
         ) from error
+
+
+@torch.no_grad()
+def _check_outputs(model: nn.Module, rows: Rows, outputs: int, name: str) -> None:
+    """Raise ConfigError unless a model turns two rows into their logits; before training, not in its first step."""
+    few = rows.slice(0, 2)
+    expected = [len(few), outputs]
+    training = model.training
+    try:
+        found = model.eval()(few.numbers, few.codes)
+    except (TypeError, ValueError, RuntimeError, IndexError) as error:
+        raise ConfigError(
+            f"model.factory {name}: its model fails on numbers {list(few.numbers.shape)}: {error}"
+        ) from error
+    finally:
+        model.train(training)
+    if not isinstance(found, Tensor) or list(found.shape) != expected:
+        shape = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise ConfigError(f"model.factory {name}: its model gives {shape}, expected a tensor {expected} of logits")
 
 
 def _class_weights(config: TrainingConfig, train: Rows, features: Features) -> Tensor | None:
