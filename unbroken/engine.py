@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +14,11 @@ from unbroken.attempt import StopRequest, exclusive, reproducible
 from unbroken.batches import Rows, epoch_batches
 from unbroken.config import Config
 from unbroken.errors import ConfigError, TrainingError
+from unbroken.gradient import Gradient, gradient_of
 from unbroken.history import best_epoch, is_finished
 from unbroken.journal import Journal
-from unbroken.metrics import METRICS_OF, loss_of
-from unbroken.optimizer import step_epoch, steps_each_batch
+from unbroken.metrics import METRICS_OF
+from unbroken.optimizer import step_epoch, steps_each_batch, updater_of
 from unbroken.run import Run, describe, undone_if_bad
 from unbroken.saver import BackgroundSaver
 from unbroken.setup import Setup
@@ -123,7 +124,13 @@ class _Loop:
     saver: BackgroundSaver
     stop: StopRequest
     report: Report
+    gradient: Gradient = field(init=False)
+    update: Callable[[], object] = field(init=False)
     saved_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.gradient = gradient_of(self.state.model, self.setup.features.task, self.setup.class_weights)
+        self.update = updater_of(self.state.optimizer)
 
     def run(self) -> None:
         self.saved_at = time.monotonic()
@@ -150,18 +157,14 @@ class _Loop:
         self._finish_epoch(time.monotonic() - started, self.setup.steps - first)
 
     def _step(self, batch: Rows) -> Tensor:
-        state, training = self.state, self.setup.config.training
-        state.optimizer.zero_grad()
-        logits = state.model(batch.numbers, batch.codes)
-        loss = loss_of(logits, batch.labels, self.setup.features.task, self.setup.class_weights)
-        loss.backward()
-        if training.gradient_clip is not None:
-            nn.utils.clip_grad_norm_(state.model.parameters(), training.gradient_clip)
-        state.optimizer.step()
+        state, clip = self.state, self.setup.config.training.gradient_clip
+        loss = self.gradient(batch)
+        if clip is not None:
+            nn.utils.clip_grad_norm_(state.model.parameters(), clip)
+        self.update()
         if state.scheduler is not None and steps_each_batch(state.scheduler):
             state.scheduler.step()
         state.step += 1
-        loss = loss.detach()
         state.loss_sum.add_(loss, alpha=len(batch))
         return loss
 

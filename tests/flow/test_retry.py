@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-from prefect.client.schemas.objects import TaskRun
+from prefect.client.schemas.objects import State, TaskRun
 
 from flows.train import train
 from unbroken.config import Config, DataConfig, ModelConfig, TrainingConfig
@@ -18,11 +19,12 @@ STEPS = 4  # 800 rows to train, 256 a batch
 IN_EPOCH_4 = 3 * STEPS + 2
 
 
-def task_runs(flow_run: UUID) -> list[TaskRun]:
+def task_runs(flow_run: UUID | None) -> list[TaskRun]:
     """Return the task runs of a flow run in the order they started, as the server tells them."""
+    assert flow_run is not None
     with get_client(sync_client=True) as client:
         found = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run])))
-    return sorted(found, key=lambda run: run.expected_start_time)
+    return sorted(found, key=lambda run: str(run.expected_start_time))
 
 
 @pytest.mark.usefixtures("prefect_server")
@@ -38,7 +40,8 @@ def test_a_retried_flow_finds_stages_1_to_3_cached_and_continues_from_epoch_3(tm
         runs_folder=str(tmp_path / "runs"),
     )
 
-    state = train.with_options(retries=1, retry_delay_seconds=0)(config, return_state=True)
+    retried: Any = train.with_options(retries=1, retry_delay_seconds=0)
+    state: State[Any] = retried(config, return_state=True)
 
     assert marker.exists()
     assert state.is_completed()

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from unbroken.batches import Rows
+from unbroken.config import TaskName
 from unbroken.metrics import evaluate, loss_of
 from unbroken.scaler import LabelScale
 from unbroken.schema import Column
@@ -65,7 +66,7 @@ def test_auroc_is_not_a_number_where_the_rows_hold_one_class_only():
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass"])
-def test_class_weights_of_one_change_nothing(task: str):
+def test_class_weights_of_one_change_nothing(task: TaskName):
     logits = torch.randn(8, 1 if task == "binary" else 2, generator=torch.manual_seed(0))
     labels = torch.tensor([0, 1] * 4)
     labels = labels.float() if task == "binary" else labels

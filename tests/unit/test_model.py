@@ -42,7 +42,7 @@ def test_dropout_follows_every_hidden_layer():
 def test_each_category_enters_through_an_embedding_of_its_own():
     model = MLP(MIXED, hidden=[8])
 
-    assert [tuple(table.weight.shape) for table in model.embeddings] == [
+    assert [tuple(table.shape) for table in model.embeddings.parameters()] == [
         (5, embedding_width(5)),
         (100, embedding_width(100)),
     ]

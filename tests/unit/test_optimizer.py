@@ -1,15 +1,18 @@
 """Optimizers and schedulers by name."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import OneCycleLR
 
 from unbroken.config import TrainingConfig
 from unbroken.errors import ConfigError
 from unbroken.optimizer import build_optimizer, build_scheduler, step_epoch, steps_each_batch
 
 
-def optimizer_of(**settings: object) -> torch.optim.Optimizer:
+def optimizer_of(**settings: Any) -> torch.optim.Optimizer:
     return build_optimizer(TrainingConfig(**settings), nn.Linear(2, 2))
 
 
@@ -56,7 +59,7 @@ def test_the_fused_kernel_is_used_unless_the_user_chooses_otherwise():
         {"optimizer_options": {"betas": [2.0, 0.9]}},
     ],
 )
-def test_an_optimizer_that_does_not_fit_is_refused_by_name(settings: dict[str, object]):
+def test_an_optimizer_that_does_not_fit_is_refused_by_name(settings: dict[str, Any]):
     with pytest.raises(ConfigError, match=r"training\.optimizer"):
         optimizer_of(**settings)
 
@@ -71,7 +74,7 @@ def test_an_optimizer_that_does_not_fit_is_refused_by_name(settings: dict[str, o
         ("LRScheduler", {}),
     ],
 )
-def test_a_scheduler_that_does_not_fit_is_refused_by_name(name: str, options: dict[str, object]):
+def test_a_scheduler_that_does_not_fit_is_refused_by_name(name: str, options: dict[str, Any]):
     config = TrainingConfig(scheduler=name, scheduler_options=options)
 
     with pytest.raises(ConfigError, match=r"training\.scheduler"):
@@ -82,7 +85,7 @@ def test_one_cycle_spans_all_steps_and_is_stepped_each_batch():
     config = TrainingConfig(scheduler="OneCycleLR", epochs=3, learning_rate=0.5)
     scheduler = build_scheduler(config, build_optimizer(config, nn.Linear(2, 2)), 10)
 
-    assert scheduler is not None
+    assert isinstance(scheduler, OneCycleLR)
     assert steps_each_batch(scheduler)
     assert scheduler.total_steps == 30
     assert scheduler.optimizer.param_groups[0]["max_lr"] == 0.5

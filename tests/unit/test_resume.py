@@ -26,7 +26,7 @@ def configured(folder: Path, label: str = "binary", **sections: Any) -> Config:
     return Config(
         data=DataConfig(source=write_rows(folder / f"{label}.parquet", label)),
         model=sections.pop("model", SMALL_MLP),
-        training=TrainingConfig(**{"epochs": 5, "batch_size": 32, **training}),
+        training=replace(TrainingConfig(epochs=5, batch_size=32), **training),
         runs_folder=str(folder / "runs"),
         **sections,
     )
