@@ -77,14 +77,14 @@ def write(path: Path, content: bytes | memoryview, allowed: Callable[[], None] =
 
 
 def recover(folder: Path) -> None:
-    """Delete what killed writers left in a folder, and make durable the names that they could not.
+    """Delete what killed writers left in a folder of a run, and make durable the names that they could not.
 
     Call it only while no one else writes to the folder.
     """
     make_folder(folder)
     for leftover in folder.glob(f".*{TEMPORARY}"):
         leftover.unlink(missing_ok=True)
-    for part in (folder, *folder.parents[:2]):
+    for part in (folder, *folder.parents[:3]):
         sync_folder(part)
 
 

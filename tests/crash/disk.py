@@ -8,6 +8,7 @@ import builtins
 import errno
 import io
 import os
+import pickle
 import signal
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
@@ -66,6 +67,27 @@ class Faults:
         self.seen += 1
         due = self.seen > self.place if self.again else self.seen == self.place + 1
         return self.fault if due else None
+
+
+@dataclass
+class Recorder:
+    """Notes operations in a file that outlives a killed process, and lets faults strike."""
+
+    log: Path
+    faults: Faults | None = None
+
+    def judge(self, operation: Operation) -> Fault | None:
+        """Note an operation that will be done, and say what happens to one that will not."""
+        fault = self.faults.judge(operation) if self.faults else None
+        if fault is None:
+            with self.log.open("ab") as file:
+                pickle.dump(operation, file)
+        return fault
+
+    def operations(self) -> list[Operation]:
+        """Return what was noted."""
+        stream = io.BytesIO(self.log.read_bytes())
+        return list(iter(lambda: pickle.load(stream) if stream.tell() < len(stream.getvalue()) else None, None))
 
 
 def kill() -> NoReturn:
@@ -127,7 +149,7 @@ class _Layer:
 
     def open_file(self, file: Any, mode: str = "r", *arguments: Any, **options: Any) -> Any:
         path = path_of(file) if isinstance(file, int) else _name(file)
-        if mode not in {"wb", "ab"} or not path.startswith(self._folder):
+        if mode not in {"wb", "ab"} or not self._covers(path):
             return self._open(file, mode, *arguments, **options)
         if not isinstance(file, int):
             flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if mode == "ab" else os.O_TRUNC)
@@ -142,8 +164,11 @@ class _Layer:
             operation, lambda: file.really_write(data), half=lambda: file.really_write(data[: len(data) // 2])
         )
 
+    def _covers(self, path: str) -> bool:
+        return Path(path).is_relative_to(self._folder)
+
     def _do(self, operation: Operation, act: Callable[[], Any], half: Callable[[], Any] = lambda: None) -> Any:
-        fault = self._judge(operation) if operation.path.startswith(self._folder) else None
+        fault = self._judge(operation) if self._covers(operation.path) else None
         if fault is None:
             return act()
         if fault.when == "half":

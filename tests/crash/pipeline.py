@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import torch._dynamo  # the first optimizer would import it, at seconds a process; a forked one finds it here
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from tests.crash.disk import Faults, Operation, kill, watched
+from tests.crash.disk import Faults, Judge, Operation, kill, watched
 from unbroken.attempt import reproducible
 from unbroken.config import CheckpointConfig, Config, DataConfig, ModelConfig, SplitConfig, TrainingConfig
 from unbroken.engine import train
@@ -91,14 +91,19 @@ class Undisturbed:
 def undisturbed(folder: Path) -> Undisturbed:
     """Do all six stages with nothing in the way and note every file operation."""
     operations: list[Operation] = []
-    with watched(folder / "runs", operations.append):
+    with watched(folder, operations.append):
         return Undisturbed(complete(folder), operations)
+
+
+def complete_watched(folder: Path, judge: Judge) -> str:
+    """Do all six stages while the disk does what `judge` says."""
+    with watched(folder, judge):
+        return complete(folder)
 
 
 def complete_with_faults(folder: Path, faults: Faults) -> str:
     """Do all six stages while the disk misbehaves."""
-    with watched(folder / "runs", faults.judge):
-        return complete(folder)
+    return complete_watched(folder, faults.judge)
 
 
 def killed_after_step(folder: Path, step: int) -> str:
