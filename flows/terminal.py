@@ -7,8 +7,10 @@ import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
+from prefect import Flow
 from prefect.logging.handlers import PrefectConsoleHandler
 from rich.console import Console
 from rich.highlighter import NullHighlighter
@@ -22,18 +24,23 @@ from unbroken.publish import Restored
 from unbroken.report import RunReport
 from unbroken.run import Run, open_run, undone_if_bad
 
+Settings = TypeVar("Settings")
+
 USER_ERROR = 2
 NARROWEST = 110
 WRONG_TYPE = re.compile(r'Parser key "(?P<field>.+?)": Expected an? (?P<type>.+?)\. Got value: (?P<value>.*)')
 SILENT = logging.CRITICAL + 1
 
 
-def main(flow: Callable[[Config], Restored]) -> None:
-    """Run a flow with the configuration of the command line and exit: 0 done, 2 the user can mend it."""
+def main(flow: Flow[..., Any], settings: type[Settings], show: Callable[..., None] | None = None) -> None:
+    """Run a flow with the settings of the command line and exit: 0 done, 2 the user can mend it.
+
+    `show` is given the flow, the settings and the console, runs the flow and prints; without it the result is printed.
+    """
     console = Console(width=None if sys.stdout.isatty() else NARROWEST)
     _log_to(console)
     try:
-        _run(flow, parse(sys.argv[1:], flow.__doc__ or ""), console)
+        (show or _show_result)(flow, parse(sys.argv[1:], flow.name, flow.__doc__ or "", settings), console)
     except UnbrokenError as error:
         Console(stderr=True).print(Text(f"error: {error}", style="red"))
         sys.exit(USER_ERROR)
@@ -51,25 +58,25 @@ def _log_to(console: Console) -> None:
     library.setLevel(logging.INFO)
 
 
-def parse(arguments: list[str], description: str) -> Config:
-    """Return the configuration that command line arguments give; raise ConfigError naming the wrong one."""
+def parse(arguments: list[str], name: str, description: str, settings: type[Settings]) -> Settings:
+    """Return the settings that the command line arguments of a flow give; raise ConfigError naming the wrong one."""
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = ArgumentParser(
-        prog="python -m flows.train",
+        prog=f"python -m flows.{name}",
         description=description,
         parser_mode="toml",
         allow_abbrev=False,
         exit_on_error=False,
     )
     parser.add_argument("--config", action="config", help="TOML file with any of these settings, one table a group.")
-    parser.add_class_arguments(Config, fail_untyped=True)
+    parser.add_class_arguments(settings, fail_untyped=True)
     files = _settings_files(arguments)
     try:
-        settings = parser.instantiate(parser.parse_args(arguments))
+        given = parser.instantiate(parser.parse_args(arguments))
     except ArgumentError as error:
         where = f" (on the command line or in {', '.join(files)})" if files else ""
         raise ConfigError(f"{_one_line(str(error))}{where}. See --help") from None
-    return Config(**{name: value for name, value in vars(settings).items() if name != "config"})
+    return settings(**{name: value for name, value in vars(given).items() if name != "config"})
 
 
 def _settings_files(arguments: list[str]) -> list[str]:
@@ -94,7 +101,12 @@ def _one_line(complaint: str) -> str:
     return words
 
 
-def _run(flow: Callable[[Config], Restored], config: Config, console: Console) -> None:
+def _show_result(flow: Flow[..., Any], settings: Settings, console: Console) -> None:
+    console.print(Text(str(flow(settings))))
+
+
+def show_training(flow: Flow[..., Restored], config: Config, console: Console) -> None:
+    """Print the plan, train, print the epoch table and the outcome."""
     run = open_run(config)
     console.print(Text(plan(config, run)))
     seen = len(Journal(run.journal).events())

@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from flows.terminal import main
+from flows.terminal import main, show_training
 from tasks.load_checkpoint import load_checkpoint
 from tasks.load_data import load_data
 from tasks.policies import KeepResultsIn
@@ -33,4 +33,4 @@ def train(config: Config = Config()) -> Restored:  # noqa: B008 (frozen)
 
 
 if __name__ == "__main__":
-    main(train)
+    main(train, Config, show_training)

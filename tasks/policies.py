@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from prefect import Task, task
-from prefect.cache_policies import CachePolicy
+from prefect.cache_policies import NO_CACHE, CachePolicy
 from prefect.client.schemas.objects import TaskRun
 from prefect.context import TaskRunContext
 from prefect.serializers import JSONSerializer, prefect_json_object_decoder
-from prefect.states import State
+from prefect.states import Completed, State
 
 import unbroken
 from unbroken.artifact import to_json, verify
@@ -80,6 +80,24 @@ def stage(function: Callable[Parameters, Result]) -> Task[Parameters, Result]:
         on_completion=[_tell],
     )
     return decorate(function)
+
+
+def uncached(function: Callable[Parameters, Result]) -> Task[Parameters, Result]:
+    """Make a function a task that looks at the world or changes it, and so runs each time; retried when that can help."""
+    decorate = task(
+        cache_policy=NO_CACHE,
+        persist_result=False,
+        retries=RETRIES,
+        retry_delay_seconds=RETRY_SECONDS,
+        retry_condition_fn=may_pass,
+        on_completion=[_tell],
+    )
+    return decorate(function)
+
+
+def nothing_new() -> Any:
+    """Return the end of a run that had nothing to do, visible by its name in the UI."""
+    return Completed(name="Skipped", message="nothing new", data="Skipped: nothing new")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ UnbrokenError
 ├── TrainingError                the training diverged: a loss is NaN or infinite
 ├── LockedError                  another process is training this run
 ├── StoppedError                 a signal ended the training, its checkpoint is saved
+├── RegistryError                no such version or champion, or another one reigns by now
 └── CheckpointError              a checkpoint cannot be used
     ├── CorruptCheckpointError   its bytes are not those that were saved
     └── CheckpointMismatchError  whole, but it belongs to another training
@@ -37,6 +38,10 @@ class LockedError(UnbrokenError):
 
 class StoppedError(UnbrokenError):
     """A signal ended the training; its checkpoint is saved."""
+
+
+class RegistryError(UnbrokenError):
+    """No such version or champion, or another one reigns by now."""
 
 
 class CheckpointError(UnbrokenError):

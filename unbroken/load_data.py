@@ -1,7 +1,8 @@
 """Stage 1: check a source against one column contract and list its files in a manifest."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -22,7 +23,9 @@ INTEGER = re.compile(r"-?[0-9]{1,18}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Footer:
+class Footer:
+    """What is known of a file without reading its rows; its partition columns are part of the schema."""
+
     file: TableFile
     schema: pa.Schema
 
@@ -34,18 +37,30 @@ def load_data(config: DataConfig, run: Run) -> Dataset:
     and leave no new run behind.
     """
     with undone_if_bad(run):
-        footers = [_footer(file) for file in _parquet_files(config.source, run)]
-        footers = _with_partition_fields([footer for footer in footers if footer.file.rows])
-        if not footers:
-            raise DataError(f"{config.source}: found 0 rows, expected at least 2")
-        features, label = choose_columns({footer.file.url: footer.schema for footer in footers}, config)
-        files = tuple(footer.file for footer in footers)
-        task, classes = infer_task(label, _label_values(files, label), config, config.source)
-        schema = Schema(features=features, label=label, task=task, classes=classes)
-        manifest = Manifest(fingerprint=run.fingerprint, files=files, schema=schema)
+        manifest = check(read_footers(_parquet_files(config.source, run)), config, run.fingerprint)
         path = run.data / "dataset.json"
         atomic.write(path, to_json(manifest, indent=1))
-    return Dataset(path=str(path), digest=atomic.digest(path), rows=manifest.rows, columns=len(features))
+    return Dataset(
+        path=str(path), digest=atomic.digest(path), rows=manifest.rows, columns=len(manifest.schema.features)
+    )
+
+
+def check(footers: list[Footer], config: DataConfig, fingerprint: str) -> Manifest:
+    """Return the manifest of some files after checking every footer and every label; raise DataError."""
+    if not footers:
+        raise DataError(f"{config.source}: found 0 rows, expected at least 2")
+    features, label = choose_columns({footer.file.name: footer.schema for footer in footers}, config)
+    files = tuple(footer.file for footer in footers)
+    task, classes = infer_task(label, _label_values(files, label), config, config.source)
+    return Manifest(
+        fingerprint=fingerprint, files=files, schema=Schema(features=features, label=label, task=task, classes=classes)
+    )
+
+
+def read_footers(files: list[SourceFile]) -> list[Footer]:
+    """Read the footers of Parquet files, those without rows left out; their partition columns get types."""
+    footers = [_footer(file) for file in files]
+    return _with_partition_fields([footer for footer in footers if footer.file.rows])
 
 
 def read_manifest(dataset: Dataset) -> Manifest:
@@ -61,32 +76,33 @@ def _parquet_files(data_source: str, run: Run) -> list[SourceFile]:
     files = source.find_files(data_source)
     if source.fingerprint(files, source.digests(files)) != run.fingerprint:
         raise DataError(f"{data_source}: changed while this run was starting; run the same command again")
-    return [_as_parquet(file, number, run) for number, file in enumerate(files)]
+    return [as_parquet(file, run.data / f"source-{number:05d}.parquet") for number, file in enumerate(files)]
 
 
-def _as_parquet(file: SourceFile, number: int, run: Run) -> SourceFile:
+def as_parquet(file: SourceFile, path: Path, texts: Iterable[str] = ()) -> SourceFile:
+    """Return a file as it is if it is Parquet, else its copy at the path; the columns `texts` of a CSV stay text."""
     if file.format == "parquet":
         return file
-    path = run.data / f"source-{number:05d}.parquet"
-    table.convert_csv(file, path)
-    return SourceFile(url=str(path), format="parquet", partition=file.partition)
+    table.convert_csv(file, path, texts)
+    return SourceFile(url=str(path), format="parquet", partition=file.partition, origin=file.url)
 
 
-def _footer(file: SourceFile) -> _Footer:
+def _footer(file: SourceFile) -> Footer:
     with table.open_parquet(file.url) as parquet:
         rows = parquet.metadata.num_rows
-        return _Footer(
-            file=TableFile(url=file.url, rows=rows, partition=dict(file.partition)), schema=parquet.schema_arrow
+        return Footer(
+            file=TableFile(url=file.url, rows=rows, partition=dict(file.partition), origin=file.origin),
+            schema=parquet.schema_arrow,
         )
 
 
-def _with_partition_fields(footers: list[_Footer]) -> list[_Footer]:
+def _with_partition_fields(footers: list[Footer]) -> list[Footer]:
     names = footers[0].file.partition if footers else {}
     whole = {name: all(_is_integer(footer.file.partition[name]) for footer in footers) for name in names}
     return [_with_fields(footer, whole) for footer in footers]
 
 
-def _with_fields(footer: _Footer, whole: dict[str, bool]) -> _Footer:
+def _with_fields(footer: Footer, whole: dict[str, bool]) -> Footer:
     # Partition columns go first, so that the last column, the default label, is one of the file's own.
     partition = {
         name: int(value) if whole[name] and value is not None else value
@@ -94,8 +110,8 @@ def _with_fields(footer: _Footer, whole: dict[str, bool]) -> _Footer:
     }
     fields = [pa.field(name, pa.int64() if whole[name] else pa.string()) for name in partition]
     own = [field for field in footer.schema if field.name not in partition]
-    file = TableFile(url=footer.file.url, rows=footer.file.rows, partition=partition)
-    return _Footer(file=file, schema=pa.schema([*fields, *own]))
+    file = replace(footer.file, partition=partition)
+    return Footer(file=file, schema=pa.schema([*fields, *own]))
 
 
 def _is_integer(value: str | int | None) -> bool:

@@ -53,7 +53,7 @@ def preprocess(
         manifest = read_manifest(source)
         scaler = _fit_or_keep(manifest, config, split, run, start)
         scaler_path, path = run.data / "scaler.json", run.data / "preprocessed.parquet"
-        schema = _arrow_schema(scaler, manifest.files[0].url)
+        schema = _arrow_schema(scaler, manifest.files[0].name)
         atomic.write(scaler_path, to_json(scaler, indent=1))
         with Writer(path, schema) as writer:
             for part in table.read(manifest.files, _columns(scaler.schema)):
@@ -71,7 +71,7 @@ def _fit_or_keep(
     for column in (*kept.schema.features, kept.schema.label):
         if found.get(column.name) != column.kind:
             raise DataError(
-                f"{manifest.files[0].url}: column {column.name}: found {found.get(column.name, 'no such column')}, "
+                f"{manifest.files[0].name}: column {column.name}: found {found.get(column.name, 'no such column')}, "
                 f"expected {column.kind} as in {start.warm_from}"
             )
     if start.scaler == "keep":
@@ -93,7 +93,7 @@ def fit(manifest: Manifest, config: PreprocessConfig, split: SplitConfig) -> Sca
         for fitting in (*numbers, *categories, label):
             fitting.add(part, training, sample)
         start += len(part)
-    source = manifest.files[0].url
+    source = manifest.files[0].name
     return Scaler(
         schema=schema,
         numbers=tuple(fitting.scale(config, source) for fitting in numbers),

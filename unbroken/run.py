@@ -113,11 +113,18 @@ def fingerprint_of(data_source: str) -> str:
 
 
 def _require_writable(folder: Path) -> None:
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    existing = next(path for path in (folder, *folder.parents) if _is_there(path))
     if not existing.is_dir():
         raise ConfigError(f"runs_folder: found {folder}, but {existing} is a file; expected a folder or a new name")
     if not os.access(existing, os.W_OK | os.X_OK, effective_ids=True):
         raise ConfigError(f"runs_folder: found {folder}, but {existing} is not writable; give another folder")
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except PermissionError:
+        return False  # below a folder that is closed to us, which is found next
 
 
 def _digest_of_start(config: Config) -> str | None:

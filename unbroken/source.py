@@ -26,11 +26,12 @@ PERMANENT = (FileNotFoundError, IsADirectoryError, NotADirectoryError, Permissio
 
 @dataclass(frozen=True, kw_only=True)
 class SourceFile:
-    """One file of a source: its URL for fsspec, its format, and the Hive partition values in its path."""
+    """One file of a source: its URL for fsspec, its format, the Hive partition values in its path, and the CSV file it was."""
 
     url: str
     format: Format
     partition: dict[str, str | None] = field(default_factory=dict)
+    origin: str | None = None
 
 
 @contextmanager

@@ -83,7 +83,7 @@ def assign(manifest: Manifest, config: SplitConfig) -> Assignment:
     for part, name in ((TRAIN, "train"), (VALIDATION, "validation"), (TEST, "test")):
         if not (parts == part).any() and (part != VALIDATION or config.validation_fraction):
             raise DataError(
-                f"{manifest.files[0].url}: split.kind {config.kind}: found no row for the {name} part; "
+                f"{manifest.files[0].name}: split.kind {config.kind}: found no row for the {name} part; "
                 f"change its fraction or the kind of split"
             )
     return lambda start, stop: parts[start:stop]
@@ -111,7 +111,7 @@ def _require_rows(sizes: Sizes, manifest: Manifest, config: SplitConfig) -> None
     train = manifest.rows - sizes.test - sizes.validation
     if sizes.test < 1 or train < 1 or (config.validation_fraction and sizes.validation < 1):
         raise DataError(
-            f"{manifest.files[0].url}: split: {manifest.rows} rows in all give {train} to train, {sizes.validation} to "
+            f"{manifest.files[0].name}: split: {manifest.rows} rows in all give {train} to train, {sizes.validation} to "
             f"validate, {sizes.test} to test; expected at least 1 each. "
             f"Change split.test_fraction or split.validation_fraction"
         )
@@ -146,7 +146,7 @@ def _by_time(manifest: Manifest, config: SplitConfig) -> Parts:
     times = _column(manifest, name)
     if kind_of(times.type) not in ("number", "timestamp", "date"):
         raise DataError(
-            f"{manifest.files[0].url}: split.column {name}: found type {times.type}, expected timestamps, dates or numbers"
+            f"{manifest.files[0].name}: split.column {name}: found type {times.type}, expected timestamps, dates or numbers"
         )
     order = np.argsort(times.to_numpy(), kind="stable")
     positions = np.empty(manifest.rows, np.int64)

@@ -24,11 +24,17 @@ ROW_GROUP_ROWS = 1 << 18
 
 @dataclass(frozen=True, kw_only=True)
 class TableFile:
-    """One Parquet file of a dataset; `partition` holds the columns that stand in its path."""
+    """One Parquet file of a dataset; `partition` holds the columns that stand in its path, `origin` the CSV file it was."""
 
     url: str
     rows: int
     partition: dict[str, int | str | None] = field(default_factory=dict)
+    origin: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The file as the user knows it."""
+        return self.origin or self.url
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +51,7 @@ class Slice:
 
     def subject(self, name: str, place: int) -> str:
         """Return how a message names the value of a column in one of these rows."""
-        return f"{self.file.url}: column {name}, row {self.start + place}"
+        return f"{self.file.name}: column {name}, row {self.start + place}"
 
     def __len__(self) -> int:
         return self.rows.num_rows
@@ -141,17 +147,20 @@ class Writer:
         )
 
 
-def convert_csv(file: SourceFile, path: Path) -> None:
-    """Copy a CSV file to Parquet, its column types inferred from its first 64 MiB.
+def convert_csv(file: SourceFile, path: Path, texts: Iterable[str] = ()) -> None:
+    """Copy a CSV file to Parquet, its column types inferred from its first 64 MiB but for those named as text.
 
     Empty fields and the usual words for them (NA, NaN, null) are null. Raise DataError for text that is not UTF-8.
     """
     read_options = pyarrow.csv.ReadOptions(block_size=CSV_BLOCK_BYTES)
     parse_options = pyarrow.csv.ParseOptions(newlines_in_values=True)
-    convert_options = pyarrow.csv.ConvertOptions(strings_can_be_null=True)
+    convert_options = pyarrow.csv.ConvertOptions(
+        strings_can_be_null=True, column_types=dict.fromkeys(texts, pa.string())
+    )
     with naming(file.url), fsspec.open(file.url, "rb", compression="infer") as stream:
         reader = pyarrow.csv.open_csv(stream, read_options, parse_options, convert_options)
-        if foreign := [field.name for field in reader.schema if pa.types.is_binary(field.type)]:
+        types = [(field.name, field.type) for field in reader.schema]  # a name that is not UTF-8 raises here
+        if foreign := [name for name, type in types if pa.types.is_binary(type)]:
             raise DataError(f"{file.url}: column {foreign[0]}: found text that is not UTF-8; save the file as UTF-8")
         with Writer(path, reader.schema) as writer:
             for batch in reader:

@@ -1,0 +1,36 @@
+"""New data, a challenger, an honest comparison: `python -m flows.retrain --help`."""
+
+from prefect import flow
+
+from flows.terminal import main
+from flows.train import train
+from tasks.check_data import check_data
+from tasks.compare import compare
+from tasks.find_new_data import find_new_data
+from tasks.policies import KeepResultsIn, nothing_new
+from tasks.prepare_data import prepare_data
+from tasks.promote import promote
+from unbroken.promote import Decision
+from unbroken.retrain_config import RetrainConfig
+
+
+@flow(name="retrain", persist_result=False)
+def retrain(config: RetrainConfig = RetrainConfig()) -> Decision:  # noqa: B008 (frozen)
+    """Train a challenger on what is new, and make it the champion if it is truly better on rows that neither has seen.
+
+    Args:
+        config: The model, where its new rows arrive, and when a challenger wins.
+    """
+    found = find_new_data(config)
+    if found is None:
+        return nothing_new()
+    kept = KeepResultsIn(found.results)
+    prepared = kept(prepare_data)(found, config)
+    checked = kept(check_data)(found, prepared, config)
+    challenger = train(prepared.config)
+    verdict = kept(compare)(found, prepared, challenger, config)
+    return promote(found, checked, challenger, verdict, config)
+
+
+if __name__ == "__main__":
+    main(retrain, RetrainConfig)
