@@ -1,0 +1,97 @@
+"""What is wrong with a command line is said in one line, by name and value."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from flows.terminal import parse
+from unbroken.config import (
+    Config,
+)
+from unbroken.errors import UnbrokenError
+
+ROOT = Path(__file__).parents[2]
+
+
+def toml(content: str | bytes) -> Callable[[Path], list[str]]:
+    def make(folder: Path) -> list[str]:
+        (folder / "run.toml").write_bytes(content if isinstance(content, bytes) else content.encode())
+        return ["--config", str(folder / "run.toml")]
+
+    return make
+
+
+def line(*words: str) -> Callable[[Path], list[str]]:
+    return lambda _: list(words)
+
+
+COMMANDS: dict[str, tuple[Callable[[Path], list[str]], tuple[str, ...]]] = {
+    "text for a number": (line("--training.epochs", "many"), ("training.epochs: found 'many', expected int",)),
+    "a fraction for a whole number": (
+        line("--training.epochs", "2.5"),
+        ("training.epochs: found '2.5', expected int",),
+    ),
+    "nothing for a number": (line("--training.epochs"), ("--training.epochs", "expected one argument")),
+    "an unknown setting": (line("--training.speed", "9"), ("--training.speed",)),
+    "an unknown group": (line("--magic.speed", "9"), ("--magic.speed",)),
+    "a shortened name": (line("--training.epoch", "9"), ("--training.epoch",)),
+    "a word too many": (line("flights"), ("flights",)),
+    "a kind of split that is none": (line("--split.kind", "rolling"), ("split.kind: found 'rolling'", "'group'")),
+    "perhaps for yes or no": (
+        line("--checkpoint.wait", "perhaps"),
+        ("checkpoint.wait: found 'perhaps', expected bool",),
+    ),
+    "a number for options": (line("--model.options", "5"), ("model.options: found '5', expected dict",)),
+    "a learning rate of 0": (line("--training.learning_rate", "0"), ("training.learning_rate: found 0",)),
+    "a text for a list": (line("--data.include", "x"), ("data.include: found 'x'",)),
+    "a password": (line("--data.source", "s3://user:password@host/a.csv"), ("data.source: found credentials",)),
+    "a TOML file that is not there": (line("--config", "nowhere.toml"), ("--config nowhere.toml", "No such file")),
+    "a TOML file by an equals sign": (line("--config=nowhere.toml"), ("--config nowhere.toml", "No such file")),
+    "a folder for a TOML file": (lambda folder: ["--config", str(folder)], ("Is a directory",)),
+    "a TOML file with an error": (toml("[training\nepochs = 1"), ("run.toml", "line 1, column 10")),
+    "a TOML file in another encoding": (toml(b"\xff\xfe"), ("run.toml", "utf-8")),
+    "an unknown key in a TOML file": (toml("[training]\nepoch = 1"), ("run.toml", "'training'", "'epoch'")),
+    "an unknown table in a TOML file": (toml("[magic]\nepoch = 1"), ("run.toml", "magic")),
+    "a wrong type in a TOML file": (toml("[training]\nepochs = 'many'"), ("run.toml", "training.epochs: found 'many'")),
+    "a wrong value in a TOML file": (
+        toml("[training]\nepochs = 0"),
+        ("training.epochs: found 0, expected at least 1",),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_bad_command_line_is_refused_in_one_line(name: str, tmp_path: Path):
+    make, says = COMMANDS[name]
+
+    with pytest.raises(UnbrokenError) as refused:
+        parse(make(tmp_path), "train", "", Config)
+
+    message = str(refused.value)
+    assert [part for part in says if part not in message] == [], message
+    assert "\n" not in message
+    assert "password" not in message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--training.epochs", "many"], "error: training.epochs: found 'many', expected int"),
+        (["--data.source", "nowhere.parquet"], "nowhere.parquet: no such file or folder"),
+    ],
+)
+def test_at_the_terminal_it_is_one_paragraph_and_exit_code_2(arguments: list[str], says: str, tmp_path: Path):
+    command = [sys.executable, "-m", "flows.train", "--runs_folder", str(tmp_path / "runs"), *arguments]
+    environment = os.environ | {"PREFECT_HOME": str(tmp_path / "prefect")}
+
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 2
+    assert says in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    assert "usage" not in done.stderr
+    assert not (tmp_path / "runs").exists()

@@ -1,0 +1,181 @@
+"""Bad settings, also such as are bad for the data at hand alone."""
+
+import math
+from pathlib import Path
+
+from tests.unit.bad.cases import (
+    GOOD,
+    ROWS,
+    Case,
+    checkpoint,
+    data,
+    good,
+    model,
+    scaling,
+    split,
+    start,
+    table,
+    tables,
+    training,
+    with_label,
+)
+from tests.unit.stages import hundred
+from unbroken.config import SplitConfig
+
+FILE = str(Path(__file__))
+SMALL = table({"x": [1.0, 2.0, 3.0], "label": [0, 1, 0]})
+
+SPLITS = {
+    "no test row": Case(
+        SMALL, ("3 rows in all give 3 to train", "0 to test", "split.test_fraction"), split(test_fraction=0.1)
+    ),
+    "no training row": Case(SMALL, ("give 0 to train",), split(test_fraction=0.9)),
+    "no validation row": Case(SMALL, ("0 to validate",), split(test_fraction=0.4, validation_fraction=0.1)),
+    "fractions of everything": good(split(test_fraction=0.5, validation_fraction=0.5), "found 1.0, expected below 1"),
+    "a test fraction of 0": good(split(test_fraction=0.0), "split.test_fraction: found 0.0"),
+    "a test fraction of 1": good(split(test_fraction=1.0), "split.test_fraction: found 1.0"),
+    "a test fraction that is no number": good(split(test_fraction=math.nan), "split.test_fraction: found nan"),
+    "a negative validation fraction": good(split(validation_fraction=-0.1), "split.validation_fraction: found -0.1"),
+    "an unknown kind of split": good(split(kind="rolling"), "split.kind: found 'rolling', expected 'random'"),
+    "groups without a column": good(split(kind="group"), "split.column: found None"),
+    "a random split with a column": good(split(column="x"), "split.column: found 'x'"),
+    "a group column that is not there": good(split(kind="group", column="who"), "a.parquet: no column who"),
+    "a time column that is not there": good(split(kind="time", column="when"), "a.parquet: no column when"),
+    "one group": Case(
+        table(hundred(["a"] * 100)), ("split.kind group: found no row",), split(kind="group", column="x")
+    ),
+    "a group without a name": Case(
+        table(hundred(["a"] * 50 + [None] + ["b"] * 49)),
+        ("column x, row 50: found no value",),
+        split(kind="group", column="x"),
+    ),
+    "a time without a value": Case(
+        table(hundred([*ROWS[:7], None, *ROWS[8:]])),
+        ("column x, row 7: found no value",),
+        split(kind="time", column="x"),
+    ),
+    "texts for times": Case(
+        table(hundred(["2020"] * 100)), ("split.column x: found type string",), split(kind="time", column="x")
+    ),
+    "groups of two types": Case(
+        tables({**GOOD, "g": ROWS}, {**GOOD, "g": ["a"] * 100}),
+        ("2.parquet: column g, row 0: found type string, expected double",),
+        lambda: {"split": SplitConfig(kind="group", column="g")},
+        {"exclude": ("g",), "label": "label"},
+    ),
+    "strata of a number to predict": Case(with_label(ROWS), ("has no classes; use random",), split(kind="stratified")),
+}
+
+SETTINGS = {
+    "no epochs": good(training(epochs=0), "training.epochs: found 0, expected at least 1"),
+    "epochs in text": good(training(epochs="5"), "training.epochs: found '5'"),
+    "half an epoch": good(training(epochs=2.5), "training.epochs: found 2.5"),
+    "no batch": good(training(batch_size=0), "training.batch_size: found 0"),
+    "a batch larger than the rows": good(training(batch_size=81), "training.batch_size: found 81, expected at most 80"),
+    "a learning rate of 0": good(training(learning_rate=0.0), "training.learning_rate: found 0.0"),
+    "a negative learning rate": good(training(learning_rate=-1.0), "training.learning_rate: found -1.0"),
+    "a learning rate of NaN": good(training(learning_rate=math.nan), "training.learning_rate: found nan"),
+    "an infinite learning rate": good(training(learning_rate=math.inf), "training.learning_rate: found inf"),
+    "a learning rate among the options": good(
+        training(optimizer_options={"lr": 1}), "training.optimizer_options: found {'lr': 1}"
+    ),
+    "an unknown optimizer": good(
+        training(optimizer="Adamm"), "training.optimizer: found 'Adamm', expected one of", "AdamW"
+    ),
+    "an optimizer that is a module": good(
+        training(optimizer="lr_scheduler"), "training.optimizer: found 'lr_scheduler'"
+    ),
+    "an optimizer that needs a closure": good(training(optimizer="LBFGS"), "training.optimizer: found 'LBFGS'"),
+    "an optimizer for sparse gradients": good(
+        training(optimizer="SparseAdam"), "training.optimizer: found 'SparseAdam'"
+    ),
+    "an unknown option of the optimizer": good(
+        training(optimizer_options={"speed": 1}), "training.optimizer Adam", "speed"
+    ),
+    "an option of the optimizer out of range": good(training(optimizer_options={"betas": (2.0, 0.9)}), "beta", "2.0"),
+    "options of the optimizer that are a list": good(
+        training(optimizer_options=[1]), "training.optimizer_options: found [1]"
+    ),
+    "an unknown scheduler": good(
+        training(scheduler="Warm"), "training.scheduler: found 'Warm', expected one of", "StepLR"
+    ),
+    "a scheduler without what it needs": good(training(scheduler="StepLR"), "training.scheduler StepLR", "step_size"),
+    "an unknown option of the scheduler": good(
+        training(scheduler="StepLR", scheduler_options={"step_size": 1, "speed": 2}),
+        "training.scheduler StepLR",
+        "speed",
+    ),
+    "an unknown device": good(training(device="abacus"), "training.device: found 'abacus'"),
+    "a device that is not here": good(training(device="cuda:77"), "training.device: found 'cuda:77'"),
+    "no threads": good(training(threads=0), "training.threads: found 0"),
+    "a million threads": good(training(threads=1_000_000), "training.threads: found 1000000, expected 1 .. 1024"),
+    "a gradient clip of 0": good(training(gradient_clip=0.0), "training.gradient_clip: found 0.0"),
+    "a patience of 0": good(training(patience=0), "training.patience: found 0"),
+    "a negative min_delta": good(training(min_delta=-1.0), "training.min_delta: found -1.0"),
+    "class weights of another length": good(training(class_weights=(1.0, 1.0, 1.0)), "found 3 weights, expected 2"),
+    "a class weight of 0": good(training(class_weights=(0.0, 1.0)), "training.class_weights: found (0.0, 1.0)"),
+    "a class weight of NaN": good(training(class_weights=(math.nan, 1.0)), "training.class_weights: found (nan, 1.0)"),
+    "class weights in a word": good(training(class_weights="equal"), "training.class_weights: found 'equal'"),
+    "class weights for a number": Case(
+        with_label(ROWS), ("expected 'none' for regression",), training(class_weights="balanced")
+    ),
+    "a metric that no one knows": good(training(monitor="test_beauty"), "training.monitor: found 'test_beauty'"),
+    "a metric of the training rows": good(training(monitor="train_loss"), "training.monitor: found 'train_loss'"),
+    "a metric of another task": good(
+        training(monitor="test_rmse"), "training.monitor: found 'test_rmse', expected one of"
+    ),
+    "a metric of no validation part": good(
+        training(monitor="validation_loss"), "training.monitor: found 'validation_loss'"
+    ),
+    "a model that is not there": good(model("nowhere:build"), "model.factory: found no module 'nowhere'"),
+    "a function that is not there": good(model("tests.unit.bad_models:nothing"), "model.factory", "nothing"),
+    "a model that is no name": good(model("lambda x: x"), "model.factory: found 'lambda x: x'"),
+    "a model by a path": good(model("../../etc/passwd:build"), "model.factory: found '../../etc/passwd:build'"),
+    "a model without a function": good(model("tests.unit.bad_models"), "model.factory: found 'tests.unit.bad_models'"),
+    "a factory that cannot be called": good(
+        model("tests.unit.bad_models:NOT_CALLABLE"), "NOT_CALLABLE", "not callable"
+    ),
+    "a factory that takes nothing": good(model("tests.unit.bad_models:no_arguments"), "no_arguments", "takes 0"),
+    "a factory that gives no module": good(
+        model("tests.unit.bad_models:no_module"), "found dict, expected a torch.nn.Module"
+    ),
+    "a model of another shape": good(
+        model("tests.unit.bad_models:wrong_shape"), "gives [2, 3], expected a tensor [2, 1]"
+    ),
+    "a model of one input": good(model("tests.unit.bad_models:one_input"), "one_input", "its model fails"),
+    "a model of too many inputs": good(model("tests.unit.bad_models:too_wide"), "too_wide", "its model fails"),
+    "a model of two outputs": good(model("tests.unit.bad_models:twofold"), "gives tuple"),
+    "a model without weights": good(
+        model("tests.unit.bad_models:no_parameters"), "training.optimizer Adam", "empty parameter list"
+    ),
+    "an unknown option of the model": good(model("mlp", depth=3), "model.factory mlp with options {'depth': 3}"),
+    "a hidden layer of text": good(model("mlp", hidden=["wide"]), "model.factory mlp with options"),
+    "a dropout of 2": good(model("mlp", dropout=2.0), "dropout probability", "2.0"),
+    "a clip of everything": good(scaling(clip_quantile=0.5), "preprocess.clip_quantile: found 0.5"),
+    "no category": good(scaling(max_categories=0), "preprocess.max_categories: found 0"),
+    "one checkpoint kept": good(checkpoint(keep_last=1), "checkpoint.keep_last: found 1"),
+    "a checkpoint every 0 steps": good(checkpoint(every_steps=0), "checkpoint.every_steps: found 0"),
+    "a checkpoint every NaN seconds": good(checkpoint(every_seconds=math.nan), "checkpoint.every_seconds: found nan"),
+    "the median epoch": good(checkpoint(publish="median"), "checkpoint.publish: found 'median'"),
+    "a start from nothing": good(start(warm_from="nowhere.pth"), "start.warm_from: found no file nowhere.pth"),
+    "the label among the features": data("data.include: found 'label'", label="label", include=("x", "label")),
+    "the label left out": data("data.exclude: found 'label'", label="label", exclude=("label",)),
+    "a column in and out": data("data.include and data.exclude: found ['x']", include=("x", "row"), exclude=("x",)),
+    "a column in twice": data("data.include: found ['x']", include=("x", "x")),
+    "a label without a name": data("data.label: found ''", label=""),
+    "an unknown task": data("data.task: found 'ranking'", task="ranking"),
+    "features in one text": data("data.include: found 'x'", include="x"),
+}
+
+FOLDERS = {
+    "no runs folder": good(lambda: {"runs_folder": ""}, "runs_folder: found ''"),
+    "a runs folder on the network": good(
+        lambda: {"runs_folder": "s3://bucket/runs"}, "runs_folder: found 's3://bucket/runs'"
+    ),
+    "a runs folder in a file URL": good(
+        lambda: {"runs_folder": "file:///tmp/runs"}, "runs_folder: found 'file:///tmp/runs'"
+    ),
+    "a runs folder with a null character": good(lambda: {"runs_folder": "a\0b"}, "null character"),
+    "a runs folder inside a file": good(lambda: {"runs_folder": FILE + "/runs"}, "settings.py is a file"),
+    "a runs folder that is a file": good(lambda: {"runs_folder": FILE}, "settings.py is a file"),
+}
