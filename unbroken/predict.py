@@ -1,5 +1,6 @@
 """Score raw rows with a published checkpoint: its own scaler, its own model, the values its evaluation saw, to the bit."""
 
+import json
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -120,11 +121,12 @@ class Predictor:
 def load(path: str | Path, *, factory: str = "mlp", device: str = "cpu") -> Predictor:
     """Load a published `checkpoint.pth`, or the champion of a model's folder, for prediction.
 
-    A checkpoint names the function that builds its model. Only `mlp` or the `factory` given here is called, since a
+    Where its manifest lies beside it, its bytes have to be those that were published. A checkpoint names the function that builds its model. Only `mlp` or the `factory` given here is called, since a
     file from elsewhere could name any. Raise CheckpointError if the file is not whole or asks for another.
     """
     file = champion_path(Path(path)) if Path(path).is_dir() else Path(path)
-    digest = atomic.digest(file)
+    manifest = file.with_suffix(".json")
+    digest = json.loads(manifest.read_bytes())["sha256"] if manifest.is_file() else atomic.digest(file)
     tree = checkpoint.read(file, digest)
     config = ModelConfig(**tree["config"]["model"])
     if config.factory != factory:

@@ -1,0 +1,192 @@
+"""What is new: files by their content, rows by a time column."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from unbroken import source
+from unbroken.artifact import Artifact
+from unbroken.config import Config, DataConfig
+from unbroken.errors import DataError
+from unbroken.find_new_data import Round, find_new_data, registry_of
+from unbroken.prepare_data import prepare_data
+from unbroken.retrain_config import RetrainConfig
+from unbroken.table import TableFile
+from unbroken.watermark import NOTHING_SEEN, Watermark, after_files, identify, newest, split_rows
+
+START = datetime(2024, 1, 1)
+
+
+def rows_at(path: Path, first: int, count: int = 40) -> str:
+    """Write one row an hour from hour `first` on."""
+    hours = [START + timedelta(hours=first + place) for place in range(count)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = pa.table({"time": hours, "hour": [float(first + place) for place in range(count)]})
+    pq.write_table(table.append_column("label", pa.array([place % 2 for place in range(count)])), path)
+    return str(path)
+
+
+def config_for(folder: Path, **settings: object) -> RetrainConfig:
+    train = Config(data=DataConfig(source=str(folder / "in")), runs_folder=str(folder / "runs"))
+    return RetrainConfig(models_folder=str(folder / "models"), train=train, **settings)  # ty: ignore[invalid-argument-type]
+
+
+def found_in(config: RetrainConfig) -> Round:
+    found = find_new_data(config)
+    assert found is not None
+    return found
+
+
+def see(found: Round, config: RetrainConfig) -> None:
+    """Move the watermark as the end of the round does."""
+    registry = registry_of(config)
+    for name in ("checkpoint.pth", "checkpoint.json", "profile.json"):
+        (registry.folder.parent / name).parent.mkdir(parents=True, exist_ok=True)
+        (registry.folder.parent / name).write_text(found.folder)
+    parts = [
+        Artifact.of(registry.folder.parent / name) for name in ("checkpoint.pth", "checkpoint.json", "profile.json")
+    ]
+    registry.decide(registry.register(*parts), promote=False, against=None, watermark=found.after)
+
+
+def hours(path: str) -> list[float]:
+    return pq.read_table(path)["hour"].to_pylist()
+
+
+def test_a_file_is_new_until_its_content_was_seen_whatever_its_name(tmp_path: Path):
+    config = config_for(tmp_path)
+    rows_at(tmp_path / "in" / "a.parquet", 0)
+    first = found_in(config)
+    assert [Path(file.url).name for file in first.new] == ["a.parquet"]
+    see(first, config)
+    assert find_new_data(config) is None
+
+    (tmp_path / "in" / "a.parquet").rename(tmp_path / "in" / "z.parquet")
+    assert find_new_data(config) is None
+
+    rows_at(tmp_path / "in" / "a.parquet", 40)
+    second = found_in(config)
+    assert [Path(file.url).name for file in second.new] == ["a.parquet"]
+    assert [Path(file.url).name for file in second.older] == ["z.parquet"]
+    assert second.after == after_files(first.after, identify(*named(tmp_path)))
+
+
+def named(folder: Path) -> tuple[list[source.SourceFile], list[str]]:
+    files = source.find_files(str(folder / "in"))
+    return files, source.digests(files)
+
+
+def test_a_file_that_was_rewritten_is_new(tmp_path: Path):
+    config = config_for(tmp_path)
+    rows_at(tmp_path / "in" / "a.parquet", 0)
+    see(found_in(config), config)
+
+    rows_at(tmp_path / "in" / "a.parquet", 0, count=41)
+
+    assert len(found_in(config).new) == 1
+
+
+def test_the_same_round_has_the_same_folder_and_another_file_or_setting_another(tmp_path: Path):
+    config = config_for(tmp_path)
+    rows_at(tmp_path / "in" / "a.parquet", 0)
+    first = found_in(config).folder
+
+    assert found_in(config).folder == first
+    assert found_in(config_for(tmp_path, replay=0.0)).folder != first
+    rows_at(tmp_path / "in" / "b.parquet", 40)
+    assert found_in(config).folder != first
+
+
+def test_the_values_of_hive_partitions_are_part_of_what_was_seen(tmp_path: Path):
+    config = config_for(tmp_path)
+    rows_at(tmp_path / "in" / "year=2023" / "a.parquet", 0)
+    see(found_in(config), config)
+
+    rows_at(tmp_path / "in" / "year=2024" / "a.parquet", 0)
+
+    assert [file.partition for file in found_in(config).new] == [{"year": "2024"}]
+
+
+def test_rows_after_the_watermark_are_new_also_in_a_file_that_grew(tmp_path: Path):
+    config = config_for(tmp_path, watermark_column="time")
+    rows_at(tmp_path / "in" / "a.parquet", 0, count=40)
+    first = found_in(config)
+    assert first.after.until == (START + timedelta(hours=39)).isoformat()
+    see(first, config)
+
+    rows_at(tmp_path / "in" / "a.parquet", 0, count=70)
+    second = found_in(config)
+    prepared = prepare_data(second, config)
+
+    assert second.before.until == first.after.until
+    assert hours(prepared.fresh.path) == [float(hour) for hour in range(40, 70)]
+    assert prepared.replay is not None
+    assert set(hours(prepared.replay.path)) <= set(map(float, range(40)))
+    assert sorted(hours(prepared.test.path) + hours(prepared.train.path)) == hours(prepared.fresh.path)
+
+
+def test_a_file_of_old_times_only_is_nothing_new(tmp_path: Path):
+    config = config_for(tmp_path, watermark_column="time")
+    rows_at(tmp_path / "in" / "a.parquet", 10)
+    see(found_in(config), config)
+
+    rows_at(tmp_path / "in" / "late.parquet", 0, count=20)
+
+    assert find_new_data(config) is None
+
+
+def test_older_rows_are_mixed_in_by_their_share_and_the_same_ones_each_time(tmp_path: Path):
+    rows_at(tmp_path / "in" / "a.parquet", 0, count=400)
+    see(found_in(config_for(tmp_path)), config_for(tmp_path))
+    rows_at(tmp_path / "in" / "b.parquet", 400, count=100)
+
+    def replayed(share: float) -> list[float]:
+        config = config_for(tmp_path, replay=share)
+        prepared = prepare_data(found_in(config), config)
+        assert prepared.train.rows == 80
+        assert set(hours(prepared.test.path) + hours(prepared.train.path)) == set(map(float, range(400, 500)))
+        files = sorted(path.name for path in Path(prepared.config.data.source).iterdir())
+        assert files == (["new.parquet", "older.parquet"] if share else ["new.parquet"])
+        return hours(prepared.replay.path) if prepared.replay else []
+
+    assert replayed(0.0) == []
+    half = replayed(0.5)
+    assert len(half) == len(set(half)) == 40
+    assert set(half) <= set(map(float, range(400)))
+    assert replayed(0.5) == half
+    assert len(replayed(100.0)) == 400
+
+
+def test_times_with_a_zone_are_compared_as_instants(tmp_path: Path):
+    times = pa.array(
+        [datetime(2024, 1, 1, 12, tzinfo=UTC), datetime(2024, 1, 1, 14, tzinfo=UTC)], pa.timestamp("ms", "Asia/Tokyo")
+    )
+    pq.write_table(pa.table({"time": times, "x": [1, 2]}), tmp_path / "a.parquet")
+    files = [TableFile(url=str(tmp_path / "a.parquet"), rows=2)]
+
+    assert newest(files, "time") == "2024-01-01T14:00:00"
+    mark = Watermark(until="2024-01-01T12:00:00")
+    assert [part.column("x").to_pylist() for part in split_rows(files, ["x"], "time", mark, new=True)] == [[2]]
+    assert [part.column("x").to_pylist() for part in split_rows(files, ["x"], "time", mark, new=False)] == [[1]]
+    assert [len(part) for part in split_rows(files, ["x"], "time", NOTHING_SEEN, new=True)] == [2]
+
+
+@pytest.mark.parametrize(
+    ("times", "message"),
+    [
+        ([START, None], "column time, row 1: found no time, expected one in every row"),
+        (["monday", "tuesday"], "column time, row 0: found type string, expected timestamps or dates"),
+    ],
+)
+def test_a_row_without_a_time_is_refused_and_noted_as_blocked(tmp_path: Path, times: list[object], message: str):
+    (tmp_path / "in").mkdir()
+    pq.write_table(pa.table({"time": times, "label": [0, 1]}), tmp_path / "in" / "a.parquet")
+    config = config_for(tmp_path, watermark_column="time")
+
+    with pytest.raises(DataError, match=message):
+        find_new_data(config)
+
+    assert [event["event"] for event in registry_of(config).history()] == ["blocked"]
