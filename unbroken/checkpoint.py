@@ -6,6 +6,7 @@ count of restarts. Nothing is ever unpickled beyond tensors and plain values, so
 
 import hashlib
 import io
+import itertools
 import math
 import pickle
 import zipfile
@@ -14,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 from unbroken.errors import CheckpointMismatchError, CorruptCheckpointError
 from unbroken.state import TrainState, Tree, canonical
@@ -84,7 +86,7 @@ def check_belongs(tree: Tree, about: Tree, state: TrainState, path: Path) -> Non
     expected_state = state.snapshot()
     for part in ("model_state_dict", "scheduler_state_dict"):
         check_shapes(tree[part], expected_state[part], f"{path}: {part}")
-    check_optimizer(tree, path)
+    check_optimizer(tree, state.optimizer, path)
     check_finite(tree["model_state_dict"], f"{path}: model_state_dict")
 
 
@@ -161,21 +163,33 @@ def _shapes(tree: Any) -> dict[str, str]:
     return {key.removeprefix("."): f"{value.dtype} {list(value.shape)}" for key, value in tensors.items()}
 
 
-def check_optimizer(tree: Tree, path: Path) -> None:
-    """Raise CheckpointMismatchError unless the optimizer's state fits the parameters.
+def check_optimizer(tree: Tree, optimizer: Optimizer, path: Path) -> None:
+    """Raise CheckpointMismatchError unless the optimizer's state in a checkpoint fits the parameters of an optimizer.
 
     Torch accepts state of any shape here without a word, and fails or goes wrong many steps later.
     """
-    parameters = list(tree["model_state_dict"].values())
-    shapes = {tuple(parameter.shape) for parameter in parameters}
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for place, entries in tree["optimizer_state_dict"]["state"].items():
+        for name, value in entries.items():
+            if not isinstance(value, Tensor) or not value.dim():
+                continue
+            key = f"{path}: optimizer_state_dict.state.{place}.{name}"
+            if place >= len(parameters):
+                raise CheckpointMismatchError(f"{key}: found parameter {place}, expected {len(parameters)}. {WAY_OUT}")
+            parameter = parameters[place]
+            if value.dtype != parameter.dtype or not _fits(value, parameter):
+                found, expected = (f"{part.dtype} {list(part.shape)}" for part in (value, parameter))
+                raise CheckpointMismatchError(f"{key}: found {found}, expected {expected} as its parameter. {WAY_OUT}")
     for key, value in leaves(tree["optimizer_state_dict"], "optimizer_state_dict"):
-        if isinstance(value, Tensor) and value.dim() and tuple(value.shape) not in shapes:
-            raise CheckpointMismatchError(
-                f"{path}: {key}: found shape {list(value.shape)}, that of no parameter. {WAY_OUT}"
-            )
         if isinstance(value, float) and not math.isfinite(value):
             raise CheckpointMismatchError(f"{path}: {key}: found {value}, expected a finite number. {WAY_OUT}")
     check_finite(tree["optimizer_state_dict"], f"{path}: optimizer_state_dict")
+
+
+def _fits(value: Tensor, parameter: Tensor) -> bool:
+    """Tell whether moments have the shape of their parameter, but for sizes of 1 where an optimizer keeps a mean."""
+    pairs = itertools.zip_longest(value.shape, parameter.shape)
+    return all(here in {there, 1} for here, there in pairs)
 
 
 def _first_bad(value: Tensor) -> float:

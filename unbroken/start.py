@@ -125,5 +125,5 @@ def _keep_moments(setup: Setup, state: TrainState, tree: Tree, path: Path) -> No
                 f"{path}: start.optimizer keep: training.{name}: found {before[name]!r}, expected {now[name]!r}. "
                 f"Use start.optimizer reset"
             )
-    checkpoint.check_optimizer(tree, path)
+    checkpoint.check_optimizer(tree, state.optimizer, path)
     state.optimizer.load_state_dict(state.optimizer.state_dict() | {"state": tree["optimizer_state_dict"]["state"]})

@@ -38,6 +38,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "regression": {"label": "regression"},
     "SGD with momentum": {"training": {"optimizer": "SGD", "optimizer_options": {"momentum": 0.9}}},
     "AdamW and OneCycleLR": {"training": {"optimizer": "AdamW", "scheduler": "OneCycleLR"}},
+    "Adafactor, whose moments have shapes of their own": {"training": {"optimizer": "Adafactor"}},
     "CosineAnnealingLR": {"training": {"scheduler": "CosineAnnealingLR"}},
     "ReduceLROnPlateau": {"training": {"scheduler": "ReduceLROnPlateau", "scheduler_options": {"patience": 0}}},
     "balanced classes and a clipped gradient": {"training": {"class_weights": "balanced", "gradient_clip": 0.5}},
