@@ -13,11 +13,13 @@ from prefect import Task, task
 from prefect.cache_policies import NO_CACHE, CachePolicy
 from prefect.client.schemas.objects import TaskRun
 from prefect.context import TaskRunContext
-from prefect.serializers import JSONSerializer, prefect_json_object_decoder
+from prefect.serializers import JSONSerializer
 from prefect.states import Completed, State
+from pydantic import Field
 
 import unbroken
 from unbroken.artifact import to_json, verify
+from unbroken.errors import DataError
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -56,11 +58,32 @@ def source_digest() -> str:
     return digest.hexdigest()
 
 
-def decode_verified(result: dict[str, Any]) -> Any:
-    """Read a stored result; raise DataError if a file it names is gone or changed, which makes Prefect run the stage again."""
-    value = prefect_json_object_decoder(result)
-    verify(value)
-    return value
+class VerifiedJSON(JSONSerializer):
+    """JSON behind its own SHA-256. A result that is not whole, or names a file that is gone or changed, is not used again."""
+
+    type: str = Field(default="verified-json", frozen=True)
+
+    def dumps(self, obj: Any) -> bytes:
+        """Return a value as JSON behind its digest."""
+        content = super().dumps(obj)
+        return hashlib.sha256(content).hexdigest().encode() + b" " + content
+
+    def loads(self, blob: bytes) -> Any:
+        """Return a stored value; raise DataError if it does not hold, which makes Prefect run the stage again."""
+        try:
+            value = super().loads(_whole(blob))
+            verify(value)
+        except DataError as error:
+            log.warning("a stored result is not used, its stage runs again: %s", error)
+            raise
+        return value
+
+
+def _whole(blob: bytes) -> bytes:
+    digest, _, content = blob.partition(b" ")
+    if hashlib.sha256(content).hexdigest().encode() != digest:
+        raise DataError(f"found other bytes than were stored: {content[:80]!r}")
+    return content
 
 
 def may_pass(_: Task[..., Any], __: Any, state: State[Any]) -> bool:
@@ -73,7 +96,7 @@ def stage(function: Callable[Parameters, Result]) -> Task[Parameters, Result]:
     decorate = task(
         cache_policy=SameInputsAndSource(),
         persist_result=True,
-        result_serializer=JSONSerializer(object_decoder=f"{__name__}.decode_verified"),
+        result_serializer=VerifiedJSON(),
         retries=RETRIES,
         retry_delay_seconds=RETRY_SECONDS,
         retry_condition_fn=may_pass,

@@ -46,8 +46,12 @@ class Journal:
         events = []
         for number, line in enumerate(self.path.read_bytes().splitlines(), start=1):
             try:
-                events.append(json.loads(line))
+                event = json.loads(line)
             except ValueError:
+                event = None
+            if isinstance(event, dict) and "event" in event:
+                events.append(event)
+            else:
                 log.warning("%s: line %d was cut off by a crash: %r", self.path, number, line[:80])
         return events
 

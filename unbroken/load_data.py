@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from unbroken import atomic, sample, source, table
-from unbroken.artifact import Dataset, from_json, to_json
+from unbroken.artifact import Dataset, from_json, to_json, verify
 from unbroken.config import DataConfig
 from unbroken.errors import DataError
 from unbroken.run import Run, undone_if_bad
@@ -64,7 +64,8 @@ def read_footers(files: list[SourceFile]) -> list[Footer]:
 
 
 def read_manifest(dataset: Dataset) -> Manifest:
-    """Read the manifest of a loaded dataset back."""
+    """Read the manifest of a loaded dataset back; raise DataError if it is not the one that was written."""
+    verify(dataset)
     return from_json(Manifest, Path(dataset.path).read_bytes(), dataset.path)
 
 

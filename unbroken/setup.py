@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from unbroken import checkpoint
-from unbroken.artifact import Artifact
+from unbroken.artifact import Artifact, verify
 from unbroken.batches import Rows, read_rows, steps_per_epoch
 from unbroken.config import Config, TrainingConfig, identity, started_training
 from unbroken.errors import ConfigError
@@ -37,6 +37,7 @@ class Setup:
     @classmethod
     def read(cls, config: Config, splits: SplitDatasets, scaler: Artifact, run: Run) -> "Setup":
         """Read scaler and datasets; raise ConfigError for a setting that does not fit them."""
+        verify(scaler)
         fitted = Scaler.load(Path(scaler.path))
         device = _device(config.training.device)
         datasets = {"test": splits.test} | ({"validation": splits.validation} if splits.validation else {})

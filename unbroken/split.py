@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from unbroken import table
@@ -45,7 +44,7 @@ def split_dataset(source: Dataset, preprocessed: Dataset, config: SplitConfig, r
     names = {TRAIN: "train", TEST: "test"} | ({VALIDATION: "validation"} if config.validation_fraction else {})
     with undone_if_bad(run), ExitStack() as stack:
         assignment = assign(read_manifest(source), config)
-        schema = pq.read_schema(preprocessed.path)
+        schema = table.read_schema(preprocessed)
         writers = {
             part: stack.enter_context(Writer(run.data / f"{name}.parquet", schema)) for part, name in names.items()
         }

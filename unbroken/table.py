@@ -12,7 +12,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from unbroken import atomic
-from unbroken.artifact import Dataset
+from unbroken.artifact import Dataset, verify
 from unbroken.errors import DataError
 from unbroken.schema import Schema
 from unbroken.source import SourceFile, local_path, naming
@@ -104,10 +104,16 @@ def read(files: Iterable[TableFile], columns: list[str]) -> Iterator[Slice]:
                         start += batch.num_rows
 
 
+def read_schema(dataset: Dataset) -> pa.Schema:
+    """Return the columns of a dataset that is one Parquet file; raise DataError if it is not the one that was written."""
+    verify(dataset)
+    return pq.read_schema(dataset.path)
+
+
 def read_dataset(dataset: Dataset, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a dataset that is one Parquet file."""
-    with naming(dataset.path):
-        names = columns if columns is not None else pq.read_schema(dataset.path).names
+    """Yield the rows of a dataset that is one Parquet file; raise DataError if it is not the one that was written."""
+    names = read_schema(dataset).names if columns is None else columns
+    verify(dataset)
     for part in read([TableFile(url=dataset.path, rows=dataset.rows)], names):
         yield part.rows
 

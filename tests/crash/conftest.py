@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash import forks, pipeline
+from tests.crash.command import Command
 from tests.crash.pipeline import Undisturbed
 from tests.crash.scorecard import Scorecard
 
@@ -81,6 +82,14 @@ def command_environment(tmp_path_factory: pytest.TempPathFactory) -> Generator[d
     finally:
         server.terminate()
         server.wait(30)
+
+
+@pytest.fixture(scope="session")
+def expected(tmp_path_factory: pytest.TempPathFactory, command_environment: dict[str, str]) -> Command:
+    """The real command after an undisturbed end."""
+    command = Command(tmp_path_factory.mktemp("expected"), command_environment)
+    command.finish()
+    return command
 
 
 def _free_port() -> int:

@@ -1,22 +1,26 @@
 """A small run without Prefect: all that draws random numbers or keeps state, in a fraction of a second."""
 
 import dataclasses
-import hashlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch._dynamo  # the first optimizer would import it, at seconds a process; a forked one finds it here
-from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from tests.crash.disk import Faults, Judge, Operation, kill, watched
+from unbroken import atomic, engine
+from unbroken.artifact import Dataset
 from unbroken.attempt import reproducible
+from unbroken.batches import Rows, epoch_batches
 from unbroken.config import CheckpointConfig, Config, DataConfig, ModelConfig, SplitConfig, TrainingConfig
 from unbroken.engine import train
 from unbroken.load_data import load_data
 from unbroken.preprocess import Preprocessed, preprocess
-from unbroken.publish import load_checkpoint, save_checkpoint
+from unbroken.publish import Published, load_checkpoint, save_checkpoint
 from unbroken.run import Run, open_run
 from unbroken.split import SplitDatasets, split_dataset
 
@@ -53,6 +57,7 @@ class Prepared:
 
     config: Config
     run: Run
+    dataset: Dataset
     preprocessed: Preprocessed
     splits: SplitDatasets
 
@@ -63,21 +68,27 @@ def prepare(config: Config) -> Prepared:
     dataset = load_data(config.data, run)
     preprocessed = preprocess(dataset, config.preprocess, config.split, run)
     splits = split_dataset(dataset, preprocessed.dataset, config.split, run)
-    return Prepared(config, run, preprocessed, splits)
+    return Prepared(config, run, dataset, preprocessed, splits)
 
 
-def finish(prepared: Prepared) -> str:
-    """Do stages 4 to 6 and return the SHA-256 of `checkpoint.pth` as it lies on the disk."""
+def finish(prepared: Prepared) -> Published:
+    """Do stages 4 to 6."""
     config, run, scaler = prepared.config, prepared.run, prepared.preprocessed.scaler
     last = train(config, prepared.splits, scaler, run)
     published = save_checkpoint(last, config, run)
     load_checkpoint(published, prepared.splits, scaler, config, run)
-    return hashlib.sha256(run.published.read_bytes()).hexdigest()
+    return published
+
+
+def finished(folder: Path) -> tuple[Prepared, Published]:
+    """Do all six stages and return what the first three and the last three made."""
+    prepared = prepare(configure(folder))
+    return prepared, finish(prepared)
 
 
 def complete(folder: Path) -> str:
     """Do all six stages from wherever the run in a folder stands and return the SHA-256 of its `checkpoint.pth`."""
-    return finish(prepare(configure(folder)))
+    return atomic.digest(Path(finish(prepare(configure(folder))).path))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,17 +118,19 @@ def complete_with_faults(folder: Path, faults: Faults) -> str:
 
 
 def killed_after_step(folder: Path, step: int) -> str:
-    """Do all six stages, but die right after the optimizer's step of that number in this attempt."""
+    """Do all six stages, but die right after the step of that number in this attempt."""
     seen = 0
 
-    def count(*_: object) -> None:
+    def counted(*arguments: Any) -> Iterator[Rows]:
         nonlocal seen
-        seen += 1
-        if seen == step:
-            kill()
+        for batch in epoch_batches(*arguments):
+            yield batch
+            seen += 1
+            if seen == step:
+                kill()
 
-    register_optimizer_step_post_hook(count)
-    return complete(folder)
+    with mock.patch.object(engine, "epoch_batches", counted):
+        return complete(folder)
 
 
 def warm_up() -> None:

@@ -1,0 +1,248 @@
+"""Files cut off and bits flipped: noticed each time, set aside with the reason, and made up for; never trained on."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from prefect.results import ResultRecord
+
+import tasks.policies  # noqa: F401 (it holds what reads a stored result)
+from tests.crash import forks, pipeline
+from tests.crash.command import Command
+from tests.crash.corruption import Damage, damages
+from tests.crash.pipeline import Prepared, Undisturbed
+from tests.crash.scorecard import Scorecard
+from unbroken import checkpoint
+from unbroken.artifact import verify
+from unbroken.errors import CheckpointError, CorruptCheckpointError, DataError
+from unbroken.journal import Journal
+from unbroken.publish import Published
+from unbroken.setup import Setup
+from unbroken.split import split_dataset
+from unbroken.store import CORRUPT, CheckpointStore, Entry
+
+Folders = Callable[[], Path]
+
+pytestmark = [
+    pytest.mark.timeout(1800),
+    pytest.mark.filterwarnings("ignore:Logger 'unbroken"),  # Prefect, imported here for its results, misses its server
+]
+sampled = pytest.mark.parametrize(
+    "stride", [pytest.param(25, id="sample"), pytest.param(1, id="all", marks=pytest.mark.slow)]
+)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, source: Path) -> tuple[Prepared, Published]:
+    """A run that has ended."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / source.name).hardlink_to(source)
+    return forks.value(pipeline.finished, folder)
+
+
+@pytest.fixture
+def store(finished: tuple[Prepared, Published], tmp_path: Path) -> CheckpointStore:
+    """The checkpoints of the run, in a folder that may be damaged."""
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    for path in finished[0].run.checkpoints.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    return CheckpointStore(folder, Journal(tmp_path / "journal.jsonl"))
+
+
+@sampled
+def test_a_damaged_checkpoint_is_set_aside_with_the_reason_and_the_one_before_is_used(
+    stride: int, store: CheckpointStore, scorecard: Scorecard
+) -> None:
+    newest, before = store.entries()
+    content = newest.path.read_bytes()
+
+    def wrong(damage: Damage) -> str | None:
+        newest.path.write_bytes(damage.of(content))
+        found = store.newest()
+        aside = newest.path.with_name(newest.path.name + CORRUPT)
+        told = store.journal.events()[-1]
+        right = found is not None and found[0] == before and aside.read_bytes() == damage.of(content)
+        explained = (
+            told["event"] == "skipped corrupt" and str(newest.path) in told["reason"] and told["epoch"] == newest.epoch
+        )
+        aside.unlink()
+        return None if right and explained else f"{damage}: {found}, {told}"
+
+    cases = list(damages(content, flips=200, stride=stride))
+    scorecard.judge("corruptions", [failure for case in cases if (failure := wrong(case))], len(cases))
+
+
+@pytest.mark.parametrize("cases", [pytest.param(6), pytest.param(60, marks=pytest.mark.slow)])
+def test_a_run_whose_newest_checkpoint_was_damaged_ends_with_the_same_bytes(
+    cases: int, new_folder: Folders, undisturbed: Undisturbed, scorecard: Scorecard
+) -> None:
+    def wrong(step: int, damaged: int) -> str | None:
+        folder = new_folder()
+        assert forks.run(pipeline.killed_after_step, folder, step).killed
+        (run,) = folder.glob("runs/*")
+        entry = CheckpointStore(run / "checkpoints", Journal(run / "journal.jsonl")).entries()[0]
+        damage_of(entry, damaged)
+        found = forks.run(pipeline.complete, folder)
+        return None if found.value == undisturbed.digest else f"killed after step {step}, {damaged}: {found}"
+
+    # After step 7 two checkpoints are durable whatever the third is at: one is damaged, the one before is whole.
+    last = pipeline.EPOCHS * pipeline.STEPS
+    chosen = [(7 + number % (last - 7), number) for number in range(cases)]
+    scorecard.judge("corruptions", forks.each(wrong, chosen), cases)
+
+
+def test_a_run_without_a_whole_checkpoint_stops_and_does_not_begin_anew(
+    new_folder: Folders, scorecard: Scorecard
+) -> None:
+    folder = new_folder()
+    assert forks.run(pipeline.killed_after_step, folder, 9).killed
+    (run,) = folder.glob("runs/*")
+    entries = CheckpointStore(run / "checkpoints", Journal(run / "journal.jsonl")).entries()
+    for entry in entries:
+        damage_of(entry, 7)
+    for _ in range(2):
+        error = forks.run(pipeline.complete, folder).error
+        assert isinstance(error, CheckpointError)
+        assert "only corrupt checkpoints" in str(error)
+        assert str(run / "checkpoints") in str(error)
+    scorecard.judge("corruptions", [], len(entries))
+
+
+@sampled
+def test_a_damaged_published_checkpoint_or_manifest_is_never_taken_for_whole(
+    stride: int, finished: tuple[Prepared, Published], tmp_path: Path, scorecard: Scorecard
+) -> None:
+    published = finished[1]
+    content = Path(published.path).read_bytes()
+    manifest = Path(published.manifest.path).read_bytes()
+    whole = checkpoint.leaves(checkpoint.read(Path(published.path)), "")
+
+    def loaded(damaged: bytes) -> str | None:
+        path = tmp_path / "checkpoint.pth"
+        path.write_bytes(damaged)
+        with pytest.raises(CorruptCheckpointError, match=str(path)):
+            checkpoint.read(path, published.digest)
+        # A reader that has no digest may overlook what changes no value, such as a bit of padding, and nothing else.
+        try:
+            found = checkpoint.leaves(checkpoint.read(path), "")
+        except CheckpointError:
+            return None
+        return None if same_leaves(found, whole) else "other values were read"
+
+    def described(damaged: bytes) -> str | None:
+        Path(published.manifest.path).write_bytes(damaged)
+        with pytest.raises(DataError, match=published.manifest.path):
+            verify(published)
+        return None
+
+    cases = [(content, case, loaded) for case in damages(content, flips=200, stride=stride)]
+    cases += [(manifest, case, described) for case in damages(manifest, flips=100, stride=stride)]
+    wrong = [f"{case}: {complaint}" for whole, case, read in cases if (complaint := read(case.of(whole)))]
+    Path(published.manifest.path).write_bytes(manifest)
+    scorecard.judge("corruptions", wrong, len(cases))
+
+
+@sampled
+def test_damaged_intermediate_files_are_never_read_as_whole(
+    stride: int, finished: tuple[Prepared, Published], scorecard: Scorecard
+) -> None:
+    prepared = finished[0]
+
+    def train() -> object:
+        return Setup.read(prepared.config, prepared.splits, prepared.preprocessed.scaler, prepared.run)
+
+    def split() -> object:
+        return split_dataset(prepared.dataset, prepared.preprocessed.dataset, prepared.config.split, prepared.run)
+
+    readers = {
+        prepared.splits.train: train,
+        prepared.splits.test: train,
+        prepared.preprocessed.scaler: train,
+        prepared.preprocessed.dataset: split,
+        prepared.dataset: split,
+    }
+    tried = 0
+    for artifact, read in readers.items():
+        path = Path(artifact.path)
+        content = path.read_bytes()
+        for damage in damages(content, flips=50, stride=stride):
+            path.write_bytes(damage.of(content))
+            with pytest.raises(DataError, match=artifact.path):
+                read()
+            tried += 1
+        path.write_bytes(content)
+    scorecard.judge("corruptions", [], tried)
+
+
+@sampled
+def test_a_damaged_stored_result_is_not_used_and_the_log_says_why(
+    stride: int, expected: Command, scorecard: Scorecard, caplog: pytest.LogCaptureFixture
+) -> None:
+    results = sorted(expected.run.glob("results/*"))
+    assert len(results) == 6
+    wrong, tried = [], 0
+    for path in results:
+        content = path.read_bytes()
+        whole = ResultRecord.deserialize(content).result
+        for damage in damages(content, flips=100, stride=stride):
+            try:
+                found = ResultRecord.deserialize(damage.of(content)).result
+            except Exception:
+                found = whole
+            wrong += [] if found == whole else [f"{path.name}: {damage}: {found}"]
+            tried += 1
+    scorecard.judge("corruptions", wrong, tried)
+
+    with caplog.at_level(logging.WARNING), pytest.raises(DataError):
+        ResultRecord.deserialize(content.replace(b"sha", b"shb").replace(b"epoch", b"epocj"))
+    assert "a stored result is not used" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        pytest.param("*/results/*", id="results"),
+        pytest.param("*/data/*", id="data", marks=pytest.mark.slow),
+        pytest.param("*/checkpoint.*", id="published", marks=pytest.mark.slow),
+        pytest.param("*/checkpoints/epoch-0006*", id="newest checkpoint", marks=pytest.mark.slow),
+        pytest.param("*/**/*.*", id="all but the older checkpoints"),
+    ],
+)
+def test_the_command_typed_again_mends_damaged_files(pattern: str, expected: Command, scorecard: Scorecard) -> None:
+    published = expected.published
+    whole = {path: path.read_bytes() for path in expected.folder.glob(pattern) if is_damaged_here(path)}
+    for number, (path, content) in enumerate(sorted(whole.items())):
+        path.write_bytes(Damage("flip", 8 * (len(content) // 2) + number % 8).of(content))
+    assert expected.finish() == published
+    rest = [
+        str(path) for path, content in whole.items() if path.parent.name != "results" and path.read_bytes() != content
+    ]
+    scorecard.judge("corruptions", rest, len(whole))
+
+
+def is_damaged_here(path: Path) -> bool:
+    """Leave out older checkpoints, without which nothing could be mended, and files of which nothing is asked."""
+    older = path.parent.name == "checkpoints" and not path.name.startswith("epoch-0006")
+    return path.is_file() and not older and path.name not in {"lock", "owner", "journal.jsonl", "run.json"}
+
+
+def damage_of(entry: Entry, number: int) -> None:
+    """Damage a checkpoint: odd numbers flip a bit, even ones cut."""
+    content = entry.path.read_bytes()
+    place = len(content) * (number % 11) // 11
+    damage = Damage("flip", 8 * place + number % 8) if number % 2 else Damage("cut", place)
+    entry.path.write_bytes(damage.of(content))
+
+
+def same_leaves(found: list[tuple[str, object]], expected: list[tuple[str, object]]) -> bool:
+    """Compare two trees to the bit."""
+    if [name for name, _ in found] != [name for name, _ in expected]:
+        return False
+    pairs = [(one, other) for (_, one), (_, other) in zip(found, expected, strict=True)]
+    return all(
+        torch.equal(one, other) if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor) else one == other
+        for one, other in pairs
+    )
