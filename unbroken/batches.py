@@ -1,6 +1,6 @@
 """Rows as tensors, and their order in each epoch: any step of any epoch is reached without replaying what came before."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +34,10 @@ class Rows:
         """Return a view of the rows start .. stop-1."""
         return Rows(*(part[start:stop] for part in self._parts()))
 
+    def split(self, size: int) -> "Iterator[Rows]":
+        """Yield views of so many rows each, in order; the last one may have fewer."""
+        return map(Rows, *(part.split(size) for part in self._parts()))
+
     def to(self, device: torch.device) -> "Rows":
         """Return the rows on a device."""
         return Rows(*(part.to(device) for part in self._parts()))
@@ -58,18 +62,24 @@ def read_rows(dataset: Dataset, features: Features) -> Rows:
     return Rows(torch.from_numpy(numbers), torch.from_numpy(codes), torch.from_numpy(labels))
 
 
-def epoch_batches(rows: Rows, batch_size: int, seed: int, epoch: int, first_step: int = 0) -> Iterator[Rows]:
+def epoch_batches(
+    rows: Rows,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    first_step: int = 0,
+    prepare: Callable[[Rows], Rows] = lambda block: block,
+) -> Iterator[Rows]:
     """Yield the batches of an epoch in its order, from any step on; the last one may be smaller.
 
-    Rows are gathered in blocks of many batches, since gathering costs per call more than per row.
+    Rows are gathered in blocks of many batches, since gathering costs per call more than per row; `prepare` is applied
+    to each block, and must treat each row alone.
     """
     order = Permutation(len(rows), derive(seed, "order", epoch))
     block = max(1, SMALL // batch_size) * batch_size
     for start in range(first_step * batch_size, len(rows), block):
         index = torch.from_numpy(order.at(start, min(start + block, len(rows))))
-        gathered = rows.take(index.to(rows.labels.device))
-        for first in range(0, len(index), batch_size):
-            yield gathered.slice(first, first + batch_size)
+        yield from prepare(rows.take(index.to(rows.labels.device))).split(batch_size)
 
 
 def steps_per_epoch(rows: int, batch_size: int) -> int:

@@ -1,6 +1,7 @@
 """Stage 4: train, one durable checkpoint an epoch, from wherever the run stands."""
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -144,7 +145,8 @@ class _Loop:
             seed_rng(training.seed, state.epoch, state.loss_sum.device)
         state.model.train()
         losses: list[Tensor] = []
-        batches = epoch_batches(self.setup.train, training.batch_size, training.seed, state.epoch, first)
+        rows, prepare = self.setup.train, self.gradient.prepare
+        batches = epoch_batches(rows, training.batch_size, training.seed, state.epoch, first, prepare)
         for step, batch in enumerate(batches, start=first + 1):
             losses.append(self._step(batch))
             due = step < self.setup.steps and self._save_is_due()
@@ -165,23 +167,23 @@ class _Loop:
         if state.scheduler is not None and steps_each_batch(state.scheduler):
             state.scheduler.step()
         state.step += 1
-        state.loss_sum.add_(loss, alpha=len(batch))
         return loss
 
     def _look(self, losses: list[Tensor], step: int) -> None:
-        """Stop a training that diverged, before anything of it is saved."""
-        finite = torch.stack(losses).isfinite()
-        if not finite.all():
-            place = int((~finite).nonzero()[0])
+        """Add up the losses since the last look; stop a training that diverged, before anything of it is saved."""
+        values = torch.stack(losses).tolist()
+        place = next((place for place, value in enumerate(values) if not math.isfinite(value)), None)
+        if place is not None:
             kept = self.store.entries()
             raise TrainingError(
-                f"{self.setup.run.folder}: the loss became {losses[place].item()} in epoch {self.state.epoch + 1}, "
+                f"{self.setup.run.folder}: the loss became {values[place]} in epoch {self.state.epoch + 1}, "
                 f"step {step - len(losses) + place + 1}; expected a finite number. "
                 f"Kept is the checkpoint of {kept[0].describe() if kept else 'no epoch yet'}. "
                 f"Lower training.learning_rate, or set training.gradient_clip"
             )
         losses.clear()
         training, total = self.setup.config.training, len(self.setup.train)
+        self._add_up(values, total - (step - len(values)) * training.batch_size)
         self.report(
             Progress(
                 epoch=self.state.epoch + 1,
@@ -192,6 +194,13 @@ class _Loop:
                 total_rows=total,
             )
         )
+
+    def _add_up(self, values: list[float], rows_left: int) -> None:
+        # One by one in the order of the steps: the sum is the same wherever a look falls.
+        total, size = self.state.loss_sum.item(), self.setup.config.training.batch_size
+        for place, value in enumerate(values):
+            total += value * min(size, rows_left - place * size)
+        self.state.loss_sum.fill_(total)
 
     def _save_is_due(self) -> bool:
         settings = self.setup.config.checkpoint

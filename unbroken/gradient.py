@@ -4,21 +4,33 @@ At small batches most of a step is not arithmetic but the dispatch of operations
 The MLP's gradients take about a third of the operations, and no graph.
 """
 
-from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 from unbroken.batches import Rows
 from unbroken.config import TaskName
 from unbroken.metrics import loss_of
 from unbroken.model import MLP, SPREAD
 
-Gradient = Callable[[Rows], Float[Tensor, ""]]
-"""Puts the gradient of a batch's loss into each parameter's `grad` and returns the loss, detached."""
+threshold_backward = torch.ops.aten.threshold_backward.default
+embedding_backward = torch.ops.aten.embedding_dense_backward.default
 
-aten = torch.ops.aten
+
+class Gradient(Protocol):
+    """Puts the gradient of a batch's loss into each parameter's `grad`."""
+
+    def prepare(self, block: Rows) -> Rows:
+        """Return what `__call__` takes batches of: what is the same work for many batches is done once here."""
+        ...
+
+    def __call__(self, batch: Rows) -> Float[Tensor, ""]:
+        """Return the loss of a batch, detached."""
+        ...
 
 
 def gradient_of(model: nn.Module, task: TaskName, class_weights: Tensor | None) -> Gradient:
@@ -34,6 +46,10 @@ class AutogradGradient:
     def __init__(self, model: nn.Module, task: TaskName, class_weights: Tensor | None) -> None:
         self.model, self.task, self.class_weights = model, task, class_weights
 
+    def prepare(self, block: Rows) -> Rows:
+        """Return the rows as they are."""
+        return block
+
     def __call__(self, batch: Rows) -> Float[Tensor, ""]:
         """Run the model forward and backward."""
         self.model.zero_grad()
@@ -43,74 +59,105 @@ class AutogradGradient:
 
 
 class MLPGradient:
-    """The gradients of an MLP in training mode, layer by layer (Rumelhart, Hinton and Williams, 1986)."""
+    """The gradients of an MLP in training mode, layer by layer (Rumelhart, Hinton and Williams, 1986).
+
+    The parameters are held detached, so that no operation looks for a graph; they share their memory with the model's.
+    """
 
     def __init__(self, model: MLP, task: TaskName, class_weights: Tensor | None) -> None:
         self.task, self.class_weights = task, class_weights
-        self.tables = [table.weight for table in model.embeddings if isinstance(table, nn.Embedding)]
+        self.tables = [table for table in model.embeddings if isinstance(table, nn.Embedding)]
+        self.rows_of_tables = [table.weight.detach() for table in self.tables]
         linears = [layer for layer in model.layers if isinstance(layer, nn.Linear)]
-        self.weights, self.biases = [layer.weight for layer in linears], [layer.bias for layer in linears]
+        for layer in linears:
+            layer.weight.grad, layer.bias.grad = torch.empty_like(layer.weight), torch.empty_like(layer.bias)
+        self.layers = [_Layer.of(layer) for layer in linears]
         self.dropout = next((layer.p for layer in model.layers if isinstance(layer, nn.Dropout)), 0.0)
-        for parameter in (*self.weights, *self.biases):
-            parameter.grad = torch.empty_like(parameter)
 
-    @torch.no_grad()
+    def prepare(self, block: Rows) -> Rows:
+        """Centre and spread the numbers, and turn labels 0 and 1 into signs 1 and -1."""
+        labels = 1 - 2 * block.labels if self.task == "binary" else block.labels
+        return Rows((block.numbers - 0.5).mul_(SPREAD), block.codes, labels)
+
     def __call__(self, batch: Rows) -> Float[Tensor, ""]:
         """Go forward keeping each layer's input, then back."""
+        *hidden_layers, last = self.layers
         inputs = [self._first_input(batch)]
-        masks: list[Tensor] = []
-        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
-            hidden = torch.addmm(bias, inputs[-1], weight.t()).relu_()
+        for layer in hidden_layers:
+            hidden = torch.addmm(layer.bias, inputs[-1], layer.transposed).relu_()
             if self.dropout:
-                hidden, mask = aten.native_dropout(hidden, self.dropout, True)
-                masks.append(mask)
+                # A unit that dropout put to zero is one that ReLU lets nothing back through: no mask to keep.
+                hidden = torch.native_dropout(hidden, self.dropout, True)[0]
             inputs.append(hidden)
-        logits = torch.addmm(self.biases[-1], inputs[-1], self.weights[-1].t())
-        self._backward(batch, inputs, masks, self._output_gradient(logits, batch.labels))
-        return loss_of(logits, batch.labels, self.task, self.class_weights)
+        logits = torch.addmm(last.bias, inputs[-1], last.transposed)
+        loss, gradient = self._loss_and_gradient(logits, batch.labels)
+        self._backward(batch, inputs, gradient)
+        return loss
 
     def _first_input(self, batch: Rows) -> Float[Tensor, "batch inputs"]:
-        numbers = (batch.numbers - 0.5).mul_(SPREAD)
         if not self.tables:
-            return numbers
-        return torch.cat([numbers, *(table[batch.codes[:, place]] for place, table in enumerate(self.tables))], dim=1)
+            return batch.numbers
+        columns = batch.codes.unbind(1)
+        embedded = [torch.embedding(rows, column) for rows, column in zip(self.rows_of_tables, columns, strict=True)]
+        return torch.cat([batch.numbers, *embedded], dim=1)
 
-    def _output_gradient(
+    def _loss_and_gradient(
         self, logits: Float[Tensor, "batch outputs"], labels: Tensor
-    ) -> Float[Tensor, "batch outputs"]:
-        if self.task == "multiclass":
-            gradient = logits.softmax(1)
-            gradient.scatter_add_(1, labels.unsqueeze(1), gradient.new_full((len(labels), 1), -1.0))
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, "batch outputs"]]:
+        """Return the mean loss, and its gradient by the logits."""
+        column = labels.unsqueeze(1)
+        if self.task == "regression":
+            gradient = logits.sub_(column)
+            losses, gradient = gradient.square(), gradient.mul_(2)
         elif self.task == "binary":
-            gradient = logits.sigmoid().sub_(labels.unsqueeze(1))
+            margins = logits.mul_(column)
+            losses, gradient = functional.softplus(margins), margins.sigmoid().mul_(column)
         else:
-            gradient = (logits - labels.unsqueeze(1)).mul_(2)
+            logarithms = logits.log_softmax(1)
+            losses, gradient = -logarithms.gather(1, column), logarithms.exp()
+            gradient.scatter_add_(1, column, torch.full_like(losses, -1.0))
         if self.class_weights is not None:
-            gradient.mul_(self.class_weights[labels.long()].unsqueeze(1))
-        return gradient.div_(len(labels))
+            classes = (labels < 0).long() if self.task == "binary" else labels
+            weights = self.class_weights[classes].unsqueeze(1)
+            losses, gradient = losses.mul_(weights), gradient.mul_(weights)
+        return losses.sum().div_(len(labels)), gradient.div_(len(labels))
 
-    def _backward(
-        self, batch: Rows, inputs: list[Tensor], masks: list[Tensor], gradient: Float[Tensor, "batch outputs"]
-    ) -> None:
-        for layer in reversed(range(len(self.weights))):
-            weight, bias = self.weights[layer], self.biases[layer]
-            torch.mm(gradient.t(), inputs[layer], out=weight.grad)
-            torch.sum(gradient, 0, out=bias.grad)
-            if layer == 0 and not self.tables:
+    def _backward(self, batch: Rows, inputs: list[Tensor], gradient: Float[Tensor, "batch outputs"]) -> None:
+        for place in range(len(self.layers) - 1, -1, -1):
+            layer = self.layers[place]
+            torch.mm(gradient.t(), inputs[place], out=layer.weight_gradient)
+            torch.sum(gradient, 0, out=layer.bias_gradient)
+            if place == 0 and not self.tables:
                 return
-            gradient = gradient @ weight
-            if layer:
-                # A unit that dropout put to zero is one that ReLU lets nothing back through.
-                gradient = aten.threshold_backward(gradient, inputs[layer], 0)
-                if masks:
+            gradient = torch.mm(gradient, layer.weight)
+            if place:
+                gradient = threshold_backward(gradient, inputs[place], 0)
+                if self.dropout:
                     gradient = gradient.mul_(1 / (1 - self.dropout))
         self._embedding_gradients(batch, gradient)
 
     def _embedding_gradients(self, batch: Rows, gradient: Float[Tensor, "batch inputs"]) -> None:
         start = batch.numbers.shape[1]
-        for place, table in enumerate(self.tables):
-            stop = start + table.shape[1]
-            table.grad = aten.embedding_dense_backward(
-                gradient[:, start:stop].contiguous(), batch.codes[:, place], len(table), -1, False
-            )
+        for table, codes in zip(self.tables, batch.codes.unbind(1), strict=True):
+            stop = start + table.embedding_dim
+            part = gradient[:, start:stop].contiguous()
+            table.weight.grad = embedding_backward(part, codes, table.num_embeddings, -1, False)
             start = stop
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """A linear layer's tensors, detached."""
+
+    weight: Float[Tensor, "outputs inputs"]
+    transposed: Float[Tensor, "inputs outputs"]
+    bias: Float[Tensor, " outputs"]
+    weight_gradient: Float[Tensor, "outputs inputs"]
+    bias_gradient: Float[Tensor, " outputs"]
+
+    @classmethod
+    def of(cls, layer: nn.Linear) -> "_Layer":
+        weight, bias = layer.weight.detach(), layer.bias.detach()
+        assert layer.weight.grad is not None
+        assert layer.bias.grad is not None
+        return cls(weight, weight.t(), bias, layer.weight.grad, layer.bias.grad)

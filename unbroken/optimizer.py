@@ -72,24 +72,35 @@ class FusedAdamUpdater:
     def __init__(self, optimizer: Optimizer) -> None:
         self.optimizer, self.kernel = optimizer, self.KERNELS[type(optimizer)]
         self.group = optimizer.param_groups[0]
+        self.parameters: list[nn.Parameter] = self.group["params"]
+        self.weights = [parameter.detach() for parameter in self.parameters]
         self.state: tuple[list[Tensor], ...] = ()
+        self.count = torch.empty(0)
 
-    @torch.no_grad()
     def __call__(self) -> None:
-        """Update the parameters; the first time through the optimizer itself, which makes its state."""
-        if not self.state:
+        """Update the parameters: by the optimizer itself the first time, which makes its state, and without some gradient."""
+        gradients = [parameter.grad for parameter in self.parameters]
+        if not self.state or any(gradient is None for gradient in gradients):
             self.optimizer.step()
-            states = [self.optimizer.state[parameter] for parameter in self.group["params"]]
-            self.state = tuple([state[name] for state in states] for name in ("exp_avg", "exp_avg_sq", "step"))
+            self._collect()
             return
         group, (averages, squares, steps) = self.group, self.state
-        gradients = [parameter.grad for parameter in group["params"]]
         beta1, beta2 = group["betas"]
-        torch._foreach_add_(steps, 1)
+        self.count.add_(1)
         self.kernel(
-            group["params"], gradients, averages, squares, [], steps, amsgrad=False, lr=group["lr"], beta1=beta1,
+            self.weights, gradients, averages, squares, [], steps, amsgrad=False, lr=group["lr"], beta1=beta1,
             beta2=beta2, weight_decay=group["weight_decay"], eps=group["eps"], maximize=False,
         )  # fmt: skip
+
+    def _collect(self) -> None:
+        """Take hold of the state of all parameters, their step counters as views of one tensor, so that one operation counts."""
+        if len(self.optimizer.state) < len(self.parameters):
+            return
+        states = [self.optimizer.state[parameter] for parameter in self.parameters]
+        self.count = torch.stack([state["step"] for state in states])
+        for state, step in zip(states, self.count.unbind(), strict=True):
+            state["step"] = step
+        self.state = tuple([state[name] for state in states] for name in ("exp_avg", "exp_avg_sq", "step"))
 
 
 def steps_each_batch(scheduler: LRScheduler | None) -> bool:

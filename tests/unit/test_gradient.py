@@ -46,7 +46,8 @@ def test_the_written_out_gradients_are_those_of_autograd(
     found: list[list[torch.Tensor]] = []
     for kind in (AutogradGradient, MLPGradient):
         torch.manual_seed(1)
-        loss = kind(model, task, weights)(batch_of(task, codes))
+        gradient = kind(model, task, weights)
+        loss = gradient(gradient.prepare(batch_of(task, codes)))
         found.append(
             [loss, *(parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None)]
         )
@@ -68,9 +69,15 @@ def test_only_the_mlp_itself_has_its_gradients_written_out():
     assert isinstance(gradient_of(Changed(features), "binary", None), AutogradGradient)
 
 
+GRADIENTS = {"of all parameters": (), "none for one at first": (0,), "none for one now and then": (2, 3)}
+
+
+@pytest.mark.parametrize("without", GRADIENTS.values(), ids=GRADIENTS)
 @pytest.mark.parametrize("options", [{}, {"weight_decay": 0.1, "betas": (0.8, 0.99), "eps": 1e-6}])
 @pytest.mark.parametrize("name", ["Adam", "AdamW"])
-def test_the_quick_update_gives_the_bits_of_the_optimizers_own_step(name: str, options: dict[str, Any]):
+def test_the_quick_update_gives_the_bits_of_the_optimizers_own_step(
+    name: str, options: dict[str, Any], without: tuple[int, ...]
+):
     config = TrainingConfig(optimizer=name, optimizer_options=options)
     results: list[tuple[dict[str, torch.Tensor], dict[str, Any]]] = []
     for quick in (True, False):
@@ -79,10 +86,12 @@ def test_the_quick_update_gives_the_bits_of_the_optimizers_own_step(name: str, o
         optimizer = build_optimizer(config, model)
         update = updater_of(optimizer) if quick else optimizer.step
         assert isinstance(update, FusedAdamUpdater) is quick
-        for step in range(5):
+        for step in range(6):
             optimizer.param_groups[0]["lr"] = 0.1 / (step + 1)
             for parameter in model.parameters():
                 parameter.grad = torch.randn(parameter.shape)
+            if step in without:
+                next(model.parameters()).grad = None
             update()
         results.append((model.state_dict(), optimizer.state_dict()))
 
