@@ -5,6 +5,7 @@ It lies beside the checkpoints, never inside them, so that their bytes do not de
 
 import json
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,7 +35,7 @@ class Journal:
     def append(self, event: str, **details: Any) -> None:
         """Add an event with the present time as one line."""
         line = json.dumps({"time": self.clock().isoformat(timespec="milliseconds"), "event": event, **details})
-        with atomic.naming(self.path), open(self.path, "ab") as file:
+        with atomic.naming(self.path), open(self.path, "ab", opener=_private) as file:
             # A line cut off by a crash must not swallow the next one.
             start = b"" if file.tell() == 0 or self._ends_whole() else b"\n"
             file.write(start + line.encode() + b"\n")
@@ -59,3 +60,7 @@ class Journal:
         with open(self.path, "rb") as file:
             file.seek(-1, 2)
             return file.read(1) == b"\n"
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
