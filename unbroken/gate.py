@@ -57,8 +57,9 @@ class Verdict:
 
     def __str__(self) -> str:
         return (
-            f"{'promote' if self.promote else 'keep the champion'}: {self.reason} ({self.metric} of champion "
-            f"{self.champion:.4f}, challenger {self.challenger:.4f} on {self.rows:,} rows)"
+            f"{'promote' if self.promote else 'keep the champion'}: {self.reason}; {self.metric} of champion "
+            f"{self.champion:.4f}, challenger {self.challenger:.4f} on {self.rows:,} rows, "
+            f"gain {self.gain:+.4f} in {self.low:+.4f} .. {self.high:+.4f}"
         )
 
 
@@ -86,7 +87,7 @@ def judge(
         )
     low, high = _interval(lambda counts: sign * (second(counts) - first(counts)), len(labels), config)
     scores = tuple(_slice_scores(metric, sign, champion, challenger, labels, slices or {}, config))
-    promote, reason = _decide(gain, low, high, scores, config)
+    promote, reason = _decide(low, scores, config)
     return Verdict(
         promote=promote,
         reason=reason,
@@ -184,14 +185,11 @@ def _slice_scores(
     return found
 
 
-def _decide(
-    gain: float, low: float, high: float, slices: tuple[SliceScore, ...], config: GateConfig
-) -> tuple[bool, str]:
-    interval = f"gain {gain:+.4f}, {config.confidence:.0%} interval {low:+.4f} .. {high:+.4f}"
+def _decide(low: float, slices: tuple[SliceScore, ...], config: GateConfig) -> tuple[bool, str]:
     if not low > config.margin:
-        return False, f"{interval}: not above {config.margin:g}"
+        return False, f"the interval of the gain is not above {config.margin:g}"
     fallen = [part for part in slices if part.gain < -config.slice_bound]
     if fallen:
         worst = min(fallen, key=lambda part: part.gain)
-        return False, f"{interval}, but {worst.name} falls by {-worst.gain:.4f}, more than {config.slice_bound:g}"
-    return True, interval
+        return False, f"{worst.name} falls by {-worst.gain:.4f}, more than {config.slice_bound:g}"
+    return True, f"the interval of the gain is above {config.margin:g}"

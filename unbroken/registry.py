@@ -31,6 +31,10 @@ SHORTEST = 6
 """Fewest hexadecimal digits that may name a version."""
 
 
+WIDE = 180
+NAMES = ("champion", "challenger")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Version(Artifact):
     """A version in the registry: its checkpoint, and the profile of the rows that it was trained on."""
@@ -175,22 +179,18 @@ def champion_path(folder: Path) -> Path:
 
 def table(events: list[Event]) -> Table:
     """Return the audit log as a table for a person."""
-    shown = Table(
-        "time", "data", "rows", "metric", "champion", "challenger", "gain, 95 % interval", "decision", box=None
-    )
+    shown = Table("time", "data", "rows", "metric", "champion", "challenger", "gain, interval", "decision", box=None)
     for event in events:
-        scores = event.get("scores", {})
-        shown.add_row(
-            event["time"][:19],
-            Text(str(event.get("data", ""))),
-            f"{scores['rows']:,}" if scores else "",
-            scores.get("metric", ""),
-            f"{scores['champion']:.4f}" if scores else (event.get("champion") or "")[:8],
-            f"{scores['challenger']:.4f}" if scores else (event.get("challenger") or "")[:8],
-            f"{scores['gain']:+.4f}, {scores['low']:+.4f} .. {scores['high']:+.4f}" if scores else "",
-            Text(f"{event['event']}: {event['reason']}" if event.get("reason") else event["event"]),
-        )
+        scores = event.get("scores")
+        numbers = _numbers(scores) if scores else ["", "", *((event.get(name) or "")[:8] for name in NAMES), ""]
+        decision = f"{event['event']}: {event['reason']}" if event.get("reason") else event["event"]
+        shown.add_row(*map(Text, [event["time"][:19], str(event.get("data", "")), *numbers, decision]))
     return shown
+
+
+def _numbers(scores: dict[str, Any]) -> list[str]:
+    gain = f"{scores['gain']:+.4f}, {scores['low']:+.4f} .. {scores['high']:+.4f}"
+    return [f"{scores['rows']:,}", scores["metric"], *(f"{scores[name]:.4f}" for name in NAMES), gain]
 
 
 def main(arguments: list[str]) -> int:
@@ -207,7 +207,7 @@ def main(arguments: list[str]) -> int:
     registry = Registry(given.models_folder / given.model)
     try:
         if given.command == "history":
-            Console(width=None if sys.stdout.isatty() else 160).print(table(registry.history()))
+            Console(width=None if sys.stdout.isatty() else WIDE).print(table(registry.history()))
             return 0
         pointer = registry.rollback() if given.command == "rollback" else registry.promote(given.version)
     except UnbrokenError as error:
