@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 Index = NDArray[np.int64]
 
 SMALL = 1 << 14
-ROUNDS = 8
+ROUNDS = 6
 
 
 def derive(seed: int, *purpose: str | int) -> int:
@@ -35,9 +35,9 @@ def mix(words: NDArray[np.uint32]) -> NDArray[np.uint32]:
 class Permutation:
     """A random order of 0 .. size-1 of which any stretch costs only its own length.
 
-    Large orders are an alternating Feistel network with cycle walking (Black and Rogaway, "Ciphers with
-    Arbitrary Finite Domains", 2002). Small ones, for which a network of few bits would be too regular,
-    sort hashed positions.
+    Large orders are an alternating Feistel network on a rectangle of about as many cells, with cycle walking (Black and
+    Rogaway, "Ciphers with Arbitrary Finite Domains", 2002). Small ones, for which a network of few bits would be too
+    regular, sort hashed positions.
     """
 
     size: int
@@ -67,12 +67,31 @@ class Permutation:
         return np.argsort(hashed, kind="stable").astype(np.int64)
 
     def _encipher(self, words: NDArray[np.uint32]) -> NDArray[np.uint32]:
-        bits = (self.size - 1).bit_length()
-        low_bits, high_bits = bits // 2, bits - bits // 2
+        """Permute the cells of the smallest rectangle of `height` rows of 2^low_bits cells that holds all elements."""
+        low_bits = (self.size - 1).bit_length() // 2
+        height = np.uint32(-(-self.size >> low_bits))
         low, high = words & np.uint32((1 << low_bits) - 1), words >> np.uint32(low_bits)
+        hashed, spare = np.empty_like(words), np.empty_like(words)
         for number, key in enumerate(self._round_keys()):
             if number % 2:
-                low ^= mix(high ^ key) & np.uint32((1 << low_bits) - 1)
+                low ^= np.right_shift(_hash(high, key, hashed, spare), np.uint32(32 - low_bits), out=hashed)
             else:
-                high ^= mix(low ^ key) & np.uint32((1 << high_bits) - 1)
+                _hash(low, key, hashed, spare)
+                hashed >>= np.uint32(16)
+                hashed *= height
+                hashed >>= np.uint32(16)
+                high += hashed
+                # Modulo the height: below it the difference wraps around to something larger.
+                np.minimum(high, np.subtract(high, height, out=spare), out=high)
         return high << np.uint32(low_bits) | low
+
+
+def _hash(
+    words: NDArray[np.uint32], key: np.uint32, out: NDArray[np.uint32], spare: NDArray[np.uint32]
+) -> NDArray[np.uint32]:
+    """Scatter words under a key, best in their high bits: the constants of Wellons, "Prospecting for Hash Functions" (2018)."""
+    np.bitwise_xor(words, key, out=out)
+    out *= np.uint32(0x7FEB352D)
+    out ^= np.right_shift(out, np.uint32(15), out=spare)
+    out *= np.uint32(0x846CA68B)
+    return out
