@@ -1,0 +1,177 @@
+"""Profiles of columns, what they say of two sets of rows, and the rules over them."""
+
+import logging
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from unbroken.artifact import from_json, to_json
+from unbroken.drift import Drift, Profile, check, compare, enforce, profile
+from unbroken.errors import ConfigError, DataError
+from unbroken.retrain_config import ChecksConfig
+from unbroken.schema import Column, Schema
+from unbroken.table import TableFile
+
+SCHEMA = Schema(
+    features=(
+        Column(name="amount", kind="number"),
+        Column(name="colour", kind="category"),
+        Column(name="open", kind="boolean"),
+        Column(name="time", kind="timestamp"),
+    ),
+    label=Column(name="late", kind="number"),
+    task="binary",
+    classes=(0, 1),
+)
+ROWS = 4000
+IGNORED = ChecksConfig(nulls="ignore", ranges="ignore", unseen="ignore", label="ignore", psi="ignore", ks="ignore")
+
+
+def only(rule: str, action: str) -> ChecksConfig:
+    settings: dict[str, Any] = vars(IGNORED) | {rule: action}
+    return ChecksConfig(**settings)
+
+
+def rows_of(seed: int, **changed: object) -> dict[str, object]:
+    draw = np.random.Generator(np.random.PCG64(seed))
+    return {
+        "amount": draw.normal(10, 2, ROWS),
+        "colour": draw.choice(["red", "green", "blue"], ROWS),
+        "open": draw.random(ROWS) < 0.5,
+        "time": [datetime(2024, 1, 1) + timedelta(hours=place + 10_000 * seed) for place in range(ROWS)],
+        "late": (draw.random(ROWS) < 0.2).astype(int),
+        **changed,
+    }
+
+
+def profiled(path: Path, rows: dict[str, object], like: Profile | None = None) -> Profile:
+    pq.write_table(pa.table(rows), path)
+    return profile([TableFile(url=str(path), rows=ROWS)], SCHEMA, like)
+
+
+@pytest.fixture
+def before(tmp_path: Path) -> Profile:
+    return profiled(tmp_path / "before.parquet", rows_of(0))
+
+
+def drifts_of(before: Profile, tmp_path: Path, **changed: object) -> dict[str, Drift]:
+    now = profiled(tmp_path / "now.parquet", rows_of(1, **changed), before)
+    return {drift.column: drift for drift in compare(before, now)}
+
+
+def found_by(rules: ChecksConfig, before: Profile, tmp_path: Path, **changed: object) -> list[tuple[str, str, str]]:
+    now = profiled(tmp_path / "now.parquet", rows_of(1, **changed), before)
+    return [(finding.action, finding.column, finding.rule) for finding in check(before, now, rules)]
+
+
+def test_bins_hold_equal_shares_of_the_rows_they_were_made_from(before: Profile):
+    amount = before.columns[0]
+
+    assert len(amount.shares) == 20
+    assert amount.shares == pytest.approx([0.05] * 20, abs=0.001)
+    assert amount.edges[9] == pytest.approx(10, abs=0.2)
+    assert before.rows == ROWS
+
+
+def test_rows_of_the_same_kind_show_no_drift(before: Profile, tmp_path: Path):
+    drifts = drifts_of(before, tmp_path)
+
+    assert drifts["amount"].psi == pytest.approx(0, abs=0.02)
+    assert drifts["amount"].ks == pytest.approx(0, abs=0.04)
+    assert drifts["colour"].psi == pytest.approx(0, abs=0.02)
+    assert found_by(ChecksConfig(ks="warn"), before, tmp_path) == []
+
+
+def test_psi_and_ks_are_those_worked_out_by_hand(before: Profile, tmp_path: Path):
+    drifts = drifts_of(before, tmp_path, colour=["red"] * (ROWS // 2) + ["green"] * (ROWS // 2), amount=[-5.0] * ROWS)
+
+    shares = before.columns[1].values
+    red, green, blue = (0.5 - shares["red"], 0.5 - shares["green"], 1e-4 - shares["blue"])
+    by_hand = (
+        red * np.log(0.5 / shares["red"]) + green * np.log(0.5 / shares["green"]) + blue * np.log(1e-4 / shares["blue"])
+    )
+    assert drifts["colour"].psi == pytest.approx(by_hand)
+    assert drifts["amount"].ks == pytest.approx(0.95, abs=0.001)
+    assert drifts["amount"].outside == 1.0
+
+
+def test_times_move_on_without_a_finding(before: Profile, tmp_path: Path):
+    drift = drifts_of(before, tmp_path)["time"]
+
+    assert (drift.psi, drift.ks, drift.outside) == (None, None, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("rule", "column", "values", "words"),
+    [
+        ("nulls", "amount", pa.array([None] * 3000 + [10.0] * 1000), "share missing rose by"),
+        ("ranges", "amount", np.linspace(0, 40, ROWS), "share outside the range of training"),
+        ("unseen", "colour", ["violet"] * 1000 + ["red"] * 3000, "share of unseen values"),
+        ("label", "late", [1] * 3000 + [0] * 1000, "label moved by"),
+        ("psi", "open", [True] * ROWS, "PSI"),
+        ("ks", "amount", np.random.Generator(np.random.PCG64(5)).normal(13, 2, ROWS), "KS"),
+    ],
+)
+def test_each_rule_finds_its_column_and_is_silent_when_ignored(
+    before: Profile, tmp_path: Path, rule: str, column: str, values: object, words: str
+):
+    active = only(rule, "block")
+
+    assert found_by(active, before, tmp_path, **{column: values}) == [("block", column, words)]
+    assert found_by(active, before, tmp_path) == []
+    assert found_by(IGNORED, before, tmp_path, **{column: values}) == []
+
+
+def test_what_blocks_is_raised_with_its_numbers_and_what_warns_is_logged(
+    before: Profile, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    rules = ChecksConfig(nulls="block", unseen="warn")
+    changed = {"amount": pa.array([None] * 3000 + [10.0] * 1000), "colour": ["violet"] * 1000 + ["red"] * 3000}
+    now = profiled(tmp_path / "now.parquet", rows_of(1, **changed), before)
+
+    with caplog.at_level(logging.WARNING), pytest.raises(DataError) as raised:
+        enforce(check(before, now, rules), "may.parquet")
+
+    assert str(raised.value).startswith("may.parquet: amount: share missing rose by 0.750, expected at most 0.5.")
+    assert "may.parquet: colour: share of unseen values 0.250, expected at most 0.05" in caplog.text
+
+
+def test_a_column_that_lost_all_its_values_is_found(before: Profile, tmp_path: Path):
+    drift = drifts_of(before, tmp_path, amount=pa.nulls(ROWS, pa.float64()))["amount"]
+
+    assert drift.missing_now == 1.0
+    assert drift.psi is None
+
+
+def test_the_mean_of_a_value_to_predict_moves_in_standard_deviations(tmp_path: Path):
+    schema = Schema(features=SCHEMA.features[1:2], label=SCHEMA.features[0], task="regression", classes=())
+    profiles: list[Profile] = []
+    for seed, mean in ((0, 10.0), (1, 13.0)):
+        draw = np.random.Generator(np.random.PCG64(seed))
+        path = tmp_path / f"{seed}.parquet"
+        pq.write_table(pa.table({"colour": ["red"] * ROWS, "amount": draw.normal(mean, 2, ROWS)}), path)
+        file = TableFile(url=str(path), rows=ROWS)
+        profiles.append(profile([file], schema, profiles[0] if profiles else None))
+
+    findings = check(*profiles, only("label", "warn"))
+
+    assert [finding.rule for finding in findings] == ["label moved by"]
+    assert findings[0].found == pytest.approx(1.5, abs=0.1)
+
+
+def test_a_profile_survives_its_file(before: Profile):
+    assert from_json(Profile, to_json(before), "profile.json") == before
+
+
+def test_profiling_the_same_rows_twice_gives_the_same_bytes(before: Profile, tmp_path: Path):
+    assert to_json(profiled(tmp_path / "again.parquet", rows_of(0))) == to_json(before)
+
+
+def test_a_limit_below_zero_is_refused():
+    with pytest.raises(ConfigError, match=r"checks\.psi_limit: found -1, expected 0 or more"):
+        ChecksConfig(psi_limit=-1)
