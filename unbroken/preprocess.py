@@ -15,7 +15,8 @@ from unbroken.artifact import Artifact, Dataset, to_json
 from unbroken.config import PreprocessConfig, SplitConfig, StartConfig
 from unbroken.errors import DataError
 from unbroken.load_data import read_manifest
-from unbroken.randomness import Permutation, derive
+from unbroken.prefetch import prefetch
+from unbroken.randomness import Index, Permutation, derive
 from unbroken.run import Run, undone_if_bad
 from unbroken.scaler import CategoryCodes, Float64, LabelScale, NumberScale, Scaler, as_floats, as_labels, as_texts
 from unbroken.schema import Column, Schema
@@ -28,6 +29,8 @@ SCRATCH = StartConfig()
 
 QUANTILE_ROWS = 1 << 20
 """A quantile is exact up to so many rows, beyond that it is that of so many rows chosen at random."""
+
+MOMENT_ROWS = 1 << 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +59,9 @@ def preprocess(
         schema = _arrow_schema(scaler, manifest.files[0].name)
         atomic.write(scaler_path, to_json(scaler, indent=1))
         with Writer(path, schema) as writer:
-            for part in table.read(manifest.files, _columns(scaler.schema)):
-                writer.write(scaler.transform(part.rows, part.subject))
+            parts = table.read(manifest.files, _columns(scaler.schema))
+            for batch in prefetch(scaler.transform(part.rows, part.subject) for part in parts):
+                writer.write(batch)
     return Preprocessed(dataset=writer.dataset(), scaler=Artifact.of(scaler_path))
 
 
@@ -87,8 +91,8 @@ def fit(manifest: Manifest, config: PreprocessConfig, split: SplitConfig) -> Sca
     label = _LabelFit(schema)
     sampled = _quantile_sample(manifest.rows) if config.clip_quantile else None
     start = 0
-    for part, parts in with_parts(manifest, _columns(schema), split):
-        training = parts == TRAIN
+    for part, parts in prefetch(with_parts(manifest, _columns(schema), split)):
+        training = np.flatnonzero(parts == TRAIN)
         sample = sampled(start, start + len(part))[training] if sampled else None
         for fitting in (*numbers, *categories, label):
             fitting.add(part, training, sample)
@@ -104,23 +108,40 @@ def fit(manifest: Manifest, config: PreprocessConfig, split: SplitConfig) -> Sca
 
 @dataclass
 class _Moments:
-    """Mean and squared deviations of a stream: the pairwise update of Chan, Golub and LeVeque (1979), which loses no digits."""
+    """Mean and squared deviations of a stream: the pairwise update of Chan, Golub and LeVeque (1979), which loses no digits.
+
+    Values are taken in by MOMENT_ROWS at a time, so that the bits do not depend on how many come at once.
+    """
 
     count: int = 0
     mean: float = 0.0
     squares: float = 0.0
+    _folded: int = 0
+    _waiting: Float64 = field(default_factory=lambda: np.empty(MOMENT_ROWS))
 
     def add(self, values: Float64) -> None:
-        if not len(values):
+        while len(values):
+            place = self.count - self._folded
+            taken = values[: MOMENT_ROWS - place]
+            self._waiting[place : place + len(taken)] = taken
+            self.count += len(taken)
+            values = values[len(taken) :]
+            if self.count - self._folded == MOMENT_ROWS:
+                self.fold()
+
+    def fold(self) -> None:
+        """Take in the values that wait; call it once more after the last."""
+        added = self.count - self._folded
+        if not added:
             return
-        total, added = self.count + len(values), len(values)
+        values, total = self._waiting[:added], self.count
         with np.errstate(over="ignore", invalid="ignore"):
             # Divided before they are added up, since a sum of large values can overflow where the mean does not.
             mean = float((values / added).sum())
             apart = np.float64(mean) - self.mean
-            self.squares += float(((values - mean) ** 2).sum() + apart * apart * (self.count * added / total))
-        self.mean = self.mean * (self.count / total) + mean * (added / total)
-        self.count = total
+            self.squares += float(((values - mean) ** 2).sum() + apart * apart * (self._folded * added / total))
+        self.mean = self.mean * (self._folded / total) + mean * (added / total)
+        self._folded = total
 
 
 @dataclass
@@ -132,19 +153,21 @@ class _NumberFit:
     missing: int = 0
     sample: list[Float64] = field(default_factory=list)
 
-    def add(self, part: Slice, training: Mask, sampled: Mask | None) -> None:
+    def add(self, part: Slice, training: Index, sampled: Mask | None) -> None:
         name, kind = self.column.name, self.column.kind
-        values = as_floats(part.column(name), name, kind, part.subject)[training]
-        there = ~np.isnan(values)
+        values = as_floats(part.column(name), name, kind, part.subject).take(training)
+        missing = np.isnan(values)
         if sampled is not None:
-            self.sample.append(values[sampled & there])
-        values = values[there]
-        self.missing += len(there) - len(values)
+            self.sample.append(values[sampled & ~missing])
+        if missing.any():
+            values = values[~missing]
+            self.missing += len(missing) - len(values)
         self.moments.add(values)
         self.low, self.high = values.min(initial=self.low), values.max(initial=self.high)
 
     def scale(self, config: PreprocessConfig, source: str) -> NumberScale:
         _require_value(self.moments.count, self.column, source)
+        self.moments.fold()
         low, high = self._bounds(config.clip_quantile)
         indicator = self.missing > 0
         name, kind, fill = self.column.name, self.column.kind, self.moments.mean
@@ -165,8 +188,8 @@ class _CategoryFit:
     column: Column
     counts: Counter[str] = field(default_factory=Counter)
 
-    def add(self, part: Slice, training: Mask, _: Mask | None) -> None:
-        texts = as_texts(part.column(self.column.name)).filter(pa.array(training)).drop_null()
+    def add(self, part: Slice, training: Index, _: Mask | None) -> None:
+        texts = as_texts(part.column(self.column.name)).take(pa.array(training)).drop_null()
         for entry in pc.value_counts(texts).to_pylist():
             self.counts[entry["values"]] += entry["counts"]
 
@@ -182,14 +205,14 @@ class _LabelFit:
     moments: _Moments = field(default_factory=_Moments)
     seen: set[object] = field(default_factory=set)
 
-    def add(self, part: Slice, training: Mask, _: Mask | None) -> None:
+    def add(self, part: Slice, training: Index, _: Mask | None) -> None:
         label = self.schema.label
         column = part.column(label.name)
-        if self.schema.classes:
-            labels = as_labels(column, label.name, part.subject).filter(pa.array(training))
+        if not self.schema.classes:
+            self.moments.add(as_floats(column, label.name, label.kind, part.subject).take(training))
+        elif len(self.seen) < len(self.schema.classes):
+            labels = as_labels(column, label.name, part.subject).take(pa.array(training))
             self.seen.update(pc.unique(labels).to_pylist())
-        else:
-            self.moments.add(as_floats(column, label.name, label.kind, part.subject)[training])
 
     def scale(self, source: str) -> LabelScale:
         label, classes = self.schema.label, self.schema.classes
@@ -200,6 +223,7 @@ class _LabelFit:
             )
         if classes:
             return LabelScale(column=label, classes=classes, mean=0.0, deviation=1.0)
+        self.moments.fold()
         deviation = float(np.sqrt(self.moments.squares / self.moments.count))
         if not np.isfinite(deviation):
             raise DataError(f"{source}: label {label.name}: too large to be squared as 64-bit floats; divide it")

@@ -52,8 +52,11 @@ class Permutation:
         if self.size <= SMALL:
             return self._sorted()[positions]
         elements = self._encipher(positions.astype(np.uint32))
-        while (outside := np.flatnonzero(elements >= self.size)).size:
-            elements[outside] = self._encipher(elements[outside])
+        outside = np.flatnonzero(elements >= self.size)
+        while len(outside):
+            walked = self._encipher(elements.take(outside))
+            elements.put(outside, walked)
+            outside = outside.take(np.flatnonzero(walked >= self.size))
         return elements.astype(np.int64)
 
     def _round_keys(self) -> NDArray[np.uint32]:

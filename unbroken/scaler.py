@@ -58,7 +58,7 @@ class NumberScale:
         """Return the columns this one becomes; raise DataError on a value that is no finite 64-bit float."""
         values = as_floats(column, self.name, self.kind, subject)
         missing = np.isnan(values)
-        columns = [self._scale(np.where(missing, self.fill, values))]
+        columns = [self._scale(np.where(missing, self.fill, values) if missing.any() else values)]
         if parts := self._parts():
             instants = column.cast(INSTANT, safe=False)
             columns += [_fraction(instants, *bounds) for bounds in parts.values()]
@@ -70,8 +70,9 @@ class NumberScale:
         # Halves of the largest floats can be subtracted where the floats themselves would overflow.
         part = 1.0 if np.isfinite(self.high - self.low) else 0.5
         with np.errstate(over="ignore"):
-            scaled = (values * part - self.low * part) / (self.high * part - self.low * part)
-        return np.clip(scaled, 0, 1).astype(np.float32)
+            scaled = (values if part == 1 else values * part) - self.low * part
+            scaled /= self.high * part - self.low * part
+        return np.clip(scaled, 0, 1, out=scaled).astype(np.float32)
 
     def _parts(self) -> dict[str, tuple]:
         return {"date": CALENDAR, "timestamp": CALENDAR | CLOCK}.get(self.kind, {})

@@ -14,6 +14,7 @@ from unbroken.artifact import Dataset
 from unbroken.config import SplitConfig
 from unbroken.errors import DataError
 from unbroken.load_data import read_manifest
+from unbroken.prefetch import prefetch
 from unbroken.randomness import Permutation, derive
 from unbroken.run import Run, undone_if_bad
 from unbroken.schema import kind_of
@@ -48,14 +49,20 @@ def split_dataset(source: Dataset, preprocessed: Dataset, config: SplitConfig, r
         writers = {
             part: stack.enter_context(Writer(run.data / f"{name}.parquet", schema)) for part, name in names.items()
         }
-        start = 0
-        for batch in table.read_dataset(preprocessed):
-            parts = assignment(start, start + batch.num_rows)
-            for part, writer in writers.items():
-                writer.write(batch.filter(pa.array(parts == part)))
-            start += batch.num_rows
+        for batches in prefetch(_divided(preprocessed, assignment, tuple(names))):
+            for batch, writer in zip(batches, writers.values(), strict=True):
+                writer.write(batch)
     validation = writers[VALIDATION].dataset() if VALIDATION in writers else None
     return SplitDatasets(train=writers[TRAIN].dataset(), validation=validation, test=writers[TEST].dataset())
+
+
+def _divided(dataset: Dataset, assignment: Assignment, parts: tuple[int, ...]) -> Iterator[list[pa.RecordBatch]]:
+    """Yield the rows of a dataset by the parts they belong to, some rows at a time."""
+    start = 0
+    for batch in table.read_dataset(dataset):
+        found = assignment(start, start + batch.num_rows)
+        yield [batch.filter(pa.array(found == part)) for part in parts]
+        start += batch.num_rows
 
 
 def with_parts(manifest: Manifest, columns: list[str], config: SplitConfig) -> Iterator[tuple[Slice, Parts]]:
