@@ -253,6 +253,7 @@ def _arrow_schema(scaler: Scaler, source: str) -> pa.Schema:
         raise DataError(
             f"{source}: column {', '.join(twice)}: the name is needed for a derived column; rename it in the source"
         )
-    fields = [pa.field(name, pa.float32()) for name in features.numbers]
-    fields += [pa.field(category.name, pa.int32()) for category in features.categories]
-    return pa.schema([*fields, pa.field(features.label, pa.int64() if features.classes else pa.float32())])
+    types = [pa.float32()] * len(features.numbers) + [pa.int32()] * len(features.categories)
+    types.append(pa.int64() if features.classes else pa.float32())
+    # No value is missing any more: Parquet then has nothing to say of it, which saves a third of the time.
+    return pa.schema([pa.field(name, type, nullable=False) for name, type in zip(features.columns, types, strict=True)])

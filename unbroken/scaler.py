@@ -203,7 +203,9 @@ def as_floats(column: pa.Array, name: str, kind: Kind, subject: Subject) -> Floa
     if kind in TIMES:
         return _as_seconds(column, name, subject)
     try:
-        values = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        plain = pa.types.is_floating(column.type) and not column.null_count
+        values = column.to_numpy() if plain else column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        values = values.astype(np.float64, copy=False)
     except pa.ArrowInvalid as error:
         place = next(row for row, value in enumerate(column.to_pylist()) if value is not None and abs(value) > 2**53)
         raise DataError(

@@ -61,7 +61,7 @@ def _divided(dataset: Dataset, assignment: Assignment, parts: tuple[int, ...]) -
     start = 0
     for batch in table.read_dataset(dataset):
         found = assignment(start, start + batch.num_rows)
-        yield [batch.filter(pa.array(found == part)) for part in parts]
+        yield [batch.take(pa.array(np.flatnonzero(found == part))) for part in parts]
         start += batch.num_rows
 
 
