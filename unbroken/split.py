@@ -18,7 +18,7 @@ from unbroken.prefetch import prefetch
 from unbroken.randomness import Permutation, derive
 from unbroken.run import Run, undone_if_bad
 from unbroken.schema import kind_of
-from unbroken.table import Manifest, Slice, Writer
+from unbroken.table import Manifest, Slice, TableFile, Writer
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 
@@ -49,20 +49,20 @@ def split_dataset(source: Dataset, preprocessed: Dataset, config: SplitConfig, r
         writers = {
             part: stack.enter_context(Writer(run.data / f"{name}.parquet", schema)) for part, name in names.items()
         }
-        for batches in prefetch(_divided(preprocessed, assignment, tuple(names))):
+        for batches in prefetch(_divided(preprocessed, schema.names, assignment, tuple(names))):
             for batch, writer in zip(batches, writers.values(), strict=True):
                 writer.write(batch)
     validation = writers[VALIDATION].dataset() if VALIDATION in writers else None
     return SplitDatasets(train=writers[TRAIN].dataset(), validation=validation, test=writers[TEST].dataset())
 
 
-def _divided(dataset: Dataset, assignment: Assignment, parts: tuple[int, ...]) -> Iterator[list[pa.RecordBatch]]:
+def _divided(
+    dataset: Dataset, columns: list[str], assignment: Assignment, parts: tuple[int, ...]
+) -> Iterator[list[pa.RecordBatch]]:
     """Yield the rows of a dataset by the parts they belong to, some rows at a time."""
-    start = 0
-    for batch in table.read_dataset(dataset):
-        found = assignment(start, start + batch.num_rows)
-        yield [batch.take(pa.array(np.flatnonzero(found == part))) for part in parts]
-        start += batch.num_rows
+    for batch in table.read([TableFile(url=dataset.path, rows=dataset.rows)], columns):
+        found = assignment(batch.start, batch.start + len(batch))
+        yield [batch.rows.take(pa.array(np.flatnonzero(found == part))) for part in parts]
 
 
 def with_parts(manifest: Manifest, columns: list[str], config: SplitConfig) -> Iterator[tuple[Slice, Parts]]:

@@ -114,9 +114,8 @@ def read_schema(dataset: Dataset) -> pa.Schema:
 
 def read_dataset(dataset: Dataset, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a dataset that is one Parquet file; raise DataError if it is not the one that was written."""
-    names = read_schema(dataset).names if columns is None else columns
-    verify(dataset)
-    for part in read([TableFile(url=dataset.path, rows=dataset.rows)], names):
+    names = read_schema(dataset).names
+    for part in read([TableFile(url=dataset.path, rows=dataset.rows)], columns or names):
         yield part.rows
 
 
