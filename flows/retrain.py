@@ -1,20 +1,18 @@
 """New data, a challenger, an honest comparison: `python -m flows.retrain --help`."""
 
-from prefect import flow
-
 from flows.terminal import main
 from flows.train import train
 from tasks.check_data import check_data
 from tasks.compare import compare
 from tasks.find_new_data import find_new_data
-from tasks.policies import KeepResultsIn, nothing_new
+from tasks.policies import KeepResultsIn, nothing_new, resumable
 from tasks.prepare_data import prepare_data
 from tasks.promote import promote
 from unbroken.promote import Decision
 from unbroken.retrain_config import RetrainConfig
 
 
-@flow(name="retrain", persist_result=False)
+@resumable("retrain", "{config.model} from {config.train.data.source}")
 def retrain(config: RetrainConfig = RetrainConfig()) -> Decision:  # noqa: B008 (frozen)
     """Train a challenger on what is new, and make it the champion if it is truly better on rows that neither has seen.
 

@@ -1,11 +1,9 @@
 """The six stages in order: `python -m flows.train --help`."""
 
-from prefect import flow
-
 from flows.terminal import main, show_training
 from tasks.load_checkpoint import load_checkpoint
 from tasks.load_data import load_data
-from tasks.policies import KeepResultsIn
+from tasks.policies import KeepResultsIn, resumable
 from tasks.preprocess import preprocess
 from tasks.save_checkpoint import save_checkpoint
 from tasks.split import split
@@ -15,7 +13,7 @@ from unbroken.publish import Restored
 from unbroken.run import open_run
 
 
-@flow(name="train", persist_result=False)
+@resumable("train", "{config.data.source} {config.model.factory}")
 def train(config: Config = Config()) -> Restored:  # noqa: B008 (frozen)
     """Train, evaluate and publish a model; started again after any end, it goes on from where it was.
 

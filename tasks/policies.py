@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from prefect import Task, task
+from prefect import Flow, Task, flow, runtime, task
 from prefect.cache_policies import NO_CACHE, CachePolicy
 from prefect.client.schemas.objects import TaskRun
 from prefect.context import TaskRunContext
@@ -18,6 +18,7 @@ from prefect.states import Completed, State
 from pydantic import Field
 
 import unbroken
+from tasks.restart import end_with_supervisor, start_again
 from unbroken.artifact import to_json, verify
 from unbroken.errors import DataError
 
@@ -101,10 +102,12 @@ def stage(function: Callable[Parameters, Result]) -> Task[Parameters, Result]:
         retry_delay_seconds=RETRY_SECONDS,
         retry_condition_fn=may_pass,
         on_completion=[_tell],
+        task_run_name=_name_of_task_run,
     )
     return decorate(function)
 
 
+<<<<<<< HEAD
 def uncached(function: Callable[Parameters, Result]) -> Task[Parameters, Result]:
     """Make a function a task that looks at the world or changes it, and so runs each time; retried when that can help."""
     decorate = task(
@@ -114,6 +117,7 @@ def uncached(function: Callable[Parameters, Result]) -> Task[Parameters, Result]
         retry_delay_seconds=RETRY_SECONDS,
         retry_condition_fn=may_pass,
         on_completion=[_tell],
+        task_run_name=_name_of_task_run,
     )
     return decorate(function)
 
@@ -121,6 +125,24 @@ def uncached(function: Callable[Parameters, Result]) -> Task[Parameters, Result]
 def nothing_new() -> Any:
     """Return the end of a run that had nothing to do, visible by its name in the UI."""
     return Completed(name="Skipped", message="nothing new", data="Skipped: nothing new")
+=======
+def resumable(name: str, run_name: str) -> Callable[[Callable[Parameters, Result]], Flow[Parameters, Result]]:
+    """Make a function a flow that, deployed, is started again when its process dies, under the same id.
+
+    `run_name` is a template over the parameters that tells data and model; the number of the attempt is added to it.
+    """
+
+    def name_of_run() -> str:
+        return f"{run_name.format(**runtime.flow_run.parameters)}, attempt {runtime.flow_run.run_count}"
+
+    return flow(
+        name=name,
+        flow_run_name=name_of_run,
+        persist_result=False,
+        on_running=[end_with_supervisor],
+        on_crashed=[start_again],
+    )
+>>>>>>> a6d3f99 (Start crashed runs again by themselves, and serve all that deployed flows need with one command)
 
 
 @dataclass(frozen=True)
@@ -134,8 +156,20 @@ class KeepResultsIn:
         return stage.with_options(result_storage=self.folder)
 
 
+def _name_of_task_run() -> str:
+    return f"{runtime.task_run.task_name}: {runtime.flow_run.name}"
+
+
 def _tell(stage: Task[..., Any], _: TaskRun, state: State[Any]) -> None:
     log.info("%-15s %s%s", stage.name, state.result(), "  (cached)" if state.name == "Cached" else "")
+
+
+def _without_notice(record: logging.LogRecord) -> bool:
+    return f"'{_tell.__name__}'" not in record.getMessage()
+
+
+# Prefect announces each call of a hook twice; what this one has to say is the line that it logs.
+logging.getLogger("prefect.task_runs").addFilter(_without_notice)
 
 
 def _json(value: Any) -> str:

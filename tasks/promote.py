@@ -1,5 +1,9 @@
 """Retraining, last: the verdict is carried out."""
 
+from pathlib import Path
+
+from prefect.events import emit_event
+
 from tasks.policies import uncached
 from unbroken import promote as library
 from unbroken.artifact import Artifact
@@ -12,5 +16,13 @@ from unbroken.retrain_config import RetrainConfig
 
 @uncached
 def promote(found: Round, checked: Checked, challenger: Artifact, verdict: Verdict, config: RetrainConfig) -> Decision:
-    """Register the challenger, and move the pointer if it won."""
-    return library.promote(found, checked, challenger, verdict, config)
+    """Register the challenger, and move the pointer if it won; then tell the server, which starts the scoring."""
+    decision = library.promote(found, checked, challenger, verdict, config)
+    if verdict.promote:
+        folder = str((Path(config.models_folder) / config.model).absolute())
+        emit_event(
+            "unbroken.promoted",
+            resource={"prefect.resource.id": f"unbroken.model.{config.model}", "prefect.resource.name": config.model},
+            payload={"folder": folder, "champion": decision.champion},
+        )
+    return decision

@@ -45,7 +45,7 @@ def test_a_retried_flow_finds_stages_1_to_3_cached_and_continues_from_epoch_3(tm
 
     assert marker.exists()
     assert state.is_completed()
-    states = [(run.name.rsplit("-", 1)[0], run.state_name) for run in task_runs(state.state_details.flow_run_id)]
+    states = [(run.name.partition(":")[0], run.state_name) for run in task_runs(state.state_details.flow_run_id)]
     assert ("train", "Failed") in states
     for stage in ("load_data", "preprocess", "split"):
         assert [name for task, name in states if task == stage] == ["Completed", "Cached"]

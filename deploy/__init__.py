@@ -1,0 +1,1 @@
+"""Server, work pool, worker, automations and deployments."""

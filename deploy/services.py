@@ -1,0 +1,78 @@
+"""Processes in the background, one of a name, each with its log and a lock that the kernel frees when it ends."""
+
+import fcntl
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Service:
+    """A process that outlives the command which started it; its state lies in a private folder."""
+
+    name: str
+    folder: Path
+
+    @property
+    def log(self) -> Path:
+        """What the process prints."""
+        return self.folder / f"{self.name}.log"
+
+    def start(self, command: Sequence[str], environment: Mapping[str, str]) -> bool:
+        """Start the process, or leave it alone and return False if it runs."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with open(self._pid, "a+") as pid, open(self.log, "ab") as log:
+            if not _lock(pid.fileno()):
+                return False
+            # The child inherits the lock and holds it to its end, so that no number of a dead process misleads us.
+            process = subprocess.Popen(
+                command,
+                cwd=self.folder.parent,
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                pass_fds=[pid.fileno()],
+            )
+            pid.truncate(0)
+            pid.write(str(process.pid))
+        return True
+
+    def runs(self) -> bool:
+        """Tell whether the process is alive."""
+        if not self._pid.exists():
+            return False
+        with open(self._pid) as pid:
+            return not _lock(pid.fileno())
+
+    def stop(self, seconds: float) -> bool:
+        """End the process with SIGTERM, after so many seconds with SIGKILL; return False if there was none."""
+        if not self.runs():
+            return False
+        number = int(self._pid.read_text())
+        deadline = time.monotonic() + seconds
+        os.kill(number, signal.SIGTERM)
+        while self.runs():
+            if time.monotonic() > deadline:
+                os.kill(number, signal.SIGKILL)
+            time.sleep(POLL_SECONDS)
+        return True
+
+    @property
+    def _pid(self) -> Path:
+        return self.folder / f"{self.name}.pid"
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,137 @@
+"""A copy of the project, served as a person serves it: real server, worker, automations and deployments."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+
+PATIENCE = 150.0
+PARTS = ("flows", "tasks", "unbroken", "deploy")
+
+
+@dataclass(frozen=True)
+class Served:
+    """What `make serve` started in a folder."""
+
+    folder: Path
+    environment: dict[str, str]
+    api: str
+
+    @classmethod
+    def copy_of(cls, project: Path, folder: Path) -> "Served":
+        """Copy the project to a folder, to be served at a free port with a database of its own."""
+        for part in PARTS:
+            shutil.copytree(project / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("pyproject.toml", "prefect.yaml"):
+            shutil.copy(project / name, folder)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")} | {
+            "PREFECT_HOME": str(folder / "prefect"),
+            "PREFECT_SERVER_API_PORT": port,
+            "PREFECT_WORKER_QUERY_SECONDS": "2",
+        }
+        return cls(folder, environment, f"http://127.0.0.1:{port}/api")
+
+    def deploy(self, command: str) -> str:
+        """Run `python -m deploy COMMAND` and return what it prints."""
+        done = subprocess.run(
+            [sys.executable, "-m", "deploy", command],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def start(self, deployment: str, config: dict[str, Any], **job_variables: Any) -> UUID:
+        """Start a deployment as the form in the UI does and return the id of the flow run."""
+        found = self._ask("GET", f"/deployments/name/{deployment}")
+        body = {"parameters": {"config": config}, "job_variables": job_variables}
+        return UUID(self._ask("POST", f"/deployments/{found['id']}/create_flow_run", body)["id"])
+
+    def cancel(self, run: UUID) -> None:
+        """Cancel a flow run as the button in the UI does."""
+        state = {"type": "CANCELLING", "name": "Cancelling"}
+        self._ask("POST", f"/flow_runs/{run}/set_state", {"state": state})
+
+    def state(self, run: UUID) -> dict[str, Any]:
+        """Return the present state of a flow run."""
+        return self._ask("GET", f"/flow_runs/{run}")["state"]
+
+    def states(self, run: UUID) -> list[str]:
+        """Return the names of all states that a flow run had, in order."""
+        found = self._ask("GET", f"/flow_run_states/?flow_run_id={run}")
+        return [state["name"] for state in sorted(found, key=lambda state: state["timestamp"])]
+
+    def wait_for(self, run: UUID, *names: str) -> dict[str, Any]:
+        """Return the state of a flow run as soon as it has one of the names."""
+
+        def reached() -> dict[str, Any] | None:
+            state = self.state(run)
+            return state if state["name"] in names else None
+
+        return self.eventually(reached, f"{names} of {run}")
+
+    def eventually(self, look: Callable[[], Any], what: str) -> Any:
+        """Return what a look finds, as soon as it finds something."""
+        deadline = time.monotonic() + PATIENCE
+        while not (found := look()):
+            assert time.monotonic() < deadline, f"waited for {what}\n{self._worker_log()}"
+            time.sleep(0.1)
+        return found
+
+    def kill(self, what: str, run: UUID | None = None) -> None:
+        """Kill the server, the worker, or the supervisor or engine of a flow run with SIGKILL."""
+        service = self.folder / ".serve" / f"{what}.pid"
+        os.kill(int(service.read_text()) if run is None else process_of(what, run), signal.SIGKILL)
+
+    def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        answer = httpx.request(method, f"{self.api}{path}", json=body, timeout=60)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    def _worker_log(self) -> str:
+        return (self.folder / ".serve" / "worker.log").read_text()[-4000:]
+
+
+def process_of(what: str, run: UUID) -> int:
+    """Return the number of the process that is the supervisor or the engine of a flow run."""
+    part = {"supervisor": b"flow-run\0execute", "engine": b"prefect.engine"}[what]
+    mine = f"PREFECT__FLOW_RUN_ID={run}".encode()
+    (found,) = [
+        number for number in _processes() if part in _read(number, "cmdline") and mine in _read(number, "environ")
+    ]
+    return found
+
+
+def events(runs: Path) -> list[dict[str, Any]]:
+    """Return the events of the only training in a folder, as far as they are written."""
+    lines = [line for path in runs.glob("*/journal.jsonl") for line in path.read_text().splitlines(keepends=True)]
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def _processes() -> list[int]:
+    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+
+
+def _read(number: int, what: str) -> bytes:
+    try:
+        return Path(f"/proc/{number}/{what}").read_bytes()
+    except OSError:  # it ended meanwhile
+        return b""

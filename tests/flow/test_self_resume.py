@@ -1,0 +1,113 @@
+"""A deployed run resumes by itself, under its own id, whichever process is killed; no person does anything in between."""
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.contract import run_stages
+from tests.flow.conftest import ROOT
+from tests.flow.served import Served, events
+from unbroken.config import Config, DataConfig, TrainingConfig
+
+EPOCHS = 40
+RUNS = "train/by-hand"
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Generator[Served]:
+    """Serve a copy of the project, and end all of it afterwards."""
+    served = Served.copy_of(ROOT, tmp_path_factory.mktemp("served"))
+    try:
+        served.deploy("serve")
+        yield served
+    finally:
+        served.deploy("stop")
+
+
+def slow_training(runs: Path, epochs: int = EPOCHS) -> dict[str, Any]:
+    """Return settings of a training that takes long enough to be killed several times."""
+    return {"data": {"source": "sample"}, "training": {"epochs": epochs, "batch_size": 1}, "runs_folder": str(runs)}
+
+
+def undisturbed(runs: Path) -> bytes:
+    """Return the checkpoint of the same training, run here from start to end."""
+    training = TrainingConfig(epochs=EPOCHS, batch_size=1)
+    config = Config(data=DataConfig(source="sample"), training=training, runs_folder=str(runs))
+    return Path(run_stages(config).path).read_bytes()
+
+
+def attempts(runs: Path) -> int:
+    """Count the attempts of a training that came as far as its first saved epoch."""
+    starts = [place for place, event in enumerate(events(runs)) if event["event"] in ("started", "resumed")]
+    saved = [place for place, event in enumerate(events(runs)) if event["event"] == "checkpoint saved"]
+    return sum(any(saved_at > start for saved_at in saved) for start in starts)
+
+
+def wait_for_attempt(served: Served, number: int, runs: Path) -> None:
+    """Return when an attempt of a training has saved an epoch, with many still to go."""
+    served.eventually(lambda: attempts(runs) >= number, f"attempt {number}")
+    assert events(runs)[-1]["epoch"] < EPOCHS - 2
+
+
+@pytest.mark.timeout(600)
+def test_a_run_whose_processes_are_killed_one_after_another_completes_under_its_id_with_the_same_bytes(
+    served: Served, tmp_path: Path
+):
+    runs = tmp_path / "runs"
+    run = served.start(RUNS, slow_training(runs))
+
+    wait_for_attempt(served, 1, runs)
+    served.kill("engine", run)
+    wait_for_attempt(served, 2, runs)
+    served.kill("supervisor", run)
+    wait_for_attempt(served, 3, runs)
+    served.kill("worker")
+    served.kill("engine", run)
+    assert "worker   started" in served.deploy("serve")
+    wait_for_attempt(served, 4, runs)
+    served.kill("server")
+    assert "server   started" in served.deploy("serve")
+
+    assert served.wait_for(run, "Completed", "Failed", "GaveUp")["name"] == "Completed"
+    assert served.states(run).count("AwaitingRetry") >= 3
+    (published,) = runs.glob("*/checkpoint.pth")
+    assert published.read_bytes() == undisturbed(tmp_path / "undisturbed")
+
+
+def test_a_run_killed_more_often_than_allowed_ends_crashed_and_says_so(served: Served, tmp_path: Path):
+    runs = tmp_path / "runs"
+    run = served.start(RUNS, slow_training(runs), env={"UNBROKEN_RESTARTS": "1"})
+    for attempt in (1, 2):
+        wait_for_attempt(served, attempt, runs)
+        served.kill("engine", run)
+
+    end = served.wait_for(run, "GaveUp", "Completed")
+
+    assert end["type"] == "CRASHED"
+    assert "crashed 2 times, which is more than the 1 restarts that UNBROKEN_RESTARTS allows" in end["message"]
+    assert "SIGKILL" in end["message"]
+
+
+def test_a_cancelled_run_stops_with_a_checkpoint_of_its_present_step_and_stays_cancelled(
+    served: Served, tmp_path: Path
+):
+    runs = tmp_path / "runs"
+    run = served.start(RUNS, slow_training(runs))
+    wait_for_attempt(served, 1, runs)
+
+    served.cancel(run)
+    served.wait_for(run, "Cancelled", "Completed")
+
+    assert served.states(run)[-2:] == ["Cancelling", "Cancelled"]
+    saved = events(runs)[-1]
+    assert saved["event"] == "checkpoint saved"
+    assert saved["step"] % 800 or saved["epoch"] < EPOCHS
+
+
+def test_serving_again_changes_nothing(served: Served):
+    printed = served.deploy("serve")
+
+    assert "server   runs already" in printed
+    assert "worker   runs already" in printed
