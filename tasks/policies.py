@@ -9,10 +9,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from prefect import Flow, Task, flow, runtime, task
+from prefect import Flow, Task, flow, task
 from prefect.cache_policies import NO_CACHE, CachePolicy
 from prefect.client.schemas.objects import TaskRun
 from prefect.context import TaskRunContext
+from prefect.runtime import flow_run, task_run
 from prefect.serializers import JSONSerializer
 from prefect.states import Completed, State
 from pydantic import Field
@@ -107,7 +108,6 @@ def stage(function: Callable[Parameters, Result]) -> Task[Parameters, Result]:
     return decorate(function)
 
 
-<<<<<<< HEAD
 def uncached(function: Callable[Parameters, Result]) -> Task[Parameters, Result]:
     """Make a function a task that looks at the world or changes it, and so runs each time; retried when that can help."""
     decorate = task(
@@ -125,7 +125,8 @@ def uncached(function: Callable[Parameters, Result]) -> Task[Parameters, Result]
 def nothing_new() -> Any:
     """Return the end of a run that had nothing to do, visible by its name in the UI."""
     return Completed(name="Skipped", message="nothing new", data="Skipped: nothing new")
-=======
+
+
 def resumable(name: str, run_name: str) -> Callable[[Callable[Parameters, Result]], Flow[Parameters, Result]]:
     """Make a function a flow that, deployed, is started again when its process dies, under the same id.
 
@@ -133,7 +134,7 @@ def resumable(name: str, run_name: str) -> Callable[[Callable[Parameters, Result
     """
 
     def name_of_run() -> str:
-        return f"{run_name.format(**runtime.flow_run.parameters)}, attempt {runtime.flow_run.run_count}"
+        return f"{run_name.format(**flow_run.parameters)}, attempt {flow_run.run_count}"
 
     return flow(
         name=name,
@@ -142,7 +143,6 @@ def resumable(name: str, run_name: str) -> Callable[[Callable[Parameters, Result
         on_running=[end_with_supervisor],
         on_crashed=[start_again],
     )
->>>>>>> a6d3f99 (Start crashed runs again by themselves, and serve all that deployed flows need with one command)
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ class KeepResultsIn:
 
 
 def _name_of_task_run() -> str:
-    return f"{runtime.task_run.task_name}: {runtime.flow_run.name}"
+    return f"{task_run.task_name}: {flow_run.name}"
 
 
 def _tell(stage: Task[..., Any], _: TaskRun, state: State[Any]) -> None:
