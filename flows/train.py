@@ -8,6 +8,7 @@ from tasks.preprocess import preprocess
 from tasks.save_checkpoint import save_checkpoint
 from tasks.split import split
 from tasks.train import train as train_model
+from tasks.ui import show_report
 from unbroken.config import Config
 from unbroken.publish import Restored
 from unbroken.run import open_run
@@ -27,7 +28,9 @@ def train(config: Config = Config()) -> Restored:  # noqa: B008 (frozen)
     splits = kept(split)(dataset, preprocessed.dataset, config.split, run)
     last = kept(train_model)(splits, preprocessed.scaler, config, run)
     published = kept(save_checkpoint)(last, config, run)
-    return kept(load_checkpoint)(published, splits, preprocessed.scaler, config, run)
+    restored = kept(load_checkpoint)(published, splits, preprocessed.scaler, config, run)
+    show_report(run)
+    return restored
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """Stage 4."""
 
 from tasks.policies import stage
+from tasks.ui import progress_artifact
 from unbroken import engine
 from unbroken.artifact import Artifact
 from unbroken.config import Config
-from unbroken.engine import Checkpoint
+from unbroken.engine import Checkpoint, Progress
 from unbroken.progress import progress_bar
 from unbroken.run import Run
 from unbroken.split import SplitDatasets
@@ -13,5 +14,10 @@ from unbroken.split import SplitDatasets
 @stage
 def train(splits: SplitDatasets, scaler: Artifact, config: Config, run: Run) -> Checkpoint:
     """Update the weights to the last epoch, from the newest checkpoint of the run on, one checkpoint an epoch."""
-    with progress_bar() as report:
+    with progress_bar() as bar, progress_artifact(run) as artifact:
+
+        def report(progress: Progress) -> None:
+            bar(progress)
+            artifact(progress)
+
         return engine.train(config, splits, scaler, run, report)

@@ -1,4 +1,4 @@
-"""What a run did, for a person: the epoch table from its history and its journal."""
+"""What a run did, for a person: epochs, attempts and lineage, from its history and its journal."""
 
 import math
 from dataclasses import dataclass
@@ -12,6 +12,9 @@ from unbroken.history import History
 from unbroken.journal import Event, Journal
 from unbroken.run import Run
 from unbroken.state import Tree
+
+BARS = "▁▂▃▄▅▆▇█"
+LONGEST_CURVE = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +41,7 @@ class RunReport:
 
     def table(self) -> Table:
         """Return the epoch table: training loss, test metrics and observations."""
-        metrics = [name for name in self.history[-1] if name.startswith(("test_", "validation_"))]
+        metrics = self._metrics()
         headings = [name.replace("_", "\n").replace("validation", "valid.") for name in metrics]
         table = Table("epoch", "loss", *headings, "observation", box=SIMPLE_HEAD)
         for entry in self.history:
@@ -46,6 +49,51 @@ class RunReport:
             numbers = [_number(entry["loss"]), *(_number(entry[name]) for name in metrics)]
             table.add_row(str(epoch), *numbers, self.observations(epoch))
         return table
+
+    def markdown(self, run: Run) -> str:
+        """Return the report as Markdown: result, epochs, curves, attempts and lineage."""
+        last = self.history[-1]
+        parts = [
+            f"# {self.tree['epoch']} epochs, {_best(last)}",
+            f"`{run.published}`",
+            "## Epochs",
+            _rows(self._epochs()),
+            "## Curves",
+            _rows([["metric", "first to last epoch", "last"], *self._curves()]),
+            "## Attempts",
+            _rows([["time (UTC)", "what happened"], *self._attempts()]),
+            "## Lineage",
+            _rows([["what", "value"], *self._lineage(run)]),
+        ]
+        return "\n\n".join(parts) + "\n"
+
+    def _epochs(self) -> list[list[str]]:
+        names = ["loss", *self._metrics()]
+        rows = [[str(int(entry["epoch"])), *(_number(entry[name]) for name in names)] for entry in self.history]
+        noted = [[*row, self.observations(int(row[0]))] for row in rows]
+        return [["epoch", *names, "observation"], *noted]
+
+    def _curves(self) -> list[list[str]]:
+        curves = {name: [entry[name] for entry in self.history] for name in ["loss", *self._metrics()]}
+        return [[name, _sparkline(values), _number(values[-1])] for name, values in curves.items()]
+
+    def _attempts(self) -> list[list[str]]:
+        told = [event for event in self.events if event["event"] != "checkpoint saved"]
+        return [[event["time"][:19].replace("T", " "), _what(event)] for event in told]
+
+    def _lineage(self, run: Run) -> list[list[str]]:
+        config, numerics = self.tree["config"], self.tree["numerics"]
+        values = {
+            "run": run.key,
+            "data SHA-256": run.fingerprint,
+            "started warm from": run.parent or "-",
+            "model": f"{config['model']['factory']} {config['model']['options'] or ''}",
+            **numerics,
+        }
+        return [[name, f"`{value}`"] for name, value in values.items()]
+
+    def _metrics(self) -> list[str]:
+        return [name for name in self.history[-1] if name.startswith(("test_", "validation_"))]
 
 
 def _epoch_of(event: Event) -> int | None:
@@ -64,6 +112,30 @@ def _note(event: Event) -> str:
         case "skipped corrupt":
             return "skipped a corrupt checkpoint"
     return ""
+
+
+def _what(event: Event) -> str:
+    details = {name: value for name, value in event.items() if name not in {"time", "event"}}
+    return ", ".join([str(event["event"]), *(f"{name} {value}" for name, value in details.items())])
+
+
+def _best(entry: dict[str, float]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {_number(entry[name])}" for name in entry if name.startswith("test_"))
+
+
+def _rows(rows: list[list[str]]) -> str:
+    """Return a Markdown table whose first row is its heading."""
+    heading, *rest = [f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows]
+    return "\n".join([heading, "|" + " --- |" * len(rows[0]), *rest])
+
+
+def _sparkline(values: list[float]) -> str:
+    """Return a curve of at most LONGEST_CURVE bars, from the lowest to the highest value."""
+    shown = values[:: max(1, math.ceil(len(values) / LONGEST_CURVE))]
+    finite = [value for value in shown if math.isfinite(value)]
+    low, span = min(finite, default=0.0), (max(finite, default=0.0) - min(finite, default=0.0)) or 1.0
+    top = len(BARS) - 1
+    return "".join(BARS[round((value - low) / span * top)] if math.isfinite(value) else " " for value in shown)
 
 
 def _number(value: float) -> str:

@@ -10,7 +10,8 @@ from unbroken.report import RunReport
 from unbroken.run import open_run
 
 
-def test_the_table_tells_of_each_epoch_what_was_saved_and_where_training_continued(tmp_path: Path):
+def disturbed(tmp_path: Path) -> Config:
+    """Train four epochs in three attempts and return the settings."""
     config = Config(
         data=DataConfig(source=write_rows(tmp_path / "rows.parquet", "binary")),
         training=TrainingConfig(epochs=4, batch_size=32),
@@ -21,6 +22,11 @@ def test_the_table_tells_of_each_epoch_what_was_saved_and_where_training_continu
         with stopping_after(steps):
             run_stages(config)
     run_stages(config)
+    return config
+
+
+def test_the_table_tells_of_each_epoch_what_was_saved_and_where_training_continued(tmp_path: Path):
+    config = disturbed(tmp_path)
 
     report = RunReport.read(open_run(config))
 
@@ -35,3 +41,19 @@ def test_the_table_tells_of_each_epoch_what_was_saved_and_where_training_continu
         console.print(report.table())
     lines = shown.get().splitlines()
     assert len([line for line in lines if "checkpoint saved" in line]) == 4
+
+
+def test_the_report_as_markdown_shows_epochs_curves_attempts_and_lineage(tmp_path: Path):
+    run = open_run(disturbed(tmp_path))
+
+    report = RunReport.read(run).markdown(run)
+
+    last = RunReport.read(run).history[-1]
+    assert report.startswith(f"# 4 epochs, test loss {last['test_loss']:.4f}")
+    epochs, curves, attempts, lineage = (part.split("\n\n")[1].splitlines() for part in report.split("\n## ")[1:])
+    assert len(epochs) == 2 + 4
+    assert "resumed from epoch 1, resumed from step 8" in epochs[3]
+    assert any(line.startswith("| test_auroc | ") for line in curves)
+    assert [line.split(" | ")[1].split(",")[0] for line in attempts[2:]] == ["started", "resumed", "resumed"]
+    assert f"| data SHA-256 | `{run.fingerprint}` |" in lineage
+    assert {line.count("|") for line in epochs} == {epochs[0].count("|")}
