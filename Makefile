@@ -3,10 +3,19 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: train test lint crash lock clean
+.PHONY: train serve stop apply test lint crash lock clean
 
 train: $(STAMP)  ## train on the flights data; type it again after any end
 	$(BIN)/python -m flows.train $(ARGS)
+
+serve: $(STAMP)  ## server, work pool, worker, automations and deployments on this machine; says which URL to open
+	$(BIN)/python -m deploy serve
+
+stop: $(STAMP)  ## end what `make serve` started; runs in training save, and go on with the next `make serve`
+	$(BIN)/python -m deploy stop
+
+apply: $(STAMP)  ## work pool, automations and deployments only, on the server of the Prefect profile
+	$(BIN)/python -m deploy apply
 
 test: $(STAMP)  ## all tests but the long ones
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)

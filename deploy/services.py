@@ -53,15 +53,15 @@ class Service:
             return not _lock(pid.fileno())
 
     def stop(self, seconds: float) -> bool:
-        """End the process with SIGTERM, after so many seconds with SIGKILL; return False if there was none."""
+        """End the process and its children with SIGTERM, after so many seconds with SIGKILL; return False if there was none."""
         if not self.runs():
             return False
         number = int(self._pid.read_text())
         deadline = time.monotonic() + seconds
-        os.kill(number, signal.SIGTERM)
+        os.killpg(number, signal.SIGTERM)
         while self.runs():
             if time.monotonic() > deadline:
-                os.kill(number, signal.SIGKILL)
+                os.killpg(number, signal.SIGKILL)
             time.sleep(POLL_SECONDS)
         return True
 

@@ -106,6 +106,25 @@ def test_a_cancelled_run_stops_with_a_checkpoint_of_its_present_step_and_stays_c
     assert saved["step"] % 800 or saved["epoch"] < EPOCHS
 
 
+def test_a_run_in_training_when_all_is_stopped_saves_and_goes_on_when_it_is_served_again(
+    served: Served, tmp_path: Path
+):
+    runs = tmp_path / "runs"
+    run = served.start(RUNS, slow_training(runs))
+    wait_for_attempt(served, 1, runs)
+
+    assert "worker   stopped" in served.deploy("stop")
+    stopped = events(runs)[-1]
+    served.deploy("serve")
+
+    wait_for_attempt(served, 2, runs)
+    resumed = next(event for event in events(runs) if event["event"] == "resumed")
+    assert (resumed["epoch"], resumed["step"]) == (stopped["epoch"], stopped["step"])
+    assert "Crashed" not in served.states(run)
+    served.cancel(run)
+    served.wait_for(run, "Cancelled")
+
+
 def test_serving_again_changes_nothing(served: Served):
     printed = served.deploy("serve")
 
