@@ -28,6 +28,7 @@ Result = TypeVar("Result")
 
 log = logging.getLogger("unbroken.stages")
 
+LONGEST_NAME = 60
 RETRIES = 3
 RETRY_SECONDS = [1.0, 10.0, 60.0]
 
@@ -134,7 +135,9 @@ def resumable(name: str, run_name: str) -> Callable[[Callable[Parameters, Result
     """
 
     def name_of_run() -> str:
-        return f"{run_name.format(**flow_run.parameters)}, attempt {flow_run.run_count}"
+        about = run_name.format(**flow_run.parameters)
+        shown = about if len(about) <= LONGEST_NAME else f"...{about[-LONGEST_NAME:]}"
+        return f"{shown}, attempt {flow_run.run_count + 1}"  # the server counts this one a moment later
 
     return flow(
         name=name,

@@ -23,6 +23,6 @@ def promote(found: Round, checked: Checked, challenger: Artifact, verdict: Verdi
         emit_event(
             "unbroken.promoted",
             resource={"prefect.resource.id": f"unbroken.model.{config.model}", "prefect.resource.name": config.model},
-            payload={"folder": folder, "champion": decision.champion},
+            payload={"folder": folder, "source": config.train.data.source, "champion": decision.champion},
         )
     return decision

@@ -54,8 +54,8 @@ class RunReport:
         """Return the report as Markdown: result, epochs, curves, attempts and lineage."""
         last = self.history[-1]
         parts = [
-            f"# {self.tree['epoch']} epochs, {_best(last)}",
-            f"`{run.published}`",
+            f"# {self.tree['epoch']} epochs",
+            f"`{run.published}`: {_tested(last)}",
             "## Epochs",
             _rows(self._epochs()),
             "## Curves",
@@ -119,7 +119,7 @@ def _what(event: Event) -> str:
     return ", ".join([str(event["event"]), *(f"{name} {value}" for name, value in details.items())])
 
 
-def _best(entry: dict[str, float]) -> str:
+def _tested(entry: dict[str, float]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {_number(entry[name])}" for name in entry if name.startswith("test_"))
 
 

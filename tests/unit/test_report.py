@@ -49,7 +49,7 @@ def test_the_report_as_markdown_shows_epochs_curves_attempts_and_lineage(tmp_pat
     report = RunReport.read(run).markdown(run)
 
     last = RunReport.read(run).history[-1]
-    assert report.startswith(f"# 4 epochs, test loss {last['test_loss']:.4f}")
+    assert report.startswith(f"# 4 epochs\n\n`{run.published}`: test loss {last['test_loss']:.4f}")
     epochs, curves, attempts, lineage = (part.split("\n\n")[1].splitlines() for part in report.split("\n## ")[1:])
     assert len(epochs) == 2 + 4
     assert "resumed from epoch 1, resumed from step 8" in epochs[3]
