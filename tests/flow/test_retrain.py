@@ -1,0 +1,193 @@
+"""Retraining and scoring as flows, on a real Prefect server."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowFilter, FlowFilterName
+from prefect.client.schemas.sorting import FlowRunSort
+
+import unbroken
+from flows.predict import predict
+from flows.retrain import retrain
+from tests.contract import write_rows
+from tests.flow.conftest import ROOT
+from unbroken import atomic
+from unbroken.config import Config, DataConfig, ModelConfig, TrainingConfig
+from unbroken.errors import DataError
+from unbroken.registry import Registry
+from unbroken.retrain_config import GateConfig, PredictConfig, RetrainConfig
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+
+def config_for(folder: Path, *, epochs: int = 4, **gate: float) -> RetrainConfig:
+    return RetrainConfig(
+        model="rows",
+        models_folder=str(folder / "models"),
+        gate=GateConfig(resamples=100, **gate),  # ty: ignore[invalid-argument-type]
+        train=Config(
+            data=DataConfig(source=str(folder / "in")),
+            model=ModelConfig(options={"hidden": [8]}),
+            training=TrainingConfig(epochs=epochs, batch_size=32, learning_rate=0.02),
+            runs_folder=str(folder / "runs"),
+        ),
+    )
+
+
+def arrives(folder: Path, name: str, seed: int) -> Path:
+    return Path(write_rows(folder / "in" / f"{name}.parquet", "binary", rows=800, seed=seed))
+
+
+def events(folder: Path) -> list[str]:
+    return [event["event"] for event in Registry(folder / "models" / "rows").history()]
+
+
+def test_months_are_promoted_refused_skipped_blocked_and_rolled_back(tmp_path: Path):
+    config = config_for(tmp_path)
+    registry = Registry(tmp_path / "models" / "rows")
+
+    arrives(tmp_path, "2024-01", 1)
+    first = retrain(config)
+    assert first.verdict.promote
+    assert first.champion == first.challenger.digest
+    assert first.verdict.champion == 0.5
+
+    runs = sorted((tmp_path / "runs").iterdir())
+    again = retrain(config, return_state=True)  # ty: ignore[no-matching-overload]
+    assert (again.name, again.message) == ("Skipped", "nothing new")
+    assert again.is_completed()
+    assert sorted((tmp_path / "runs").iterdir()) == runs
+
+    arrives(tmp_path, "2024-02", 2)
+    refused = retrain(config_for(tmp_path, margin=0.4))
+    assert not refused.verdict.promote
+    assert registry.champion() == first.challenger
+    assert registry.version(refused.challenger.digest) == refused.challenger
+
+    broken = arrives(tmp_path, "2024-03", 3)
+    whole = broken.read_bytes()
+    pq.write_table(pq.read_table(broken).drop_columns(["number_0"]), broken)
+    runs = sorted((tmp_path / "runs").iterdir())
+    with pytest.raises(DataError, match=r"2024-03\.parquet: no column number_0"):
+        retrain(config)
+    broken.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match=r"2024-03\.parquet: cannot be read"):
+        retrain(config)
+    assert sorted((tmp_path / "runs").iterdir()) == runs
+    assert registry.champion() == first.challenger
+
+    broken.write_bytes(whole)
+    before = Path(first.challenger.path).read_bytes()
+    registry.promote(refused.challenger.digest)
+    third = retrain(config)
+    assert third.verdict.champion > 0.5
+    registry.rollback()
+    if third.verdict.promote:
+        registry.rollback()
+    champion = registry.champion()
+    assert champion is not None
+    assert Path(champion.path).read_bytes() == before
+    expected = ["promoted", "kept the champion", "blocked", "blocked", "promoted"]
+    assert events(tmp_path)[:5] == expected
+
+
+def test_a_challenger_starts_from_the_champion_and_mixes_older_rows_in(tmp_path: Path):
+    config = config_for(tmp_path)
+    arrives(tmp_path, "2024-01", 1)
+    first = retrain(config)
+    arrives(tmp_path, "2024-02", 2)
+
+    second = retrain(config)
+
+    manifest = Path(second.challenger.path).with_suffix(".json").read_text()
+    assert f'"warm_from_sha256": "{first.challenger.digest}"' in manifest
+    replayed = next((tmp_path / "models" / "rows" / "rounds").glob("*/train/older.parquet"))
+    assert pq.read_metadata(replayed).num_rows == 320
+
+
+def test_a_retraining_killed_while_it_trains_goes_on_and_decides_the_same(tmp_path: Path, environment: dict[str, str]):
+    arrives(tmp_path, "2024-01", 1)
+    undisturbed = retrain(config_for(tmp_path, epochs=60))
+    registry = Registry(tmp_path / "again" / "rows")
+    arguments = [
+        *("--model", "rows", "--models_folder", str(tmp_path / "again"), "--gate.resamples", "100"),
+        *("--train.data.source", str(tmp_path / "in"), "--train.runs_folder", str(tmp_path / "again-runs")),
+        *("--train.model.options", '{"hidden": [8]}', "--train.training.epochs", "60"),
+        *("--train.training.batch_size", "32", "--train.training.learning_rate", "0.02"),
+    ]
+    command = [sys.executable, "-m", "flows.retrain", *arguments]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 120
+        while not list((tmp_path / "again-runs").glob("*/checkpoints/epoch-0003*.pth")):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+    assert registry.champion() is None
+
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert "prepare_data" in done.stdout
+    assert "(cached)" in done.stdout
+    assert "resumed from epoch" in done.stdout
+    champion = registry.champion()
+    assert champion is not None
+    assert Path(champion.path).read_bytes() == Path(undisturbed.challenger.path).read_bytes()
+    again = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False)
+    assert again.stdout.strip().endswith("Skipped: nothing new")
+    assert [event["event"] for event in registry.history()] == ["promoted"]
+
+
+def test_predict_scores_with_the_champion_of_the_moment(tmp_path: Path):
+    source = arrives(tmp_path, "2024-01", 1)
+    retrain(config_for(tmp_path))
+    model = tmp_path / "models" / "rows"
+    target = tmp_path / "out" / "scores.parquet"
+
+    done = predict(PredictConfig(model=str(model), source=str(source), target=str(target), keep=("colour",)))
+
+    champion = Registry(model).champion()
+    assert champion is not None
+    assert (done.model, done.rows, done.digest) == (champion.digest, 800, atomic.digest(target))
+    expected = unbroken.load(str(model)).predict(pq.read_table(source))
+    assert pq.read_table(target).drop_columns(["colour"]).equals(expected)
+
+
+def test_a_skipped_run_is_visible_as_skipped_on_the_server(tmp_path: Path):
+    arrives(tmp_path, "2024-01", 1)
+    retrain(config_for(tmp_path))
+    retrain(config_for(tmp_path))
+
+    with get_client(sync_client=True) as client:
+        named = FlowFilter(name=FlowFilterName(any_=["retrain"]))
+        newest = client.read_flow_runs(flow_filter=named, sort=FlowRunSort.START_TIME_DESC, limit=1)[0]
+
+    assert (newest.state_name, newest.state_type and newest.state_type.value) == ("Skipped", "COMPLETED")
+
+
+def test_the_command_line_says_what_blocked(tmp_path: Path, environment: dict[str, str]):
+    broken = arrives(tmp_path, "2024-01", 1)
+    broken.write_bytes(b"not Parquet at all")
+    command = [sys.executable, "-m", "flows.retrain", "--model", "rows", "--models_folder", str(tmp_path / "models")]
+
+    done = subprocess.run(
+        [*command, "--train.data.source", str(broken.parent)],
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert "2024-01.parquet: cannot be read" in " ".join(done.stderr.split())
+    assert events(tmp_path) == ["blocked"]
