@@ -1,20 +1,17 @@
 """What is wrong with a command line is said in one line, by name and value."""
 
-import os
-import subprocess
-import sys
+import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from flows.terminal import parse
-from unbroken.config import (
-    Config,
-)
+from tests.flow.conftest import Terminal
+from tests.unit.stages import hundred, write
+from unbroken.config import Config
 from unbroken.errors import UnbrokenError
-
-ROOT = Path(__file__).parents[2]
 
 
 def toml(content: str | bytes) -> Callable[[Path], list[str]]:
@@ -82,16 +79,31 @@ def test_a_bad_command_line_is_refused_in_one_line(name: str, tmp_path: Path):
     [
         (["--training.epochs", "many"], "error: training.epochs: found 'many', expected int"),
         (["--data.source", "nowhere.parquet"], "nowhere.parquet: no such file or folder"),
+        (["--data.source", "EMPTY"], "column x: found no value in any training row; leave it out with data.exclude"),
+        (["--data.source", "sample", "--training.optimizer", "Adamm"], "training.optimizer: found 'Adamm'"),
     ],
 )
-def test_at_the_terminal_it_is_one_paragraph_and_exit_code_2(arguments: list[str], says: str, tmp_path: Path):
-    command = [sys.executable, "-m", "flows.train", "--runs_folder", str(tmp_path / "runs"), *arguments]
-    environment = os.environ | {"PREFECT_HOME": str(tmp_path / "prefect")}
+def test_at_the_terminal_it_is_one_paragraph_exit_code_2_and_no_run(
+    arguments: list[str], says: str, terminal: Terminal, tmp_path: Path
+):
+    """Also where the first stages were done before, and Prefect has stored their results in the run's folder."""
+    empty = write(tmp_path / "empty.parquet", hundred(pa.nulls(100, pa.float64())))
 
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    done = terminal(*[empty if word == "EMPTY" else word for word in arguments])
 
-    assert done.returncode == 2
+    assert done.returncode == 2, done.stderr
     assert says in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
     assert "usage" not in done.stderr
-    assert not (tmp_path / "runs").exists()
+    assert list((tmp_path / "runs").glob("*")) == []
+
+
+def test_results_are_stored_as_json_and_never_as_pickles(terminal: Terminal, tmp_path: Path):
+    done = terminal("--data.source", "sample", "--training.epochs", "1")
+
+    assert done.returncode == 0, done.stderr
+    stored = [path for path in (tmp_path / "runs").glob("*/results/*") if path.is_file()]
+    assert len(stored) >= 6  # one a stage
+    for path in stored:
+        metadata = json.loads(path.read_bytes())["metadata"]
+        assert metadata["serializer"]["type"] == "verified-json"  # our own: JSON with its digest
