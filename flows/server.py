@@ -1,0 +1,23 @@
+"""A Prefect server for one process at a terminal, which ends with that process however it ends."""
+
+import subprocess
+
+from prefect.server.api.server import SubprocessASGIServer
+from prefect.settings import PREFECT_API_URL
+
+UNTIL_THE_PIPE_CLOSES = 'read -r _; kill "$0" 2>/dev/null'
+
+
+def start_server() -> subprocess.Popen[bytes] | None:
+    """Start a server unless the active profile has one; hold on to what is returned as long as it is needed.
+
+    Prefect would start it too, but stop it only at an orderly end: after a SIGKILL it would stay for good. So a shell
+    waits at a pipe that the kernel closes when this process ends, whatever ends it.
+    """
+    if PREFECT_API_URL.value():
+        return None
+    own = SubprocessASGIServer()
+    own.start()
+    assert own.server_process is not None
+    watch = ["/bin/sh", "-c", UNTIL_THE_PIPE_CLOSES, str(own.server_process.pid)]
+    return subprocess.Popen(watch, stdin=subprocess.PIPE, start_new_session=True)
