@@ -1,6 +1,7 @@
 """A Prefect server for one process at a terminal, which ends with that process however it ends."""
 
 import subprocess
+from functools import cache
 
 from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import PREFECT_API_URL
@@ -8,8 +9,9 @@ from prefect.settings import PREFECT_API_URL
 UNTIL_THE_PIPE_CLOSES = 'read -r _; kill "$0" 2>/dev/null'
 
 
+@cache
 def start_server() -> subprocess.Popen[bytes] | None:
-    """Start a server unless the active profile has one; hold on to what is returned as long as it is needed.
+    """Start a server unless the active profile has one, and return what watches over it, which must stay referenced.
 
     Prefect would start it too, but stop it only at an orderly end: after a SIGKILL it would stay for good. So a shell
     waits at a pipe that the kernel closes when this process ends, whatever ends it.

@@ -17,6 +17,7 @@ from rich.highlighter import NullHighlighter
 from rich.logging import RichHandler
 from rich.text import Text
 
+from flows.server import start_server
 from unbroken.config import Config
 from unbroken.errors import ConfigError, UnbrokenError
 from unbroken.journal import Journal
@@ -102,6 +103,7 @@ def _one_line(complaint: str) -> str:
 
 
 def _show_result(flow: Flow[..., Any], settings: Settings, console: Console) -> None:
+    start_server()
     console.print(Text(str(flow(settings))))
 
 
@@ -110,6 +112,7 @@ def show_training(flow: Flow[..., Restored], config: Config, console: Console) -
     run = open_run(config)
     console.print(Text(plan(config, run)))
     seen = len(Journal(run.journal).events())
+    start_server()
     with undone_if_bad(run):
         restored = flow(config)
     report = RunReport.read(run)
