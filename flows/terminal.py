@@ -3,6 +3,7 @@
 import itertools
 import logging
 import re
+import signal
 import sys
 import tomllib
 from collections.abc import Callable
@@ -28,13 +29,14 @@ from unbroken.run import Run, open_run, undone_if_bad
 Settings = TypeVar("Settings")
 
 USER_ERROR = 2
+INTERRUPTED = 128 + signal.SIGINT
 NARROWEST = 110
 WRONG_TYPE = re.compile(r'Parser key "(?P<field>.+?)": Expected an? (?P<type>.+?)\. Got value: (?P<value>.*)')
 SILENT = logging.CRITICAL + 1
 
 
 def main(flow: Flow[..., Any], settings: type[Settings], show: Callable[..., None] | None = None) -> None:
-    """Run a flow with the settings of the command line and exit: 0 done, 2 the user can mend it.
+    """Run a flow with the settings of the command line and exit: 0 done, 2 the user can mend it, 130 stopped by Ctrl-C.
 
     `show` is given the flow, the settings and the console, runs the flow and prints; without it the result is printed.
     """
@@ -45,6 +47,9 @@ def main(flow: Flow[..., Any], settings: type[Settings], show: Callable[..., Non
     except UnbrokenError as error:
         Console(stderr=True).print(Text(f"error: {error}", style="red"))
         sys.exit(USER_ERROR)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("stopped; run the same command again to go on")
+        sys.exit(INTERRUPTED)
 
 
 def _log_to(console: Console) -> None:

@@ -96,6 +96,7 @@ class StopRequest:
         for number, handler in self._before.items():
             signal.signal(number, handler)  # ty: ignore[invalid-argument-type]
         if self.signal is not None:
+            log.info("stopped by %s; the checkpoint is saved", signal.Signals(self.signal).name)
             # Now that the checkpoint is durable, whoever listened before decides what the signal means.
             signal.raise_signal(self.signal)
             raise StoppedError(

@@ -98,6 +98,29 @@ def test_a_mistake_is_answered_with_one_paragraph_and_exit_code_2(
     assert not list(tmp_path.glob("runs/*/*"))
 
 
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
+def test_a_signal_ends_it_after_a_checkpoint_at_the_present_step_and_the_same_command_goes_on(
+    number: signal.Signals, status: int, terminal: Terminal, environment: dict[str, str], tmp_path: Path
+):
+    slow = (*SAMPLE, "--training.batch_size", "1", "--training.epochs", "12")
+    command = [sys.executable, "-m", "flows.train", "--runs_folder", str(tmp_path / "runs"), *slow]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        wait_for_epoch(2, tmp_path / "runs", process)
+        process.send_signal(number)
+        output, errors = process.communicate(timeout=60)
+
+    assert process.returncode == status
+    assert f"stopped by {number.name}; the checkpoint is saved" in output.decode()
+    assert b"Traceback" not in output + errors
+    last = [event for event in events(tmp_path / "runs") if event["event"] == "checkpoint saved"][-1]
+
+    assert terminal(*slow).returncode == 0
+    (resumed,) = [event for event in events(tmp_path / "runs") if event["event"] == "resumed"]
+    assert (resumed["epoch"], resumed["step"]) == (last["epoch"], last["step"])
+
+
 def events(runs: Path) -> list[dict[str, object]]:
     """Return the events of the only run in a folder, as far as they are written."""
     journals = list(runs.glob("*/journal.jsonl"))
