@@ -28,7 +28,7 @@ class Checked:
     warnings: int
 
     def __str__(self) -> str:
-        return f"{self.warnings} warnings" if self.warnings else "nothing to remark"
+        return f"limits passed: {self.warnings}" if self.warnings else "nothing to remark"
 
 
 def check_data(found: Round, prepared: Prepared, config: RetrainConfig) -> Checked:
@@ -41,11 +41,6 @@ def check_data(found: Round, prepared: Prepared, config: RetrainConfig) -> Check
     profile = drift.profile(prepared.training_files, prepared.schema)
     atomic.write(profile_path, to_json(profile, indent=1))
     return Checked(report=Artifact.of(report_path), profile=Artifact.of(profile_path), warnings=len(report.findings))
-
-
-def read_report(checked: Checked) -> DataReport:
-    """Read the report back."""
-    return from_json(DataReport, Path(checked.report.path).read_bytes(), checked.report.path)
 
 
 def _report(found: Round, prepared: Prepared, config: RetrainConfig) -> DataReport:

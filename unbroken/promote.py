@@ -32,6 +32,7 @@ def promote(found: Round, checked: Checked, challenger: Artifact, verdict: Verdi
         version,
         promote=verdict.promote,
         against=found.champion.digest if found.champion else None,
+        since=found.before,
         watermark=found.after,
         data=found.data,
         reason=verdict.reason,

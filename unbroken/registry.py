@@ -92,11 +92,18 @@ class Registry:
         return self.version(checkpoint.digest)
 
     def decide(
-        self, challenger: Version, *, promote: bool, against: str | None, watermark: Watermark, **details: Any
+        self,
+        challenger: Version,
+        *,
+        promote: bool,
+        against: str | None,
+        since: Watermark,
+        watermark: Watermark,
+        **details: Any,
     ) -> Pointer:
         """Make the challenger the champion, or keep the one it was compared `against`, and move the watermark.
 
-        Raise RegistryError, and change nothing, if another champion reigns by now.
+        Raise RegistryError, and change nothing, if another champion reigns by now or the watermark moved `since`.
         """
         with self._alone():
             before = self.pointer
@@ -105,6 +112,8 @@ class Registry:
                 raise RegistryError(
                     f"{self.folder}: the champion is {reigning}, but the challenger was compared with {against}; run again"
                 )
+            if before.watermark != since:
+                raise RegistryError(f"{self.folder}: another run has decided about these data meanwhile; run again")
             champions = (*before.champions, challenger.digest) if promote else before.champions
             event = "promoted" if promote else "kept the champion"
             about = {"challenger": challenger.digest, "champion": against, **details}

@@ -36,7 +36,12 @@ def register(registry: Registry, content: str) -> Version:
 def crown(registry: Registry, content: str, against: Version | None) -> Version:
     version = register(registry, content)
     registry.decide(
-        version, promote=True, against=against.digest if against else None, watermark=NOTHING_SEEN, reason="better"
+        version,
+        promote=True,
+        against=against.digest if against else None,
+        since=NOTHING_SEEN,
+        watermark=NOTHING_SEEN,
+        reason="better",
     )
     return version
 
@@ -59,7 +64,7 @@ def test_a_refused_challenger_leaves_the_champion_and_stays_to_be_looked_at(regi
     loser = register(registry, "two")
 
     mark = Watermark(files=("b",))
-    registry.decide(loser, promote=False, against=champion.digest, watermark=mark, reason="a tie")
+    registry.decide(loser, promote=False, against=champion.digest, since=NOTHING_SEEN, watermark=mark, reason="a tie")
 
     assert registry.champion() == champion
     assert registry.pointer.watermark == mark
@@ -88,7 +93,7 @@ def test_rollback_keeps_what_was_seen_and_a_promotion_by_hand_goes_forward_again
     first = crown(registry, "one", None)
     second = register(registry, "two")
     mark = Watermark(files=("a", "b"), until="2013-02-01T00:00:00")
-    registry.decide(second, promote=True, against=first.digest, watermark=mark, reason="better")
+    registry.decide(second, promote=True, against=first.digest, since=NOTHING_SEEN, watermark=mark, reason="better")
 
     registry.rollback()
     assert registry.pointer.watermark == mark
@@ -105,9 +110,24 @@ def test_a_decision_against_another_champion_changes_nothing(registry: Registry)
     before = (registry.folder / "champion.json").read_bytes(), registry.history()
 
     with pytest.raises(RegistryError, match=f"was compared with {first.digest}; run again"):
-        registry.decide(late, promote=True, against=first.digest, watermark=NOTHING_SEEN, reason="better")
+        registry.decide(
+            late, promote=True, against=first.digest, since=NOTHING_SEEN, watermark=NOTHING_SEEN, reason="better"
+        )
 
     assert ((registry.folder / "champion.json").read_bytes(), registry.history()) == before
+
+
+def test_a_second_decision_about_the_same_data_changes_nothing(registry: Registry):
+    first = crown(registry, "one", None)
+    second, third = register(registry, "two"), register(registry, "three")
+    mark = Watermark(files=("a",))
+    registry.decide(second, promote=False, against=first.digest, since=NOTHING_SEEN, watermark=mark)
+
+    with pytest.raises(RegistryError, match="another run has decided about these data meanwhile"):
+        registry.decide(third, promote=True, against=first.digest, since=NOTHING_SEEN, watermark=mark)
+
+    assert registry.champion() == first
+    assert len(registry.history()) == 2
 
 
 def test_a_decision_whose_audit_line_was_lost_in_a_crash_is_written_by_the_next(registry: Registry):

@@ -49,7 +49,7 @@ def see(found: Round, config: RetrainConfig) -> None:
     parts = [
         Artifact.of(registry.folder.parent / name) for name in ("checkpoint.pth", "checkpoint.json", "profile.json")
     ]
-    registry.decide(registry.register(*parts), promote=False, against=None, watermark=found.after)
+    registry.decide(registry.register(*parts), promote=False, against=None, since=found.before, watermark=found.after)
 
 
 def hours(path: str) -> list[float]:
