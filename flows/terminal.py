@@ -47,9 +47,17 @@ def main(flow: Flow[..., Any], settings: type[Settings], show: Callable[..., Non
     except UnbrokenError as error:
         Console(stderr=True).print(Text(f"error: {error}", style="red"))
         sys.exit(USER_ERROR)
+    except OSError as error:
+        Console(stderr=True).print(Text(f"error: {_in_words(error)}", style="red"))
+        sys.exit(USER_ERROR)
     except KeyboardInterrupt:
         Console(stderr=True).print("stopped; run the same command again to go on")
         sys.exit(INTERRUPTED)
+
+
+def _in_words(error: OSError) -> str:
+    subject = f"{error.filename}: " if error.filename else ""
+    return f"{subject}{error.strerror or error}. What is saved stays: when that is mended, the same command goes on from there"
 
 
 def _log_to(console: Console) -> None:

@@ -64,16 +64,20 @@ class Command:
         Return 1 if it was killed, 0 if it ended before that.
         """
         process = self.start()
-        journal = len(self._journal())
         in_training = draw.random() < 0.6
-        deadline = time.monotonic() + PATIENCE
-        while in_training and len(self._journal()) == journal and process.poll() is None:
-            assert time.monotonic() < deadline, "the command hangs"
-            time.sleep(0.002)
+        if in_training:
+            self.wait_for_journal(process)
         time.sleep(draw.uniform(0, during if in_training else before))
         process.kill()
         process.communicate(timeout=PATIENCE)
         return int(process.returncode == -signal.SIGKILL)
+
+    def wait_for_journal(self, process: subprocess.Popen[str]) -> None:
+        """Return when the command has noted something in the journal, or has ended."""
+        before, deadline = len(self._journal()), time.monotonic() + PATIENCE
+        while len(self._journal()) == before and process.poll() is None:
+            assert time.monotonic() < deadline, "the command hangs"
+            time.sleep(0.002)
 
     def _journal(self) -> bytes:
         return b"".join(path.read_bytes() for path in self.folder.glob("*/journal.jsonl"))

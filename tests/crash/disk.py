@@ -153,7 +153,8 @@ class _Layer:
             return self._open(file, mode, *arguments, **options)
         if not isinstance(file, int):
             flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if mode == "ab" else os.O_TRUNC)
-            file = self.open(file, flags, 0o666)
+            opener = options.get("opener") or (lambda name, how: self.open(name, how, 0o666))
+            file = opener(file, flags)
         return io.BufferedWriter(_File(file, mode, self))
 
     def write(self, file: "_File", data: bytes) -> int:

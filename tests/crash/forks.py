@@ -43,6 +43,17 @@ class Child:
         assert self.process.exitcode == (-signal.SIGKILL if ending.killed else 0), self.process.exitcode
         return ending
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self.process.pid is not None
+        return self.process.pid
+
+    def exit_code(self) -> int | None:
+        """Wait for its end and return its exit code, negative the signal that ended it."""
+        self.process.join(SECONDS)
+        return self.process.exitcode
+
     def kill_after(self, seconds: float) -> bool:
         """Kill it after a while; tell whether that came before its end."""
         self.process.join(seconds)

@@ -1,7 +1,7 @@
 """A small run without Prefect: all that draws random numbers or keeps state, in a fraction of a second."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -119,6 +119,11 @@ def complete_with_faults(folder: Path, faults: Faults) -> str:
 
 def killed_after_step(folder: Path, step: int) -> str:
     """Do all six stages, but die right after the step of that number in this attempt."""
+    return complete_but(folder, step, kill)
+
+
+def complete_but(folder: Path, step: int, happens: Callable[[], object], **checkpoint: Any) -> str:
+    """Do all six stages, but let something happen right after a step of this attempt; `checkpoint` settings may differ."""
     seen = 0
 
     def counted(*arguments: Any) -> Iterator[Rows]:
@@ -127,10 +132,12 @@ def killed_after_step(folder: Path, step: int) -> str:
             yield batch
             seen += 1
             if seen == step:
-                kill()
+                happens()
 
+    config = configure(folder)
+    config = dataclasses.replace(config, checkpoint=dataclasses.replace(config.checkpoint, **checkpoint))
     with mock.patch.object(engine, "epoch_batches", counted):
-        return complete(folder)
+        return atomic.digest(Path(finish(prepare(config)).path))
 
 
 def warm_up() -> None:
