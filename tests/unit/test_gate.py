@@ -136,6 +136,33 @@ def test_the_first_challenger_has_to_beat_the_shares_of_the_classes(tmp_path: Pa
     assert not guessed.promote
 
 
+def test_slices_are_the_values_of_raw_columns_that_need_be_no_features(tmp_path: Path):
+    found, prepared, challenger = contest(tmp_path, 0, rows_of(500, 1), 3, 0)
+    rows = rows_of(600, 2000)
+    origin = pa.array(["EWR"] * 300 + ["LGA"] * 250 + [None] * 50)
+    test = written(tmp_path / "sliced.parquet", rows.append_column("origin", origin))
+    config = RetrainConfig(gate=replace(GATE, slices=("origin",), slice_rows=50))
+
+    verdict = compare(found, replace(prepared, test=test), challenger, config)
+
+    assert {part.name: part.rows for part in verdict.slices} == {
+        "origin=EWR": 300,
+        "origin=LGA": 250,
+        "origin=missing": 50,
+    }
+    assert verdict.rows == 600
+
+
+def test_a_class_that_a_model_does_not_know_has_probability_0(tmp_path: Path):
+    _, prepared, challenger = contest(tmp_path, 0, rows_of(500, 1), 1, 0)
+    model = predict.load(challenger.path)
+
+    found = score(model, prepared.test, (0, 1, 2))
+
+    assert found[:, :2].tolist() == score(model, prepared.test, (0, 1)).tolist()
+    assert found[:, 2].tolist() == [0.0] * 600
+
+
 def probabilities(ones: np.ndarray) -> np.ndarray:
     return np.stack([1 - ones, ones], axis=1)
 
