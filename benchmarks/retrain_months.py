@@ -24,7 +24,9 @@ def main(folder: Path, arguments: list[str]) -> None:
     for month in sorted(FLIGHTS.glob("2013-*.parquet")):
         if month.name == BROKEN:
             pq.write_table(pq.read_table(month).drop_columns(["temp"]), arriving / month.name)
+            print(f"{month.name} without a column: ", end="", flush=True)
             retrain(folder, arguments)
+        print(f"{month.name}: ", end="", flush=True)
         (arriving / month.name).write_bytes(month.read_bytes())
         retrain(folder, arguments)
     registry(models, "history")
@@ -38,7 +40,7 @@ def retrain(folder: Path, arguments: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode not in (0, 2):
         raise SystemExit(done.stdout + done.stderr)
-    print((done.stdout if done.returncode == 0 else done.stderr).strip().splitlines()[-1], flush=True)
+    print(f"exit code {done.returncode}", flush=True)
 
 
 def roll_back(models: Path) -> None:
