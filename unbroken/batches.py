@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -11,8 +13,21 @@ from torch import Tensor
 
 from unbroken.artifact import Dataset
 from unbroken.features import Features
-from unbroken.randomness import SMALL, Permutation, derive
+from unbroken.order import Window, windows
+from unbroken.randomness import SMALL
 from unbroken.table import read_dataset
+
+Take = Callable[[Int[Tensor, " taken"]], "Rows"]
+"""Returns a copy of the rows at some places of a window."""
+
+
+class Shufflable(Protocol):
+    """Rows, wherever they are kept."""
+
+    def __len__(self) -> int: ...
+    def shuffled(self, windows: Iterator[Window], most: int, /) -> Iterator[tuple[Window, Take]]:
+        """Yield windows of at most so many rows, each with what takes rows from it until the next one is asked for."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +53,29 @@ class Rows:
         """Yield views of so many rows each, in order; the last one may have fewer."""
         return map(Rows, *(part.split(size) for part in self._parts()))
 
+    def shuffled(self, windows: Iterator[Window], _: int, /) -> Iterator[tuple[Window, Take]]:
+        """Yield each window with what takes rows from it by their places."""
+        for window in windows:
+            yield window, partial(self._take_from, window)
+
+    def _take_from(self, window: Window, places: Int[Tensor, " taken"]) -> "Rows":
+        index = torch.from_numpy(window.rows(places.numpy()))
+        return self.take(index.to(self.labels.device))
+
     def to(self, device: torch.device) -> "Rows":
         """Return the rows on a device."""
         return Rows(*(part.to(device) for part in self._parts()))
+
+    @classmethod
+    def cat(cls, rows: "list[Rows]") -> "Rows":
+        """Return rows one after the other."""
+        rows = [some for some in rows if len(some)] or rows[:1]
+        return rows[0] if len(rows) == 1 else cls(*map(torch.cat, zip(*(some._parts() for some in rows), strict=True)))
+
+    @property
+    def device(self) -> torch.device:
+        """Where they are."""
+        return self.labels.device
 
     def _parts(self) -> tuple[Tensor, Tensor, Tensor]:
         return self.numbers, self.codes, self.labels
@@ -63,23 +98,31 @@ def read_rows(dataset: Dataset, features: Features) -> Rows:
 
 
 def epoch_batches(
-    rows: Rows,
+    rows: Shufflable,
     batch_size: int,
     seed: int,
     epoch: int,
     first_step: int = 0,
     prepare: Callable[[Rows], Rows] = lambda block: block,
+    shuffle_rows: int = 1 << 20,
 ) -> Iterator[Rows]:
     """Yield the batches of an epoch in its order, from any step on; the last one may be smaller.
 
     Rows are gathered in blocks of many batches, since gathering costs per call more than per row; `prepare` is applied
     to each block, and must treat each row alone.
     """
-    order = Permutation(len(rows), derive(seed, "order", epoch))
+    position = first_step * batch_size
     block = max(1, SMALL // batch_size) * batch_size
-    for start in range(first_step * batch_size, len(rows), block):
-        index = torch.from_numpy(order.at(start, min(start + block, len(rows))))
-        yield from prepare(rows.take(index.to(rows.labels.device))).split(batch_size)
+    carried: list[Rows] = []
+    for window, take in rows.shuffled(windows(len(rows), shuffle_rows, seed, epoch, position), shuffle_rows):
+        for start in range(max(0, position - window.start), len(window), block):
+            stop = min(start + block, len(window))
+            gathered = Rows.cat([*carried, take(torch.from_numpy(window.order.at(start, stop)))])
+            # A batch that a window cuts off is completed by the next one.
+            whole = len(gathered) if window.start + stop == len(rows) else len(gathered) // batch_size * batch_size
+            carried = [gathered.slice(whole, len(gathered))]
+            if whole:
+                yield from prepare(gathered.slice(0, whole)).split(batch_size)
 
 
 def steps_per_epoch(rows: int, batch_size: int) -> int:

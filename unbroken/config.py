@@ -13,6 +13,9 @@ DOCUMENTED = {"use_attribute_docstrings": True, "extra": "forbid", "hide_input_i
 
 MOST_THREADS = 1024
 
+BLOCK_ROWS = 1 << 10
+"""Rows that are read from disk together."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
@@ -172,6 +175,12 @@ class TrainingConfig:
     """Smallest change of the monitored metric that counts as better."""
     seed: int = 0
     """Seed of the weights, the data order and dropout."""
+    shuffle_rows: int = 1 << 20
+    """Rows that are shuffled together, at least 1024. More rows than that are cut into blocks of 1024, and each epoch shuffles
+    the rows of so many at a time, in blocks chosen anew from everywhere."""
+    memory_limit: int | None = None
+    """MiB that the rows may take; half of this machine's memory when not given. More than that are streamed from disk, in the
+    same order: the weights do not depend on it."""
     device: str = "cpu"
     """Torch device, e.g. `cpu` or `cuda:0`. The bits of the result depend on it."""
     threads: int = 1
@@ -182,6 +191,9 @@ class TrainingConfig:
         require(self.epochs >= 1, "training.epochs", self.epochs, "at least 1")
         require(self.batch_size >= 1, "training.batch_size", self.batch_size, "at least 1")
         require(1 <= self.threads <= MOST_THREADS, "training.threads", self.threads, f"1 .. {MOST_THREADS}")
+        require(self.shuffle_rows >= BLOCK_ROWS, "training.shuffle_rows", self.shuffle_rows, f"at least {BLOCK_ROWS}")
+        limit = self.memory_limit
+        require(limit is None or limit >= 1, "training.memory_limit", limit, "at least 1")
         positive = math.isfinite(self.learning_rate) and self.learning_rate > 0
         require(positive, "training.learning_rate", self.learning_rate, "a finite number above 0")
         own = "lr" not in self.optimizer_options
@@ -288,6 +300,7 @@ def identity(config: Config) -> dict[str, Any]:
     del settings["data"]["source"]
     if not length_from_epochs(config.training):
         del settings["training"]["epochs"]
+    del settings["training"]["memory_limit"]
     for name in ("checkpoint", "runs_folder"):
         del settings[name]
     # The checkpoint of a warm start counts by its content, as the data does, and not by its place.

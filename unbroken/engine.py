@@ -146,7 +146,9 @@ class _Loop:
         state.model.train()
         losses: list[Tensor] = []
         rows, prepare = self.setup.train, self.gradient.prepare
-        batches = epoch_batches(rows, training.batch_size, training.seed, state.epoch, first, prepare)
+        batches = epoch_batches(
+            rows, training.batch_size, training.seed, state.epoch, first, prepare, training.shuffle_rows
+        )
         for step, batch in enumerate(batches, start=first + 1):
             losses.append(self._step(batch))
             due = step < self.setup.steps and self._save_is_due()

@@ -1,6 +1,7 @@
 """Everything a training starts from, made new from the configuration and the data: what resume restores into."""
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,30 +9,34 @@ import torch
 from torch import Tensor, nn
 
 from unbroken import checkpoint
-from unbroken.artifact import Artifact, verify
+from unbroken.artifact import Artifact, Dataset, verify
 from unbroken.batches import Rows, read_rows, steps_per_epoch
 from unbroken.config import Config, TrainingConfig, identity, started_training
 from unbroken.errors import ConfigError
 from unbroken.features import Features
-from unbroken.metrics import Metrics, evaluate
+from unbroken.memory import bytes_in_memory, bytes_on_disk, bytes_to_score, memory_limit
+from unbroken.metrics import PIECE_ROWS, Metrics, evaluate
 from unbroken.model import build_model
 from unbroken.optimizer import build_optimizer, build_scheduler
 from unbroken.randomness import derive
+from unbroken.row_file import RowFile, open_row_file
 from unbroken.run import Run
 from unbroken.scaler import Scaler
 from unbroken.split import SplitDatasets
 from unbroken.state import TrainState, Tree, canonical
 
+Reader = Callable[[str, Dataset, torch.device], Rows | RowFile]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Setup:
-    """The configuration with its data in memory."""
+    """The configuration with its data, in memory or, if it is too large, on disk."""
 
     config: Config
     run: Run
     scaler: Scaler
-    train: Rows
-    held_out: dict[str, Rows]
+    train: Rows | RowFile
+    held_out: dict[str, Rows | RowFile]
     class_weights: Tensor | None
 
     @classmethod
@@ -41,7 +46,8 @@ class Setup:
         fitted = Scaler.load(Path(scaler.path))
         device = _device(config.training.device)
         datasets = {"test": splits.test} | ({"validation": splits.validation} if splits.validation else {})
-        train = read_rows(splits.train, fitted.features).to(device)
+        read = _reader(config.training, splits, fitted.features, run)
+        train = read("train", splits.train, device)
         if config.training.batch_size > len(train):
             raise ConfigError(
                 f"training.batch_size: found {config.training.batch_size}, expected at most {len(train)}, the rows that "
@@ -52,7 +58,7 @@ class Setup:
             run=run,
             scaler=fitted,
             train=train,
-            held_out={name: read_rows(part, fitted.features).to(device) for name, part in datasets.items()},
+            held_out={name: read(name, part, device) for name, part in datasets.items()},
             class_weights=_class_weights(config.training, train, fitted.features),
         )
 
@@ -69,7 +75,7 @@ class Setup:
     def fresh_state(self) -> TrainState:
         """Return the state before the first step: weights drawn from the seed alone."""
         training = started_training(self.config)
-        device = self.train.labels.device
+        device = self.train.device
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(derive(training.seed, "weights"))
             model = build_model(self.config.model, self.features).to(device)
@@ -105,6 +111,25 @@ class Setup:
         state.restore(tree)
 
 
+def _reader(config: TrainingConfig, splits: SplitDatasets, features: Features, run: Run) -> Reader:
+    """Return how to read the parts of the data: into memory if all of them fit, else from disk as they are needed.
+
+    Raise ConfigError if not even two windows and what a metric needs fit.
+    """
+    limit = memory_limit(config.memory_limit)
+    parts = [part for part in (splits.train, splits.validation, splits.test) if part]
+    if sum(part.rows for part in parts) * bytes_in_memory(features) <= limit:
+        return lambda _, dataset, device: read_rows(dataset, features).to(device)
+    scored = max(part.rows for part in parts[1:]) * bytes_to_score(features)
+    needed = 2 * min(config.shuffle_rows, splits.train.rows) * bytes_on_disk(features) + scored
+    if needed > limit:
+        raise ConfigError(
+            f"training.memory_limit: found {limit >> 20} MiB, expected at least {-(-needed >> 20)}: two windows of "
+            f"training.shuffle_rows {config.shuffle_rows} and the scores of a held-out part. Raise it, or lower shuffle_rows"
+        )
+    return lambda name, dataset, device: open_row_file(run.data / f"{name}.rows", dataset, features, device)
+
+
 def _device(name: str) -> torch.device:
     try:
         return torch.zeros((), device=name).device
@@ -115,7 +140,7 @@ def _device(name: str) -> torch.device:
 
 
 @torch.no_grad()
-def _check_outputs(model: nn.Module, rows: Rows, outputs: int, name: str) -> None:
+def _check_outputs(model: nn.Module, rows: Rows | RowFile, outputs: int, name: str) -> None:
     """Raise ConfigError unless a model turns two rows into their logits; before training, not in its first step."""
     few = rows.slice(0, 2)
     expected = [len(few), outputs]
@@ -133,17 +158,18 @@ def _check_outputs(model: nn.Module, rows: Rows, outputs: int, name: str) -> Non
         raise ConfigError(f"model.factory {name}: its model gives {shape}, expected a tensor {expected} of logits")
 
 
-def _class_weights(config: TrainingConfig, train: Rows, features: Features) -> Tensor | None:
+def _class_weights(config: TrainingConfig, train: Rows | RowFile, features: Features) -> Tensor | None:
     if config.class_weights == "none":
         return None
     classes = len(features.classes)
     if not classes:
         raise ConfigError(f"training.class_weights: found {config.class_weights!r}, expected 'none' for regression")
     if config.class_weights == "balanced":
-        counts = torch.bincount(train.labels.long(), minlength=classes)
+        pieces = [torch.bincount(some.labels.long(), minlength=classes) for some in train.split(PIECE_ROWS)]
+        counts = torch.stack(pieces).sum(0)
         return (len(train) / (classes * counts)).float()
     if len(config.class_weights) != classes:
         raise ConfigError(
             f"training.class_weights: found {len(config.class_weights)} weights, expected {classes}, one a class"
         )
-    return torch.tensor(config.class_weights, dtype=torch.float32, device=train.labels.device)
+    return torch.tensor(config.class_weights, dtype=torch.float32, device=train.device)
