@@ -22,12 +22,12 @@ SHUFFLED = 3 * BLOCK_ROWS
 
 
 def configured(folder: Path, label: str, memory_limit: int, **training: Any) -> Config:
-    settings = {"epochs": 2, "batch_size": 500, "shuffle_rows": SHUFFLED, "memory_limit": memory_limit}
+    settings = TrainingConfig(epochs=2, batch_size=500, shuffle_rows=SHUFFLED, memory_limit=memory_limit)
     return Config(
         data=DataConfig(source=write_rows(folder / f"{label}.parquet", label, ROWS)),
         split=SplitConfig(validation_fraction=0.1),
         model=ModelConfig(options={"hidden": [8], "dropout": 0.2}),
-        training=TrainingConfig(**(settings | training)),
+        training=replace(settings, **training),
         checkpoint=CheckpointConfig(every_steps=7),
         runs_folder=str(folder / str(memory_limit)),
     )
@@ -52,7 +52,7 @@ def test_streamed_and_in_memory_give_the_same_bytes(label: str, tmp_path: Path):
     assert row_files(in_memory) == []
 
 
-@pytest.mark.parametrize("at_first, then", [(STREAMED, STREAMED), (STREAMED, MEMORY), (MEMORY, STREAMED)])
+@pytest.mark.parametrize(("at_first", "then"), [(STREAMED, STREAMED), (STREAMED, MEMORY), (MEMORY, STREAMED)])
 def test_a_streamed_training_killed_inside_an_epoch_ends_with_the_same_bytes(at_first: int, then: int, tmp_path: Path):
     undisturbed = trained(configured(tmp_path, "binary", MEMORY))
     folder = str(tmp_path / "disturbed")
