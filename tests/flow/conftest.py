@@ -10,6 +10,8 @@ import pytest
 from prefect.settings import PREFECT_API_URL
 from prefect.testing.utilities import prefect_test_harness
 
+from tests.flow.served import Served
+
 ROOT = Path(__file__).parents[2]
 
 Terminal = Callable[..., subprocess.CompletedProcess[str]]
@@ -39,3 +41,14 @@ def terminal(environment: dict[str, str], tmp_path: Path) -> Terminal:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Generator[Served]:
+    """Serve a copy of the project, and end all of it afterwards."""
+    served = Served.copy_of(ROOT, tmp_path_factory.mktemp("served"))
+    try:
+        served.deploy("serve")
+        yield served
+    finally:
+        served.deploy("stop")

@@ -16,7 +16,7 @@ from uuid import UUID
 
 import httpx
 
-PATIENCE = 150.0
+PATIENCE = 400.0
 PARTS = ("flows", "tasks", "unbroken", "deploy")
 
 
@@ -61,22 +61,31 @@ class Served:
 
     def start(self, deployment: str, config: dict[str, Any], **job_variables: Any) -> UUID:
         """Start a deployment as the form in the UI does and return the id of the flow run."""
-        found = self._ask("GET", f"/deployments/name/{deployment}")
+        found = self.ask("GET", f"/deployments/name/{deployment}")
         body = {"parameters": {"config": config}, "job_variables": job_variables}
-        return UUID(self._ask("POST", f"/deployments/{found['id']}/create_flow_run", body)["id"])
+        return UUID(self.ask("POST", f"/deployments/{found['id']}/create_flow_run", body)["id"])
+
+    def runs_of(self, deployment: str) -> list[dict[str, Any]]:
+        """Return the flow runs of a deployment."""
+        found = self.ask("GET", f"/deployments/name/{deployment}")
+        return self.ask("POST", "/flow_runs/filter", {"deployments": {"id": {"any_": [found["id"]]}}})
+
+    def artifacts(self, run: UUID) -> list[dict[str, Any]]:
+        """Return what a flow run shows."""
+        return self.ask("POST", "/artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [str(run)]}}})
 
     def cancel(self, run: UUID) -> None:
         """Cancel a flow run as the button in the UI does."""
         state = {"type": "CANCELLING", "name": "Cancelling"}
-        self._ask("POST", f"/flow_runs/{run}/set_state", {"state": state})
+        self.ask("POST", f"/flow_runs/{run}/set_state", {"state": state})
 
     def state(self, run: UUID) -> dict[str, Any]:
         """Return the present state of a flow run."""
-        return self._ask("GET", f"/flow_runs/{run}")["state"]
+        return self.ask("GET", f"/flow_runs/{run}")["state"]
 
     def states(self, run: UUID) -> list[str]:
         """Return the names of all states that a flow run had, in order."""
-        found = self._ask("GET", f"/flow_run_states/?flow_run_id={run}")
+        found = self.ask("GET", f"/flow_run_states/?flow_run_id={run}")
         return [state["name"] for state in sorted(found, key=lambda state: state["timestamp"])]
 
     def wait_for(self, run: UUID, *names: str) -> dict[str, Any]:
@@ -101,7 +110,7 @@ class Served:
         service = self.folder / ".serve" / f"{what}.pid"
         os.kill(int(service.read_text()) if run is None else process_of(what, run), signal.SIGKILL)
 
-    def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         answer = httpx.request(method, f"{self.api}{path}", json=body, timeout=60)
         assert answer.is_success, answer.text
         return answer.json()

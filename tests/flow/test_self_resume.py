@@ -1,29 +1,16 @@
 """A deployed run resumes by itself, under its own id, whichever process is killed; no person does anything in between."""
 
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.contract import run_stages
-from tests.flow.conftest import ROOT
 from tests.flow.served import Served, events
 from unbroken.config import Config, DataConfig, TrainingConfig
 
 EPOCHS = 40
 RUNS = "train/by-hand"
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Generator[Served]:
-    """Serve a copy of the project, and end all of it afterwards."""
-    served = Served.copy_of(ROOT, tmp_path_factory.mktemp("served"))
-    try:
-        served.deploy("serve")
-        yield served
-    finally:
-        served.deploy("stop")
 
 
 def slow_training(runs: Path, epochs: int = EPOCHS) -> dict[str, Any]:
@@ -125,8 +112,19 @@ def test_a_run_in_training_when_all_is_stopped_saves_and_goes_on_when_it_is_serv
     served.wait_for(run, "Cancelled")
 
 
-def test_serving_again_changes_nothing(served: Served):
-    printed = served.deploy("serve")
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_run_whose_machine_died_is_found_by_its_silence_and_goes_on_elsewhere(served: Served, tmp_path: Path):
+    runs = tmp_path / "runs"
+    run = served.start(RUNS, slow_training(runs))
+    wait_for_attempt(served, 1, runs)
 
-    assert "server   runs already" in printed
-    assert "worker   runs already" in printed
+    served.kill("worker")
+    served.kill("supervisor", run)
+    served.kill("engine", run)
+    served.deploy("serve")
+
+    wait_for_attempt(served, 2, runs)
+    names = served.states(run)
+    assert names[names.index("Running") : names.index("AwaitingRetry") + 1] == ["Running", "Crashed", "AwaitingRetry"]
+    assert served.wait_for(run, "Completed", "GaveUp")["name"] == "Completed"

@@ -1,0 +1,69 @@
+"""What `make serve` registers: once, with forms and names a person understands, retraining chained to scoring."""
+
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from tests.contract import write_rows
+from tests.flow.served import Served
+
+
+def test_serving_again_changes_nothing(served: Served):
+    before = [served.ask("POST", f"/{kind}/filter", {}) for kind in ("automations", "work_pools", "deployments")]
+
+    printed = served.deploy("serve")
+
+    assert "server   runs already" in printed
+    assert "worker   runs already" in printed
+    after = [served.ask("POST", f"/{kind}/filter", {}) for kind in ("automations", "work_pools", "deployments")]
+    assert [[item["id"] for item in items] for items in after] == [[item["id"] for item in items] for items in before]
+    automations, pools, deployments = after
+    assert len(automations) == 4
+    assert [pool["name"] for pool in pools] == ["unbroken"]
+    assert sorted(item["name"] for item in deployments) == ["by-hand", "champion", "nightly"]
+
+
+def test_every_setting_in_the_form_has_its_help(served: Served):
+    for name in ("train/by-hand", "retrain/nightly", "predict/champion"):
+        schema = served.ask("GET", f"/deployments/name/{name}")["parameter_openapi_schema"]
+        lacking = [
+            f"{group}.{field}"
+            for group, definition in schema["definitions"].items()
+            for field, about in definition["properties"].items()
+            if not (about.get("description") or _described(about, schema))
+        ]
+        assert lacking == []
+
+
+def _described(about: dict[str, Any], schema: dict[str, Any]) -> bool:
+    references = [about.get("$ref"), *(part.get("$ref") for part in about.get("allOf", []))]
+    return any("description" in schema["definitions"][ref.rpartition("/")[2]] for ref in references if ref)
+
+
+def test_a_promotion_starts_the_scoring_of_its_rows_with_the_new_champion(served: Served, tmp_path: Path):
+    write_rows(tmp_path / "incoming" / "first.parquet", "binary", rows=2000)
+    train = {"data": {"source": str(tmp_path / "incoming")}, "runs_folder": str(tmp_path / "runs")}
+    config = {"model": "toy", "models_folder": str(tmp_path / "models"), "train": train}
+
+    run = served.start("retrain/nightly", config)
+
+    served.wait_for(run, "Completed")
+    scoring = served.eventually(lambda: served.runs_of("predict/champion"), "the scoring")[0]
+    served.wait_for(UUID(scoring["id"]), "Completed")
+    chosen = scoring["parameters"]["config"]
+    assert chosen == {"model": str(tmp_path / "models" / "toy"), "source": str(tmp_path / "incoming")}
+    again = served.start("retrain/nightly", config)
+    assert served.wait_for(again, "Skipped", "Completed")["name"] == "Skipped"
+    assert len(served.runs_of("predict/champion")) == 1
+
+
+def test_a_training_shows_its_name_and_its_report(served: Served, tmp_path: Path):
+    config = {"data": {"source": "sample"}, "training": {"epochs": 2}, "runs_folder": str(tmp_path / "runs")}
+
+    run = served.start("train/by-hand", config)
+
+    served.wait_for(run, "Completed")
+    assert served.ask("GET", f"/flow_runs/{run}")["name"] == "sample mlp, attempt 1"
+    (report,) = served.artifacts(run)
+    assert report["type"] == "markdown"
+    assert report["data"].startswith("# 2 epochs")
