@@ -47,7 +47,9 @@ def apply() -> None:
             template = ProcessWorker.get_default_base_job_template()
             client.create_work_pool(WorkPoolCreate(name=POOL, type="process", base_job_template=template))
     automations.apply()
-    subprocess.run([*PREFECT, "--no-prompt", "deploy", "--all"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    here = os.environ | {"PWD": str(ROOT)}  # prefect.yaml lets runs begin there; only shells set it
+    command = [*PREFECT, "--no-prompt", "deploy", "--all"]
+    subprocess.run(command, cwd=ROOT, env=here, check=True, stdout=subprocess.DEVNULL)
     print("applied  work pool, automations and deployments")
 
 

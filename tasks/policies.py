@@ -19,7 +19,7 @@ from prefect.states import Completed, State
 from pydantic import Field
 
 import unbroken
-from tasks.restart import end_with_supervisor, start_again
+from tasks.restart import start_again, tend
 from unbroken.artifact import to_json, verify
 from unbroken.errors import DataError
 
@@ -143,7 +143,7 @@ def resumable(name: str, run_name: str) -> Callable[[Callable[Parameters, Result
         name=name,
         flow_run_name=name_of_run,
         persist_result=False,
-        on_running=[end_with_supervisor],
+        on_running=[tend],
         on_crashed=[start_again],
     )
 

@@ -1,5 +1,6 @@
 """What happens to a deployed run whose process died: it is started again under its own id, a bounded number of times."""
 
+import atexit
 import os
 import signal
 import threading
@@ -11,6 +12,7 @@ from typing import Any
 from prefect import Flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
+from prefect.events import emit_event
 from prefect.states import AwaitingRetry, Crashed, State
 
 TAG = "auto-resume"
@@ -70,11 +72,18 @@ def given_up(deaths: int, allowed: int, last: State | None) -> State:
     return Crashed(name=GAVE_UP, message=message)
 
 
-def end_with_supervisor(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:  # noqa: ARG001
-    """Let a deployed run save and end when the process that supervises it dies, since no cancellation could reach it then."""
-    supervisor = os.getppid()
-    if os.environ.get("PREFECT__FLOW_RUN_ID"):
-        threading.Thread(target=_end_after, args=(supervisor,), name="supervisor-watch", daemon=True).start()
+def tend(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:  # noqa: ARG001 (the names are the interface)
+    """Tie a deployed run to its supervisor, without which no cancellation could reach it, and let it say when it leaves.
+
+    When the supervisor dies, the run saves and ends. A process that ends on its own accord, as a suspended run does,
+    tells the server, so that silence means death and nothing else.
+    """
+    if os.environ.get("PREFECT__FLOW_RUN_ID") != str(flow_run.id):
+        return
+    threading.Thread(target=_end_after, args=(os.getppid(),), name="supervisor-watch", daemon=True).start()
+    tags = [{"prefect.resource.id": f"prefect.tag.{tag}", "prefect.resource.role": "tag"} for tag in flow_run.tags]
+    resource = {"prefect.resource.id": f"prefect.flow-run.{flow_run.id}"}
+    atexit.register(emit_event, "prefect.flow-run.left", resource, related=tags)
 
 
 def _end_after(supervisor: int) -> None:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -79,6 +80,17 @@ class Served:
         state = {"type": "CANCELLING", "name": "Cancelling"}
         self.ask("POST", f"/flow_runs/{run}/set_state", {"state": state})
 
+    def suspend(self, run: UUID) -> None:
+        """Suspend a flow run as the button in the UI does."""
+        timeout = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+        details = {"pause_timeout": timeout, "pause_reschedule": True}
+        state = {"type": "PAUSED", "name": "Suspended", "state_details": details}
+        self.ask("POST", f"/flow_runs/{run}/set_state", {"state": state})
+
+    def resume(self, run: UUID) -> None:
+        """Resume a suspended flow run as the button in the UI does."""
+        self.ask("POST", f"/flow_runs/{run}/resume", {})
+
     def state(self, run: UUID) -> dict[str, Any]:
         """Return the present state of a flow run."""
         return self.ask("GET", f"/flow_runs/{run}")["state"]
@@ -133,6 +145,10 @@ def events(runs: Path) -> list[dict[str, Any]]:
     """Return the events of the only training in a folder, as far as they are written."""
     lines = [line for path in runs.glob("*/journal.jsonl") for line in path.read_text().splitlines(keepends=True)]
     return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def _matching(part: bytes, mine: bytes) -> list[int]:
+    return [number for number in _processes() if part in _read(number, "cmdline") and mine in _read(number, "environ")]
 
 
 def _processes() -> list[int]:

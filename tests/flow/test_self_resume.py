@@ -1,12 +1,14 @@
 """A deployed run resumes by itself, under its own id, whichever process is killed; no person does anything in between."""
 
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deploy.automations import SILENCE, UNATTENDED
 from tests.contract import run_stages
-from tests.flow.served import Served, events
+from tests.flow.served import Served, engine_runs, events
 from unbroken.config import Config, DataConfig, TrainingConfig
 
 EPOCHS = 40
@@ -127,4 +129,20 @@ def test_a_run_whose_machine_died_is_found_by_its_silence_and_goes_on_elsewhere(
     wait_for_attempt(served, 2, runs)
     names = served.states(run)
     assert names[names.index("Running") : names.index("AwaitingRetry") + 1] == ["Running", "Crashed", "AwaitingRetry"]
+    assert served.wait_for(run, "Completed", "GaveUp")["name"] == "Completed"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_suspended_run_stays_so_until_a_person_resumes_it(served: Served, tmp_path: Path):
+    runs = tmp_path / "runs"
+    run = served.start(RUNS, slow_training(runs))
+    wait_for_attempt(served, 1, runs)
+
+    served.suspend(run)
+    served.eventually(lambda: not engine_runs(run), "the end of the engine")
+    time.sleep((SILENCE + UNATTENDED).total_seconds() + 30)
+
+    assert served.state(run)["name"] == "Suspended"
+    served.resume(run)
     assert served.wait_for(run, "Completed", "GaveUp")["name"] == "Completed"
