@@ -133,12 +133,13 @@ class Served:
 
 def process_of(what: str, run: UUID) -> int:
     """Return the number of the process that is the supervisor or the engine of a flow run."""
-    part = {"supervisor": b"flow-run\0execute", "engine": b"prefect.engine"}[what]
-    mine = f"PREFECT__FLOW_RUN_ID={run}".encode()
-    (found,) = [
-        number for number in _processes() if part in _read(number, "cmdline") and mine in _read(number, "environ")
-    ]
+    (found,) = _processes({"supervisor": b"flow-run\0execute", "engine": b"prefect.engine"}[what], run)
     return found
+
+
+def engine_runs(run: UUID) -> bool:
+    """Tell whether a flow run has an engine."""
+    return bool(_processes(b"prefect.engine", run))
 
 
 def events(runs: Path) -> list[dict[str, Any]]:
@@ -147,12 +148,10 @@ def events(runs: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
-def _matching(part: bytes, mine: bytes) -> list[int]:
-    return [number for number in _processes() if part in _read(number, "cmdline") and mine in _read(number, "environ")]
-
-
-def _processes() -> list[int]:
-    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+def _processes(part: bytes, run: UUID) -> list[int]:
+    numbers = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+    mine = f"PREFECT__FLOW_RUN_ID={run}".encode()
+    return [number for number in numbers if part in _read(number, "cmdline") and mine in _read(number, "environ")]
 
 
 def _read(number: int, what: str) -> bytes:
