@@ -7,20 +7,35 @@ from uuid import UUID
 from tests.contract import write_rows
 from tests.flow.served import Served
 
+TRIGGER = "automations unbroken: a champion was promoted"
 
-def test_serving_again_changes_nothing(served: Served):
-    before = [served.ask("POST", f"/{kind}/filter", {}) for kind in ("automations", "work_pools", "deployments")]
+
+def registered(served: Served) -> dict[str, str]:
+    """Return the names of what is registered and the ids, save of the trigger, which each deploying makes anew."""
+    kinds = {kind: served.ask("POST", f"/{kind}/filter", {}) for kind in ("automations", "work_pools", "deployments")}
+    found = {f"{kind} {item['name']}": item["id"] for kind, items in kinds.items() for item in items}
+    assert len(found) == sum(len(items) for items in kinds.values())
+    return found | {TRIGGER: "any"}
+
+
+def test_serving_again_starts_nothing_twice_and_changes_nothing(served: Served):
+    before = registered(served)
 
     printed = served.deploy("serve")
 
     assert "server   runs already" in printed
     assert "worker   runs already" in printed
-    after = [served.ask("POST", f"/{kind}/filter", {}) for kind in ("automations", "work_pools", "deployments")]
-    assert [[item["id"] for item in items] for items in after] == [[item["id"] for item in items] for items in before]
-    automations, pools, deployments = after
-    assert len(automations) == 4
-    assert [pool["name"] for pool in pools] == ["unbroken"]
-    assert sorted(item["name"] for item in deployments) == ["by-hand", "champion", "nightly"]
+    assert registered(served) == before
+    assert sorted(before) == [
+        TRIGGER,
+        "automations unbroken: nothing after Crashed",
+        "automations unbroken: nothing after Submitting",
+        "automations unbroken: nothing after heartbeat",
+        "deployments by-hand",
+        "deployments champion",
+        "deployments nightly",
+        "work_pools unbroken",
+    ]
 
 
 def test_every_setting_in_the_form_has_its_help(served: Served):
