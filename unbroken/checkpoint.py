@@ -39,11 +39,11 @@ KEYS = (
 )
 
 
-def encode(tree: Tree) -> bytes:
+def encode(tree: Tree) -> memoryview:
     """Return a checkpoint's file content."""
     buffer = io.BytesIO()
     torch.save(tree, buffer)
-    return buffer.getvalue()
+    return buffer.getbuffer()
 
 
 def read(path: Path, expected_digest: str | None = None) -> Tree:

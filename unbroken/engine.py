@@ -25,7 +25,7 @@ from unbroken.saver import BackgroundSaver
 from unbroken.setup import Setup
 from unbroken.split import SplitDatasets
 from unbroken.start import warm_start
-from unbroken.state import TrainState, seed_rng
+from unbroken.state import Buffers, TrainState, Tree, seed_rng
 from unbroken.store import CheckpointStore
 
 log = logging.getLogger(__name__)
@@ -127,9 +127,12 @@ class _Loop:
     report: Report
     gradient: Gradient = field(init=False)
     update: Callable[[], object] = field(init=False)
+    about: Tree = field(init=False)
+    buffers: Buffers = field(default_factory=Buffers)
     saved_at: float = 0.0
 
     def __post_init__(self) -> None:
+        self.about = self.setup.about()
         self.gradient = gradient_of(self.state.model, self.setup.features.task, self.setup.class_weights)
         self.update = updater_of(self.state.optimizer)
 
@@ -227,7 +230,8 @@ class _Loop:
 
     def _save(self, *, inside_epoch: bool, **journaled: float) -> None:
         state = self.state
-        tree = self.setup.about() | state.snapshot()
+        self.saver.settle()  # it writes from the buffers that the snapshot is about to use again
+        tree = self.about | state.snapshot(self.buffers)
         best = best_epoch(state.history, self.setup.config.training.monitor)
         self.saved_at = time.monotonic()
 

@@ -34,10 +34,14 @@ class BackgroundSaver:
         self._failed = False
 
     def submit(self, save: Save, *, required: bool) -> None:
-        """Start a save once the one before has ended; raise its error if it was required and the one before it failed."""
-        if (ended := self._take()) is not None:
-            self._settle(ended)
+        """Start a save once the one before has ended, as `settle` does."""
+        self.settle()
         self._pending = _Pending(save, self._pool.submit(copy_context().run, save), required)
+
+    def settle(self) -> None:
+        """Return when no save is under way; raise an error of the last if it was required and the one before it failed."""
+        if (ended := self._take()) is not None:
+            self._judge(ended)
 
     def wait(self) -> None:
         """Return when the last save is durable; raise its error if it fails twice."""
@@ -48,7 +52,7 @@ class BackgroundSaver:
                 log.warning("the last save failed: %s; trying once more", error)
                 ended.save()
 
-    def _settle(self, ended: _Pending) -> None:
+    def _judge(self, ended: _Pending) -> None:
         try:
             ended.future.result()
             self._failed = False

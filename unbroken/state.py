@@ -2,6 +2,7 @@
 
 import random
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,8 +34,11 @@ class TrainState:
     step: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
 
-    def snapshot(self) -> Tree:
-        """Return a deep copy of everything, random generators included, that later steps cannot change."""
+    def snapshot(self, buffers: "Buffers | None" = None) -> Tree:
+        """Return a deep copy of everything, random generators included, that later steps cannot change.
+
+        Buffers lend it the memory of the snapshot before, which is then no longer whole.
+        """
         return canonical(
             {
                 "epoch": self.epoch,
@@ -45,7 +49,8 @@ class TrainState:
                 "rng": rng_state(self.loss_sum.device),
                 "loss_sum": self.loss_sum,
                 "history": self.history,
-            }
+            },
+            (buffers or Buffers()).begin(),
         )
 
     def restore(self, tree: Tree) -> None:
@@ -60,7 +65,34 @@ class TrainState:
         restore_rng(tree["rng"], self.loss_sum.device)
 
 
-def canonical(value: Any) -> Any:
+class Buffers:
+    """The memory of one snapshot, for the next to use again: fresh memory costs more than the copying."""
+
+    def __init__(self) -> None:
+        self._before: Iterator[Tensor] = iter(())
+        self._now: list[Tensor] = []
+
+    def begin(self) -> Callable[[Tensor], Tensor]:
+        """Return what copies tensors, one by one in the order of the snapshot before, to the CPU."""
+        self._before, self._now = iter(self._now), []
+        return self._copy
+
+    def _copy(self, tensor: Tensor) -> Tensor:
+        found = next(self._before, None)
+        if found is not None and found.shape == tensor.shape and found.dtype == tensor.dtype:
+            copied = found.copy_(tensor.detach())
+        else:
+            copied = clone(tensor)
+        self._now.append(copied)
+        return copied
+
+
+def clone(tensor: Tensor) -> Tensor:
+    """Return a copy on the CPU, in new memory of its own."""
+    return tensor.detach().clone(memory_format=torch.contiguous_format).cpu()
+
+
+def canonical(value: Any, copy: Callable[[Tensor], Tensor] = clone) -> Any:
     """Copy a tree so that equal content pickles to equal bytes.
 
     Pickle writes a second occurrence of the same object as a reference. Whether two equal texts are the
@@ -68,15 +100,15 @@ def canonical(value: Any) -> Any:
     containers are new, and each tensor gets a storage of its own.
     """
     if isinstance(value, Tensor):
-        return value.detach().clone(memory_format=torch.contiguous_format).cpu()
+        return copy(value)
     if isinstance(value, str):
         return sys.intern(str(value))
     if isinstance(value, dict):
-        return {canonical(key): canonical(inner) for key, inner in value.items()}
+        return {canonical(key, copy): canonical(inner, copy) for key, inner in value.items()}
     if isinstance(value, list):
-        return [canonical(inner) for inner in value]
+        return [canonical(inner, copy) for inner in value]
     if isinstance(value, tuple):
-        return tuple([canonical(inner) for inner in value])
+        return tuple([canonical(inner, copy) for inner in value])
     if isinstance(value, np.generic):
         return value.item()
     return value
@@ -99,7 +131,11 @@ def rng_state(device: torch.device) -> Tree:
     return {
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if device.type == "cuda" else [],
-        "python": {"version": version, "words": torch.tensor(words), "gauss": gauss},
+        "python": {
+            "version": version,
+            "words": torch.from_numpy(np.fromiter(words, np.int64, len(words))),
+            "gauss": gauss,
+        },
         "numpy": {
             "name": str(name),
             "keys": torch.from_numpy(np.asarray(keys).astype(np.int64)),

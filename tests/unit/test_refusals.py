@@ -134,7 +134,7 @@ def changed(trained: Trained, change: Callable[[dict[str, Any]], Any]) -> bytes:
     """Return a checkpoint of the run with something changed inside."""
     tree = checkpoint.read(trained.run.published)
     change(tree)
-    return checkpoint.encode(tree)
+    return bytes(checkpoint.encode(tree))
 
 
 def first(tree: dict[str, Any]) -> tuple[str, torch.Tensor]:
