@@ -38,15 +38,19 @@ def task_of(features: int, rows: int, hidden: tuple[int, ...], batch_size: int) 
     return peers.Task(numbers, (score > 0).float(), hidden, batch_size)
 
 
-def unbroken_run(task: peers.Task, threads: int, folder: Path) -> Measurement:
-    """Train a run of its own each time: the rate of its second epoch."""
+def write_source(task: peers.Task, folder: Path) -> Path:
+    """Write the rows as Parquet: a few more, so that about as many train as in the other frameworks."""
     source = folder / "rows.parquet"
     columns = {f"feature_{place}": column for place, column in enumerate(task.numbers.numpy().T)}
-    # A few rows more, so that about as many train as in the other frameworks.
     more = np.resize(np.arange(len(task.labels)), int(len(task.labels) / 0.99))
     pq.write_table(pa.table({**columns, "label": task.labels.numpy().astype(np.int8)}).take(more), source)
+    return source
+
+
+def unbroken_run(task: peers.Task, threads: int, folder: Path) -> Measurement:
+    """Train a run of its own each time: the rate of its second epoch."""
     config = Config(
-        data=DataConfig(source=str(source)),
+        data=DataConfig(source=str(write_source(task, folder))),
         split=SplitConfig(test_fraction=0.01),
         model=ModelConfig(options={"hidden": list(task.hidden)}),
         training=TrainingConfig(epochs=2, batch_size=task.batch_size, learning_rate=3e-3, threads=threads),

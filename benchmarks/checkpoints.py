@@ -1,0 +1,231 @@
+"""What a checkpoint costs the training thread, against other ways to save, and as a share of a real epoch.
+
+The stall is the time until the thread may take its next step; saves before it have ended.
+"""
+
+import itertools
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed.checkpoint as dcp
+from lightning.pytorch.plugins.io import AsyncCheckpointIO, TorchCheckpointIO
+
+from benchmarks.measure import Comparison, Measurement, Target, compare, save, seconds
+from benchmarks.training import task_of, write_source
+from unbroken.attempt import StopRequest, reproducible
+from unbroken.batches import epoch_batches
+from unbroken.config import Config, DataConfig, ModelConfig, TrainingConfig
+from unbroken.engine import _Loop, train
+from unbroken.journal import Journal
+from unbroken.load_data import load_data
+from unbroken.preprocess import Preprocessed, preprocess
+from unbroken.run import Run, open_run
+from unbroken.saver import BackgroundSaver
+from unbroken.setup import Setup
+from unbroken.split import SplitDatasets, split_dataset
+from unbroken.store import CheckpointStore
+
+ROUNDS = 7
+SIZES = {"673 weights": (56,), "50 MB": (2048, 2036)}
+WINDOW = 1.0
+"""Seconds of training that are compared."""
+
+
+def prepared(config: Config) -> tuple[Run, Preprocessed, SplitDatasets]:
+    """Run the first three stages."""
+    run = open_run(config)
+    dataset = load_data(config.data, run)
+    preprocessed = preprocess(dataset, config.preprocess, config.split, run, config.start)
+    return run, preprocessed, split_dataset(dataset, preprocessed.dataset, config.split, run)
+
+
+@contextmanager
+def training(hidden: tuple[int, ...], folder: Path) -> Generator[_Loop]:
+    """Yield a training that has taken its first step."""
+    source = write_source(task_of(10, 4096, hidden, 32), folder)
+    config = Config(
+        data=DataConfig(source=str(source)),
+        model=ModelConfig(options={"hidden": list(hidden)}),
+        training=TrainingConfig(batch_size=32),
+        runs_folder=str(folder / "runs"),
+    )
+    run, preprocessed, splits = prepared(config)
+    setup = Setup.read(config, splits, preprocessed.scaler, run)
+    journal = Journal(run.journal)
+    with reproducible(1), BackgroundSaver() as saver:
+        store = CheckpointStore(run.checkpoints, journal)
+        loop = _Loop(setup, setup.fresh_state(), store, journal, saver, StopRequest(), lambda _: None)
+        loop._step(next(batches(loop)))
+        yield loop
+
+
+def batches(loop: _Loop) -> Any:
+    """Return the batches of an epoch, prepared for the loop."""
+    return epoch_batches(loop.setup.train, loop.setup.config.training.batch_size, 0, 0, 0, loop.gradient.prepare)
+
+
+def stall_of(loop: _Loop) -> Measurement:
+    """Return what saves once in the background and gives the stall in milliseconds."""
+
+    def measure() -> float:
+        taken = seconds(lambda: loop._save(inside_epoch=True))
+        loop.saver.settle()
+        loop.state.step += 1  # another file each time
+        return taken * 1e3
+
+    return measure
+
+
+def content_of(loop: _Loop) -> dict[str, Any]:
+    """Return what the other ways save: model and optimizer."""
+    return {"model": loop.state.model.state_dict(), "optimizer": loop.state.optimizer.state_dict()}
+
+
+def torch_save(loop: _Loop, folder: Path, *, durable: bool) -> Measurement:
+    """Save in the foreground; durably by a temporary name, fsync, rename, fsync of the folder."""
+
+    def write() -> None:
+        temporary = folder / "torch.tmp"
+        with open(temporary, "wb") as file:
+            torch.save(content_of(loop), file)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        temporary.rename(folder / "torch.pth")
+        if durable:
+            descriptor = os.open(folder, os.O_RDONLY)
+            os.fsync(descriptor)
+            os.close(descriptor)
+
+    return lambda: seconds(write) * 1e3
+
+
+def dcp_async(loop: _Loop, folder: Path) -> Measurement:
+    """Save with torch.distributed.checkpoint.async_save."""
+    number = itertools.count()
+
+    def measure() -> float:
+        futures = []
+        path = folder / f"dcp-{next(number)}"
+        taken = seconds(lambda: futures.append(dcp.async_save(content_of(loop), checkpoint_id=path, no_dist=True)))
+        futures[0].result()
+        return taken * 1e3
+
+    return measure
+
+
+def lightning_async(loop: _Loop, folder: Path, opened: ExitStack) -> Measurement:
+    """Save with Lightning's AsyncCheckpointIO."""
+    plugin = AsyncCheckpointIO(TorchCheckpointIO())
+    opened.callback(plugin.teardown)
+    number = itertools.count()
+
+    def measure() -> float:
+        path = folder / f"lightning-{next(number)}.ckpt"
+        taken = seconds(lambda: plugin.save_checkpoint(content_of(loop), path))
+        executor: Any = plugin._executor
+        executor.submit(int).result()  # its one thread has ended the save before
+        return taken * 1e3
+
+    return measure
+
+
+def stalls(name: str, hidden: tuple[int, ...], targets: dict[str, float], folder: Path) -> Comparison:
+    """Compare the stalls of one size."""
+    folder.mkdir()
+    with training(hidden, folder) as loop, ExitStack() as opened:
+        contenders = {
+            "Unbroken": stall_of(loop),
+            "torch.save, fsync, rename, fsync": torch_save(loop, folder, durable=True),
+            "torch.save": torch_save(loop, folder, durable=False),
+            "torch DCP async_save": dcp_async(loop, folder),
+            "Lightning AsyncCheckpointIO": lightning_async(loop, folder, opened),
+        }
+        aims = {other: Target(at_most=ratio) for other, ratio in targets.items()}
+        return compare(f"stall of a checkpoint, {name}", "ms", contenders, rounds=ROUNDS, targets=aims)
+
+
+def slowdown(name: str, hidden: tuple[int, ...], folder: Path) -> Comparison:
+    """Compare the rate of steps while a checkpoint is written with the rate while none is."""
+    folder.mkdir()
+    with training(hidden, folder) as loop:
+        steps = itertools.chain.from_iterable(batches(loop) for _ in itertools.count())
+
+        def rate_until(ended: Callable[[], bool]) -> float:
+            started, taken = time.perf_counter(), 0
+            while not ended():
+                loop._step(next(steps))
+                taken += 1
+            return taken / (time.perf_counter() - started)
+
+        def alone() -> float:
+            end = time.perf_counter() + WINDOW
+            return rate_until(lambda: time.perf_counter() >= end)
+
+        def writing() -> float:
+            end = time.perf_counter() + WINDOW
+            rates = []
+            while time.perf_counter() < end:
+                loop._save(inside_epoch=True)
+                pending: Any = loop.saver._pending
+                rates.append(rate_until(pending.future.done))
+                loop.saver.settle()
+            return sum(rates) / len(rates)
+
+        contenders = {"while one is written": writing, "while none is": alone}
+        aims = {"while none is": Target(at_least=0.95)}
+        return compare(f"steps/s beside a checkpoint, {name}", "steps/s", contenders, rounds=ROUNDS, targets=aims)
+
+
+def share_of_an_epoch(folder: Path) -> Comparison:
+    """Compare what the epochs' checkpoints cost the training thread with the epochs themselves, on the flights."""
+    config = Config(data=DataConfig(source="data/flights"), runs_folder=str(folder / "flights"))
+    run, preprocessed, splits = prepared(config)
+    stalled: list[float] = []
+    plain = _Loop._save
+
+    def timed(loop: _Loop, **details: Any) -> None:
+        stalled.append(seconds(lambda: plain(loop, **details)))
+
+    _Loop._save = timed  # ty: ignore[invalid-assignment]
+    try:
+        train(config, splits, preprocessed.scaler, run)
+    finally:
+        _Loop._save = plain
+    saved = [event for event in Journal(run.journal).events() if event["event"] == "checkpoint saved"]
+    values = {"checkpoint": [1e3 * each for each in stalled], "epoch": [1e3 * event["seconds"] for event in saved]}
+    found = Comparison(
+        what="flights: stall of the epoch's checkpoint", unit="ms", ours="checkpoint", values=values,
+        targets={"epoch": Target(at_most=0.01)},
+    )  # fmt: skip
+    print(found.describe())
+    return found
+
+
+def main() -> None:
+    """Run every comparison and keep the results."""
+    logging.getLogger("unbroken").setLevel(logging.ERROR)
+    small = {"torch.save, fsync, rename, fsync": 0.5}
+    large = {"torch DCP async_save": 0.7, "Lightning AsyncCheckpointIO": 0.7}
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as kept:
+        folder = Path(kept)
+        save(
+            "checkpoints",
+            [
+                stalls("673 weights", SIZES["673 weights"], small, folder / "1"),
+                stalls("50 MB", SIZES["50 MB"], large, folder / "2"),
+                *(slowdown(name, hidden, folder / f"slow {name}") for name, hidden in SIZES.items()),
+                share_of_an_epoch(folder),
+            ],
+        )
+
+
+if __name__ == "__main__":
+    main()
