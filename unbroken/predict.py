@@ -121,8 +121,9 @@ class Predictor:
 def load(path: str | Path, *, factory: str = "mlp", device: str = "cpu") -> Predictor:
     """Load a published `checkpoint.pth`, or the champion of a model's folder, for prediction.
 
-    Where its manifest lies beside it, its bytes have to be those that were published. A checkpoint names the function that builds its model. Only `mlp` or the `factory` given here is called, since a
-    file from elsewhere could name any. Raise CheckpointError if the file is not whole or asks for another.
+    Where its manifest lies beside it, its bytes have to be those that were published. A checkpoint names the function
+    that builds its model. Only `mlp` or the `factory` given here is called, since a file from elsewhere could name any.
+    Raise CheckpointError if the file is not whole or asks for another.
     """
     file = champion_path(Path(path)) if Path(path).is_dir() else Path(path)
     manifest = file.with_suffix(".json")

@@ -4,7 +4,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.progress import Task as Bar
 from rich.text import Text
@@ -31,14 +31,18 @@ def progress_bar() -> Generator[Report]:
         TimeRemainingColumn(),
     )
     console = Console(stderr=True)
-    with Bars(*columns, console=console, disable=not console.is_terminal) as bars:
-        shown: dict[int, int] = {}
+    bars = Bars(*columns, console=console, disable=not console.is_terminal)
+    shown: dict[int, TaskID] = {}
 
-        def report(progress: Progress) -> None:
-            if progress.epoch not in shown:
-                shown.clear()
-                bar = bars.add_task(f"{progress.epoch}/{progress.epochs}", total=progress.total_rows)
-                shown[progress.epoch] = bar
-            bars.update(shown[progress.epoch], completed=progress.rows)  # ty: ignore[invalid-argument-type]
+    def report(progress: Progress) -> None:
+        bars.start()  # only now, since an empty display leaves blank lines
+        if progress.epoch not in shown:
+            for bar in bars.task_ids:
+                bars.remove_task(bar)
+            shown[progress.epoch] = bars.add_task(f"{progress.epoch}/{progress.epochs}", total=progress.total_rows)
+        bars.update(shown[progress.epoch], completed=progress.rows)
 
+    try:
         yield report
+    finally:
+        bars.stop()
