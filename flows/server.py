@@ -3,7 +3,6 @@
 import subprocess
 from functools import cache
 
-from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import PREFECT_API_URL
 
 UNTIL_THE_PIPE_CLOSES = 'read -r _; kill "$0" 2>/dev/null'
@@ -18,6 +17,8 @@ def start_server() -> subprocess.Popen[bytes] | None:
     """
     if PREFECT_API_URL.value():
         return None
+    from prefect.server.api.server import SubprocessASGIServer  # noqa: PLC0415 (a third of all imports)
+
     own = SubprocessASGIServer()
     own.start()
     assert own.server_process is not None

@@ -22,6 +22,16 @@ PER_STEP = ("OneCycleLR", "CyclicLR")
 """Schedulers made to be stepped after each batch; the others are stepped after each epoch."""
 
 
+def _import_no_compiler() -> None:
+    """Keep torch from importing its compiler, a second or two of work, for methods that it must not compile; we compile none."""
+    for name in ("add_param_group", "state_dict", "load_state_dict", "zero_grad"):
+        method = inspect.unwrap(getattr(Optimizer, name))
+        vars(method).setdefault("__dynamo_disable", method)
+
+
+_import_no_compiler()
+
+
 def build_optimizer(config: TrainingConfig, model: nn.Module) -> Optimizer:
     """Return the configured optimizer over a model's parameters; raise ConfigError naming what does not fit."""
     kind = getattr(torch.optim, config.optimizer, None)
@@ -81,7 +91,9 @@ class FusedAdamUpdater:
         """Update the parameters: by the optimizer itself the first time, which makes its state, and without some gradient."""
         gradients = [parameter.grad for parameter in self.parameters]
         if not self.state or any(gradient is None for gradient in gradients):
-            self.optimizer.step()
+            with torch.no_grad():
+                inspect.unwrap(type(self.optimizer).step)(self.optimizer)
+            vars(self.optimizer)["_opt_called"] = True  # where a scheduler looks whether a step went before its own
             self._collect()
             return
         group, (averages, squares, steps) = self.group, self.state
