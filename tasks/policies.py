@@ -19,7 +19,7 @@ from prefect.states import Completed, State
 from pydantic import Field
 
 import unbroken
-from tasks.restart import start_again, tend
+from tasks.restart import end_with_supervisor, start_again, telling_when_it_leaves
 from unbroken.artifact import to_json, verify
 from unbroken.errors import DataError
 
@@ -139,13 +139,18 @@ def resumable(name: str, run_name: str) -> Callable[[Callable[Parameters, Result
         shown = about if len(about) <= LONGEST_NAME else f"...{about[-LONGEST_NAME:]}"
         return f"{shown}, attempt {flow_run.run_count + 1}"  # the server counts this one a moment later
 
-    return flow(
+    decorate = flow(
         name=name,
         flow_run_name=name_of_run,
         persist_result=False,
-        on_running=[tend],
+        on_running=[end_with_supervisor],
         on_crashed=[start_again],
     )
+
+    def resumed(function: Callable[Parameters, Result]) -> Flow[Parameters, Result]:
+        return decorate(telling_when_it_leaves(function))
+
+    return resumed
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,23 @@
 """What happens to a deployed run whose process died: it is started again under its own id, a bounded number of times."""
 
-import atexit
 import os
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from prefect import Flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.events import emit_event
+from prefect.runtime import flow_run as runtime
 from prefect.states import AwaitingRetry, Crashed, State
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 
 TAG = "auto-resume"
 """Runs with this tag are started again; without it Prefect leaves them as they ended."""
@@ -72,18 +76,24 @@ def given_up(deaths: int, allowed: int, last: State | None) -> State:
     return Crashed(name=GAVE_UP, message=message)
 
 
-def tend(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:  # noqa: ARG001 (the names are the interface)
-    """Tie a deployed run to its supervisor, without which no cancellation could reach it, and let it say when it leaves.
+def end_with_supervisor(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:  # noqa: ARG001 (as above)
+    """Let a deployed run save and end when its supervisor dies, without which no cancellation could reach it."""
+    if os.environ.get("PREFECT__FLOW_RUN_ID") == str(flow_run.id):
+        threading.Thread(target=_end_after, args=(os.getppid(),), name="supervisor-watch", daemon=True).start()
 
-    When the supervisor dies, the run saves and ends. A process that ends on its own accord, as a suspended run does,
-    tells the server, so that silence means death and nothing else.
-    """
-    if os.environ.get("PREFECT__FLOW_RUN_ID") != str(flow_run.id):
-        return
-    threading.Thread(target=_end_after, args=(os.getppid(),), name="supervisor-watch", daemon=True).start()
-    tags = [{"prefect.resource.id": f"prefect.tag.{tag}", "prefect.resource.role": "tag"} for tag in flow_run.tags]
-    resource = {"prefect.resource.id": f"prefect.flow-run.{flow_run.id}"}
-    atexit.register(emit_event, "prefect.flow-run.left", resource, related=tags)
+
+def telling_when_it_leaves(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Let a flow tell the server when it ends on its own accord, as a suspended run does: silence then means death alone."""
+
+    @wraps(function)
+    def told(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        try:
+            return function(*args, **kwargs)
+        finally:
+            # The context adds the tags, by which the automations know the run.
+            emit_event("prefect.flow-run.left", {"prefect.resource.id": f"prefect.flow-run.{runtime.id}"})
+
+    return told
 
 
 def _end_after(supervisor: int) -> None:
