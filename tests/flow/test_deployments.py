@@ -4,8 +4,12 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from tests.contract import write_rows
 from tests.flow.served import Served
+
+pytestmark = pytest.mark.timeout(600)
 
 TRIGGER = "automations unbroken: a champion was promoted"
 
@@ -36,6 +40,13 @@ def test_serving_again_starts_nothing_twice_and_changes_nothing(served: Served):
         "deployments nightly",
         "work_pools unbroken",
     ]
+
+
+def test_the_server_schedules_the_nightly_retraining(served: Served):
+    def scheduled() -> list[str]:
+        return [run["state_type"] for run in served.runs_of("retrain/nightly") if run["auto_scheduled"]]
+
+    assert set(served.eventually(scheduled, "runs of the schedule")) == {"SCHEDULED"}
 
 
 def test_every_setting_in_the_form_has_its_help(served: Served):

@@ -11,6 +11,8 @@ from tests.contract import run_stages
 from tests.flow.served import Served, engine_runs, events
 from unbroken.config import Config, DataConfig, TrainingConfig
 
+pytestmark = pytest.mark.timeout(600)
+
 EPOCHS = 40
 RUNS = "train/by-hand"
 
@@ -40,7 +42,6 @@ def wait_for_attempt(served: Served, number: int, runs: Path) -> None:
     assert events(runs)[-1]["epoch"] < EPOCHS - 2
 
 
-@pytest.mark.timeout(600)
 def test_a_run_whose_processes_are_killed_one_after_another_completes_under_its_id_with_the_same_bytes(
     served: Served, tmp_path: Path
 ):
