@@ -88,7 +88,7 @@ def fingerprint(files: list[SourceFile], content: list[str]) -> str:
 
 
 def local_path(file: SourceFile) -> str | None:
-    """Return the path of a local file, which Arrow reads by memory map, or None for a remote one."""
+    """Return the path of a local file, or None for a remote one."""
     files_system, path = fsspec.url_to_fs(file.url)
     return path if isinstance(files_system, LocalFileSystem) else None
 

@@ -79,7 +79,8 @@ def open_parquet(url: str) -> Generator[pq.ParquetFile]:
     path = local_path(SourceFile(url=url, format="parquet"))
     with naming(url):
         if path is not None:
-            with pq.ParquetFile(path, memory_map=True, page_checksum_verification=True) as file:
+            # Not by memory map: a file cut short meanwhile would then end the process, and its pages count as memory.
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
                 yield file
         else:
             with fsspec.open(url, "rb") as stream, pq.ParquetFile(stream, page_checksum_verification=True) as file:

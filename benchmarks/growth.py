@@ -1,0 +1,125 @@
+"""Time and memory from 1 M to 100 M rows x 10 columns: `python -m benchmarks.growth FOLDER [ROWS ...]`.
+
+Each size runs in a process of its own: load, preprocess, split, and one streamed epoch of training. The largest takes
+about 20 GB of disk, which is free again afterwards. The plot is `results/growth.png`.
+"""
+
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from benchmarks.measure import RESULTS, machine
+from benchmarks.rows import write_rows
+from unbroken.config import CheckpointConfig, Config, DataConfig, ModelConfig, SplitConfig, TrainingConfig
+
+SIZES = (1_000_000, 10_000_000, 100_000_000)
+TEST_ROWS = 100_000
+"""The same for all sizes, since the AUROC keeps 16 bytes for each."""
+MEMORY_LIMIT = 32
+"""MiB: less than the smallest size takes, so that all are streamed."""
+
+Value = TypeVar("Value")
+Timed = Callable[[str, Callable[[], Any]], Any]
+
+
+def main(folder: Path, sizes: list[int]) -> None:
+    """Measure each size, the smallest again at the end, write the results and the plot."""
+    folder.mkdir(parents=True, exist_ok=True)
+    found = [measured(folder, rows) for rows in [*sizes, sizes[0]]]
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "growth.json").write_text(json.dumps({"machine": machine(), "sizes": found}, indent=1) + "\n")
+    plot(found, RESULTS / "growth.png")
+
+
+def measured(folder: Path, rows: int) -> dict[str, float]:
+    """Run one size in a process of its own."""
+    source = write_rows(folder / f"{rows}.parquet", rows)
+    command = [sys.executable, "-m", "benchmarks.growth", "--one", str(source), str(rows)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    source.unlink()
+    shutil.rmtree(source.with_suffix(".runs"), ignore_errors=True)
+    if done.returncode:
+        raise SystemExit(done.stderr[-4000:])
+    print(done.stdout.splitlines()[-1], flush=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def one(source: Path, rows: int) -> dict[str, float]:
+    """Run the stages in this process: seconds and CPU seconds of each, and the largest memory of the process."""
+    from unbroken.engine import train  # noqa: PLC0415 (torch takes seconds to import)
+    from unbroken.load_data import load_data  # noqa: PLC0415
+    from unbroken.preprocess import preprocess  # noqa: PLC0415
+    from unbroken.run import open_run  # noqa: PLC0415
+    from unbroken.split import split_dataset  # noqa: PLC0415
+
+    def stages(config: Config, timed: Timed) -> None:
+        run = timed("fingerprint", lambda: open_run(config))
+        dataset = timed("load", lambda: load_data(config.data, run))
+        preprocessed = timed("preprocess", lambda: preprocess(dataset, config.preprocess, config.split, run))
+        splits = timed("split", lambda: split_dataset(dataset, preprocessed.dataset, config.split, run))
+        timed("train", lambda: train(config, splits, preprocessed.scaler, run))
+
+    found: dict[str, float] = {"rows": rows}
+
+    def timed(name: str, work: Callable[[], Value]) -> Value:
+        os.sync()
+        wall, cpu = time.perf_counter(), time.process_time()
+        value = work()
+        found[name], found[f"{name} CPU"] = time.perf_counter() - wall, time.process_time() - cpu
+        found[f"{name} peak MiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        return value
+
+    config = configured(source, rows)
+    # What is imported and made ready only once does not grow.
+    stages(replace(config, data=DataConfig(source="sample"), split=SplitConfig()), lambda _, work: work())
+    stages(config, timed)
+    return found
+
+
+def configured(source: Path, rows: int) -> Config:
+    """Return one epoch of a small network, streamed."""
+    return Config(
+        data=DataConfig(source=str(source)),
+        split=SplitConfig(test_fraction=TEST_ROWS / rows),
+        model=ModelConfig(options={"hidden": [32]}),
+        training=TrainingConfig(epochs=1, batch_size=512, shuffle_rows=1 << 18, memory_limit=MEMORY_LIMIT),
+        checkpoint=CheckpointConfig(every_seconds=None),
+        runs_folder=str(source.with_suffix(".runs")),
+    )
+
+
+def plot(found: list[dict[str, float]], path: Path) -> None:
+    """Draw time and memory over rows."""
+    import matplotlib as mpl  # noqa: PLC0415 (a peer of the benchmarks alone)
+
+    mpl.use("agg")
+    from matplotlib import pyplot as plt  # noqa: PLC0415
+
+    stages = ("load", "preprocess", "split", "train")
+    figure, (time_axes, memory_axes) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    rows = [each["rows"] for each in found[:-1]]
+    for stage in stages:
+        time_axes.loglog(rows, [each[f"{stage} CPU"] for each in found[:-1]], "o-", label=stage)
+    time_axes.set(xlabel="rows", ylabel="CPU seconds", title="Time")
+    time_axes.legend()
+    peaks = [each["train peak MiB"] for each in found[:-1]]
+    memory_axes.semilogx(rows, peaks, "o-", color="black")
+    memory_axes.set(xlabel="rows", ylabel="MiB", title="Largest memory of the process", ylim=(0, max(peaks) * 1.3))
+    for axes in (time_axes, memory_axes):
+        axes.grid(visible=True, alpha=0.3)
+    figure.savefig(path, dpi=120)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "--one":
+        print(json.dumps(one(Path(sys.argv[2]), int(sys.argv[3]))))
+    else:
+        main(Path(sys.argv[1]), [int(rows) for rows in sys.argv[2:]] or list(SIZES))

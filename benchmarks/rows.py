@@ -1,0 +1,28 @@
+"""Made-up rows of any number: the same for the same seed."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+FEATURES = 10
+PIECE = 1 << 20
+
+
+def write_rows(path: Path, rows: int, seed: int = 0) -> Path:
+    """Write normal float32 features and a binary label that depends on them, with pyarrow's own settings, unless it is there."""
+    if path.is_file():
+        return path
+    draw = np.random.Generator(np.random.PCG64(seed))
+    weights = draw.standard_normal(FEATURES, dtype=np.float32)
+    schema = pa.schema([*((f"x{place}", pa.float32()) for place in range(FEATURES)), ("label", pa.int8())])
+    unfinished = path.with_suffix(".tmp")
+    with pq.ParquetWriter(unfinished, schema) as writer:
+        for start in range(0, rows, PIECE):
+            numbers = draw.standard_normal((FEATURES, min(PIECE, rows - start)), dtype=np.float32)
+            noise = draw.standard_normal(numbers.shape[1], dtype=np.float32)
+            label = (weights @ numbers + noise > 0).astype(np.int8)
+            writer.write_table(pa.table([*numbers, label], schema=schema))
+    unfinished.rename(path)
+    return path
