@@ -104,7 +104,7 @@ def epoch_batches(
     epoch: int,
     first_step: int = 0,
     prepare: Callable[[Rows], Rows] = lambda block: block,
-    shuffle_rows: int = 1 << 20,
+    shuffle_rows: int = 1 << 19,
 ) -> Iterator[Rows]:
     """Yield the batches of an epoch in its order, from any step on; the last one may be smaller.
 

@@ -175,7 +175,7 @@ class TrainingConfig:
     """Smallest change of the monitored metric that counts as better."""
     seed: int = 0
     """Seed of the weights, the data order and dropout."""
-    shuffle_rows: int = 1 << 20
+    shuffle_rows: int = 1 << 19
     """Rows that are shuffled together, at least 1024. More rows than that are cut into blocks of 1024, and each epoch shuffles
     the rows of so many at a time, in blocks chosen anew from everywhere."""
     memory_limit: int | None = None

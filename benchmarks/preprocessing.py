@@ -1,0 +1,171 @@
+"""Preprocess and split 10 M rows x 10 columns against polars, duckdb, pandas, and reading and writing the file alone.
+
+`python -m benchmarks.preprocessing FOLDER [ROWS]`. Each contender fits the ranges on the training rows of an exact random
+80 : 20 split, writes all rows as float32 in 0 .. 1, and the rows of each part: three Parquet files, on the disk (fsync)
+when its time ends. Unbroken also fits what missing values take, checks every value, and writes page checksums and digests.
+"""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmarks.measure import Target, compare, save, seconds
+from benchmarks.rows import FEATURES, write_rows
+from unbroken.config import Config, DataConfig
+from unbroken.load_data import load_data
+from unbroken.preprocess import preprocess
+from unbroken.run import open_run
+from unbroken.split import split_dataset
+from unbroken.table import Writer
+
+NAMES = [f"x{place}" for place in range(FEATURES)]
+PARTS = ("preprocessed", "train", "test")
+ROUNDS = 3
+
+
+def main(folder: Path, rows: int) -> None:
+    """Compare all contenders and save what came out."""
+    folder.mkdir(parents=True, exist_ok=True)
+    source, out = write_rows(folder / f"{rows}.parquet", rows), folder / "out"
+    works: dict[str, Callable[[Path, Path], None]] = {
+        "read and write alone (pyarrow)": copied,
+        "read and write alone (our settings)": copied_as_ours,
+        "pandas": with_pandas,
+        "polars": with_polars,
+        "duckdb": with_duckdb,
+    }
+    targets = {
+        "read and write alone (pyarrow)": Target(at_most=1.4),
+        "pandas": Target(at_most=0.2),
+        "polars": Target(at_most=1.0),
+        "duckdb": Target(at_most=1.0),
+    }
+
+    def timed(work: Callable[[Path, Path], None]) -> float:
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir()
+        os.sync()
+        return seconds(lambda: work(source, out))
+
+    contenders = {"unbroken": prepared(source, folder)}
+    contenders |= {name: lambda work=work: timed(work) for name, work in works.items()}
+    found = compare(
+        f"preprocess and split {rows:,} rows x {FEATURES}",
+        "s",
+        contenders,
+        rounds=ROUNDS,
+        warm_up=False,
+        targets=targets,
+    )
+    save("preprocessing", [found])
+
+
+def prepared(source: Path, folder: Path) -> Callable[[], float]:
+    """Return stages 2 and 3 of a new run."""
+    config = Config(data=DataConfig(source=str(source)), runs_folder=str(folder / "runs"))
+
+    def measured() -> float:
+        run = open_run(config)
+        shutil.rmtree(run.path, ignore_errors=True)
+        dataset = load_data(config.data, run)
+        os.sync()
+
+        def stages() -> None:
+            done = preprocess(dataset, config.preprocess, config.split, run)
+            split_dataset(dataset, done.dataset, config.split, run)
+
+        return seconds(stages)
+
+    return measured
+
+
+def copied(source: Path, out: Path) -> None:
+    """Read all and write it again with pyarrow's own settings, in bounded memory."""
+    with pq.ParquetFile(source) as file, pq.ParquetWriter(out / "copy.parquet", file.schema_arrow) as writer:
+        for group in range(file.num_row_groups):
+            writer.write_table(file.read_row_group(group))
+    on_disk(out / "copy.parquet")
+
+
+def copied_as_ours(source: Path, out: Path) -> None:
+    """Read all and write it again as Unbroken writes it."""
+    with pq.ParquetFile(source) as file, Writer(out / "copy.parquet", never_missing(file.schema_arrow)) as writer:
+        for batch in file.iter_batches():
+            writer.write(batch)
+
+
+def never_missing(schema: pa.Schema) -> pa.Schema:
+    """Return the schema with no column that can be null."""
+    return pa.schema([field.with_nullable(False) for field in schema])
+
+
+def with_pandas(source: Path, out: Path) -> None:
+    """All in memory."""
+    rows = pd.read_parquet(source)
+    training = training_rows(len(rows))
+    fitted = rows.loc[training, NAMES]
+    low, high = fitted.min(), fitted.max()
+    rows[NAMES] = ((rows[NAMES] - low) / (high - low)).clip(0, 1).astype(np.float32)
+    for name, part in zip(PARTS, (rows, rows[training], rows[~training]), strict=True):
+        part.to_parquet(out / f"{name}.parquet", compression="lz4", index=False)
+        on_disk(out / f"{name}.parquet")
+
+
+def with_polars(source: Path, out: Path) -> None:
+    """All in memory, on all cores."""
+    rows = pl.read_parquet(source)
+    training = pl.Series(training_rows(len(rows)))
+    fitted = rows.filter(training)
+    bounds = {name: (fitted[name].min(), fitted[name].max()) for name in NAMES}
+    scaled = rows.with_columns(
+        ((pl.col(name) - low) / (high - low)).clip(0, 1).cast(pl.Float32) for name, (low, high) in bounds.items()
+    )
+    for name, part in zip(PARTS, (scaled, scaled.filter(training), scaled.filter(~training)), strict=True):
+        part.write_parquet(out / f"{name}.parquet", compression="lz4")
+        on_disk(out / f"{name}.parquet")
+
+
+def with_duckdb(source: Path, out: Path) -> None:
+    """In SQL, on all cores."""
+    training = pa.table({"training": training_rows(pq.read_metadata(source).num_rows)})
+    with duckdb.connect() as database:
+        database.register("parts", training)
+        database.sql(f"CREATE VIEW rows AS SELECT * FROM read_parquet('{source}') POSITIONAL JOIN parts")
+        ends = ", ".join(f"min({name}) AS low_{name}, max({name}) AS high_{name}" for name in NAMES)
+        database.sql(f"CREATE TABLE bounds AS SELECT {ends} FROM rows WHERE training")
+        scaled = ", ".join(
+            f"CAST(greatest(0, least(1, ({name} - low_{name}) / (high_{name} - low_{name}))) AS FLOAT) AS {name}"
+            for name in NAMES
+        )
+        database.sql(f"CREATE TABLE scaled AS SELECT {scaled}, label, training FROM rows, bounds")
+        for name, chosen in zip(PARTS, ("true", "training", "NOT training"), strict=True):
+            path = out / f"{name}.parquet"
+            query = f"SELECT * EXCLUDE training FROM scaled WHERE {chosen}"
+            database.sql(f"COPY ({query}) TO '{path}' (FORMAT parquet, COMPRESSION lz4_raw)")
+            on_disk(path)
+
+
+def training_rows(rows: int) -> np.ndarray:
+    """Return an exact random choice of four fifths."""
+    training = np.ones(rows, bool)
+    training[np.random.Generator(np.random.PCG64(0)).permutation(rows)[: rows // 5]] = False
+    return training
+
+
+def on_disk(path: Path) -> None:
+    """Wait until a file is on the disk."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 10_000_000)
