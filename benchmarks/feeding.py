@@ -1,6 +1,7 @@
 """Rows streamed from disk against the same in memory, and the seek into the middle of an epoch.
 
-`python -m benchmarks.feeding FOLDER`. The streamed side may take MEMORY_LIMIT, a fraction of the data; both sides yield the same batches.
+`python -m benchmarks.feeding FOLDER`. The streamed side may take MEMORY_LIMIT, a fraction of the data; both sides yield
+the same batches.
 """
 
 import itertools
@@ -64,7 +65,7 @@ def main(folder: Path) -> None:
 
 def training(config: Config, splits: SplitDatasets, scaler: object, batch_size: int) -> Comparison:
     """Train a run of its own each time: the rate of its second epoch, as its journal tells."""
-    seeds = itertools.count()
+    seeds = itertools.count(1)
 
     def rate(memory_limit: int | None) -> float:
         settings = TrainingConfig(
