@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: train serve stop apply test lint crash lock clean
+.PHONY: train serve stop apply test lint crash slow lock clean
 
 train: $(STAMP)  ## train on the flights data; type it again after any end
 	$(BIN)/python -m flows.train $(ARGS)
@@ -28,6 +28,9 @@ lint: $(STAMP)  ## format, lint, types, import contracts
 
 crash: $(STAMP)  ## the long crash tests
 	$(BIN)/python -m pytest tests/crash $(ARGS)
+
+slow: $(STAMP)  ## the long tests outside tests/crash: deployed runs that die in more ways, bounded memory
+	$(BIN)/python -m pytest tests/unit tests/flow -m slow $(ARGS)
 
 lock: $(STAMP)  ## refresh requirements.lock from pyproject.toml
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --extra dev --allow-unsafe --no-emit-index-url --no-emit-find-links \

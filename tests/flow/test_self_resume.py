@@ -66,6 +66,7 @@ def test_a_run_whose_processes_are_killed_one_after_another_completes_under_its_
     assert published.read_bytes() == undisturbed(tmp_path / "undisturbed")
 
 
+@pytest.mark.slow
 def test_a_run_killed_more_often_than_allowed_ends_crashed_and_says_so(served: Served, tmp_path: Path):
     runs = tmp_path / "runs"
     run = served.start(RUNS, slow_training(runs), env={"UNBROKEN_RESTARTS": "1"})
@@ -96,6 +97,7 @@ def test_a_cancelled_run_stops_with_a_checkpoint_of_its_present_step_and_stays_c
     assert saved["step"] % 800 or saved["epoch"] < EPOCHS
 
 
+@pytest.mark.slow
 def test_a_run_in_training_when_all_is_stopped_saves_and_goes_on_when_it_is_served_again(
     served: Served, tmp_path: Path
 ):
