@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: train serve stop apply test lint crash slow lock clean
+.PHONY: bench train serve stop apply test lint crash slow lock clean
 
 train: $(STAMP)  ## train on the flights data; type it again after any end
 	$(BIN)/python -m flows.train $(ARGS)
@@ -37,8 +37,20 @@ lock: $(STAMP)  ## refresh requirements.lock from pyproject.toml
 		--output-file requirements.lock pyproject.toml
 	sed -i -E 's/^(torch==[0-9.]+)\+cpu/\1/; s/--(extra-)?index-url[^ ]* ?//' requirements.lock
 
+BENCH := .venv-bench/bin
+BENCHMARKS ?= training checkpoints jobs feeding preprocessing growth
+
+bench: .venv-bench/.installed  ## race every peer, then print the table; BENCHMARKS="training jobs" runs some
+	set -e; for name in $(BENCHMARKS); do $(BENCH)/python -W ignore -m benchmarks.$$name; done
+	$(BENCH)/python -m benchmarks.render
+
+.venv-bench/.installed: requirements.lock benchmarks/requirements.txt
+	$(PYTHON) -m venv .venv-bench
+	$(BENCH)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock -r benchmarks/requirements.txt
+	touch $@
+
 clean:  ## remove what was trained and installed
-	rm -rf .venv runs
+	rm -rf .venv .venv-bench runs
 
 $(STAMP): requirements.lock
 	$(PYTHON) -m venv .venv
