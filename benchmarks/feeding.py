@@ -125,9 +125,9 @@ class Places(Dataset):
         """Return the number of rows."""
         return self.rows
 
-    def __getitem__(self, place: int) -> int:
-        """Return the row's own place."""
-        return place
+    def __getitem__(self, index: int) -> int:
+        """Return the row's own index."""
+        return index
 
 
 def seek(features: Features, folder: Path) -> Comparison:

@@ -101,7 +101,7 @@ class _Module(lightning.LightningModule):
         super().__init__()
         self.model = model
 
-    def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:  # ty: ignore[invalid-method-override]
+    def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
         numbers, labels = batch
         return functional.binary_cross_entropy_with_logits(self.model(numbers), labels)
 
@@ -112,10 +112,10 @@ class _Module(lightning.LightningModule):
 class _EpochSeconds(Callback):
     started = taken = 0.0
 
-    def on_train_epoch_start(self, *_: Any) -> None:  # ty: ignore[invalid-method-override]
+    def on_train_epoch_start(self, *_: Any) -> None:
         self.started = time.perf_counter()
 
-    def on_train_epoch_end(self, *_: Any) -> None:  # ty: ignore[invalid-method-override]
+    def on_train_epoch_end(self, *_: Any) -> None:
         self.taken = time.perf_counter() - self.started
 
 
