@@ -1,7 +1,8 @@
 """Rows per second of the training loop against other frameworks and the machine's own limit.
 
 Each contender trains one epoch a round in this one process, with the same rows, network, Adam and threads.
-Unbroken's is the epoch of a real run: durable, with its checkpoint behind it.
+Unbroken's is the second epoch of a real run, as its journal tells it: the steps alone, as in the other frameworks,
+without the evaluation and the checkpoint at the end of the epoch, which none of the others makes here.
 """
 
 import itertools
