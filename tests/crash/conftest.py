@@ -24,6 +24,15 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[SCORECARD] = Scorecard()
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out a sample where all of it runs anyway, so that nothing is counted twice."""
+    names = {item.nodeid for item in items}
+    covered = [item for item in items if item.nodeid.endswith("sample]") and item.nodeid[:-7] + "all]" in names]
+    items[:] = [item for item in items if item not in covered]
+    config.hook.pytest_deselected(items=covered)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     if lines := config.stash[SCORECARD].lines():
         terminalreporter.section("faults")

@@ -7,9 +7,12 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
+import pandas as pd  # noqa: F401
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch._dynamo  # the first optimizer would import it, at seconds a process; a forked one finds it here
+import torch._dynamo
+import torch.profiler
+from fsspec.implementations import local  # noqa: F401
 
 from tests.crash.disk import Faults, Judge, Operation, kill, watched
 from unbroken import atomic, engine
@@ -141,7 +144,10 @@ def complete_but(folder: Path, step: int, happens: Callable[[], object], **check
 
 
 def warm_up() -> None:
-    """Do once what is slow the first time, without starting a thread: a fork takes only the calling thread along."""
+    """Do once what is slow the first time, without starting a thread: a fork takes only the calling thread along.
+
+    The imports above that nothing here uses are those that a first training would make.
+    """
     with reproducible(threads=1):
         model = torch.nn.Linear(2, 1)
         torch.optim.Adam(model.parameters(), fused=True)

@@ -75,7 +75,7 @@ def test_a_damaged_checkpoint_is_set_aside_with_the_reason_and_the_one_before_is
     scorecard.judge("corruptions", [failure for case in cases if (failure := wrong(case))], len(cases))
 
 
-@pytest.mark.parametrize("cases", [pytest.param(6), pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("cases", [pytest.param(6, id="sample"), pytest.param(60, id="all", marks=pytest.mark.slow)])
 def test_a_run_whose_newest_checkpoint_was_damaged_ends_with_the_same_bytes(
     cases: int, new_folder: Folders, undisturbed: Undisturbed, scorecard: Scorecard
 ) -> None:
