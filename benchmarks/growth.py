@@ -1,7 +1,8 @@
-"""Time and memory from 1 M to 100 M rows x 10 columns: `python -m benchmarks.growth FOLDER [ROWS ...]`.
+"""Time and memory from 1 M to 100 M rows x 10 columns: `python -m benchmarks.growth [ROWS ...]`.
 
 Each size runs in a process of its own: load, preprocess, split, and one streamed epoch of training. The largest takes
-about 20 GB of disk, which is free again afterwards. The plot is `results/growth.png`.
+about 20 GB of disk in `runs/benchmarks`, which is free again afterwards. The plot is `results/growth.png`.
+CPU seconds, since a disk shared with others hits a run of minutes harder than one of seconds.
 """
 
 import json
@@ -16,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from benchmarks.measure import RESULTS, machine
+from benchmarks.measure import RESULTS, Comparison, Target, save
 from benchmarks.rows import write_rows
 from unbroken.config import CheckpointConfig, Config, DataConfig, ModelConfig, SplitConfig, TrainingConfig
 
@@ -26,17 +27,42 @@ TEST_ROWS = 100_000
 MEMORY_LIMIT = 32
 """MiB: less than the smallest size takes, so that all are streamed."""
 
+STAGES = ("load", "preprocess", "split", "train")
+FOLDER = Path("runs/benchmarks")
+
 Value = TypeVar("Value")
 Timed = Callable[[str, Callable[[], Any]], Any]
 
 
-def main(folder: Path, sizes: list[int]) -> None:
+def main(sizes: list[int]) -> None:
     """Measure each size, the smallest again at the end, write the results and the plot."""
-    folder.mkdir(parents=True, exist_ok=True)
-    found = [measured(folder, rows) for rows in [*sizes, sizes[0]]]
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "growth.json").write_text(json.dumps({"machine": machine(), "sizes": found}, indent=1) + "\n")
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    found = [measured(FOLDER, rows) for rows in [*sizes, sizes[0]]]
+    comparisons = compared(found)
+    for each in comparisons:
+        print(each.describe())
+    save("growth", comparisons)
     plot(found, RESULTS / "growth.png")
+
+
+def compared(found: list[dict[str, float]]) -> list[Comparison]:
+    """Compare the largest size with the others: what a million rows cost, and the largest memory."""
+    *sizes, again = found
+    smallest = {name: (sizes[0][name] + again[name]) / 2 for name in again}
+    by_size = {f"{each['rows']:,.0f} rows": each for each in [*reversed(sizes[1:]), smallest]}
+    ours, last = next(iter(by_size)), f"{smallest['rows']:,.0f} rows"
+
+    def comparison(what: str, unit: str, value: Callable[[dict[str, float]], float], target: Target) -> Comparison:
+        values = {name: [value(each)] for name, each in by_size.items()}
+        return Comparison(what=what, unit=unit, ours=ours, values=values, targets={last: target})
+
+    def a_million(each: dict[str, float]) -> float:
+        return sum(each[f"{stage} CPU"] for stage in STAGES) / each["rows"] * 1e6
+
+    return [
+        comparison("load, preprocess, split, one epoch: a million rows", "CPU s", a_million, Target(at_most=1.15)),
+        comparison("largest memory, streamed", "MiB", lambda each: each["train peak MiB"], Target(at_most=1.1)),
+    ]
 
 
 def measured(folder: Path, rows: int) -> dict[str, float]:
@@ -103,10 +129,9 @@ def plot(found: list[dict[str, float]], path: Path) -> None:
     mpl.use("agg")
     from matplotlib import pyplot as plt  # noqa: PLC0415
 
-    stages = ("load", "preprocess", "split", "train")
     figure, (time_axes, memory_axes) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
     rows = [each["rows"] for each in found[:-1]]
-    for stage in stages:
+    for stage in STAGES:
         time_axes.loglog(rows, [each[f"{stage} CPU"] for each in found[:-1]], "o-", label=stage)
     time_axes.set(xlabel="rows", ylabel="CPU seconds", title="Time")
     time_axes.legend()
@@ -119,7 +144,7 @@ def plot(found: list[dict[str, float]], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "--one":
+    if "--one" in sys.argv:
         print(json.dumps(one(Path(sys.argv[2]), int(sys.argv[3]))))
     else:
-        main(Path(sys.argv[1]), [int(rows) for rows in sys.argv[2:]] or list(SIZES))
+        main([int(rows) for rows in sys.argv[1:]] or list(SIZES))

@@ -1,6 +1,6 @@
 """Preprocess and split 10 M rows x 10 columns against polars, duckdb, pandas, and reading and writing the file alone.
 
-`python -m benchmarks.preprocessing FOLDER [ROWS]`. Each contender fits the ranges on the training rows of an exact random
+`python -m benchmarks.preprocessing [ROWS]`. Each contender fits the ranges on the training rows of an exact random
 80 : 20 split, writes all rows as float32 in 0 .. 1, and the rows of each part: three Parquet files, on the disk (fsync)
 when its time ends. Unbroken also fits what missing values take, checks every value, and writes page checksums and digests.
 """
@@ -67,6 +67,7 @@ def main(folder: Path, rows: int) -> None:
         targets=targets,
     )
     save("preprocessing", [found])
+    shutil.rmtree(folder)
 
 
 def prepared(source: Path, folder: Path) -> Callable[[], float]:
@@ -125,9 +126,9 @@ def with_polars(source: Path, out: Path) -> None:
     rows = pl.read_parquet(source)
     training = pl.Series(training_rows(len(rows)))
     fitted = rows.filter(training)
-    bounds = {name: (fitted[name].min(), fitted[name].max()) for name in NAMES}
+    low, high = fitted.select(pl.col(NAMES).min()), fitted.select(pl.col(NAMES).max())
     scaled = rows.with_columns(
-        ((pl.col(name) - low) / (high - low)).clip(0, 1).cast(pl.Float32) for name, (low, high) in bounds.items()
+        ((pl.col(name) - low[name][0]) / (high[name][0] - low[name][0])).clip(0, 1).cast(pl.Float32) for name in NAMES
     )
     for name, part in zip(PARTS, (scaled, scaled.filter(training), scaled.filter(~training)), strict=True):
         part.write_parquet(out / f"{name}.parquet", compression="lz4")
@@ -168,4 +169,4 @@ def on_disk(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 10_000_000)
+    main(Path("runs/benchmarks/preprocessing"), int(sys.argv[1]) if len(sys.argv) > 1 else 10_000_000)
