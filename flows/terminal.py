@@ -45,10 +45,10 @@ def main(flow: Flow[..., Any], settings: type[Settings], show: Callable[..., Non
     try:
         (show or _show_result)(flow, parse(sys.argv[1:], flow.name, flow.__doc__ or "", settings), console)
     except UnbrokenError as error:
-        Console(stderr=True).print(Text(f"error: {error}", style="red"))
+        Console(stderr=True).print(Text(f"error: {error}", style="red"), soft_wrap=True)
         sys.exit(USER_ERROR)
     except OSError as error:
-        Console(stderr=True).print(Text(f"error: {_in_words(error)}", style="red"))
+        Console(stderr=True).print(Text(f"error: {_in_words(error)}", style="red"), soft_wrap=True)
         sys.exit(USER_ERROR)
     except KeyboardInterrupt:
         Console(stderr=True).print("stopped; run the same command again to go on")
@@ -117,28 +117,29 @@ def _one_line(complaint: str) -> str:
 
 def _show_result(flow: Flow[..., Any], settings: Settings, console: Console) -> None:
     start_server()
-    console.print(Text(str(flow(settings))))
+    console.print(Text(str(flow(settings))), soft_wrap=True)
 
 
 def show_training(flow: Flow[..., Restored], config: Config, console: Console) -> None:
     """Print the plan, train, print the epoch table and the outcome."""
     run = open_run(config)
-    console.print(Text(plan(config, run)))
+    console.print(Text(plan(config, run)), soft_wrap=True)
     seen = len(Journal(run.journal).events())
     start_server()
     with undone_if_bad(run):
         restored = flow(config)
     report = RunReport.read(run)
     console.print(report.table())
-    console.print(Text(outcome(config, restored, report, trained=len(report.events) > seen)))
+    console.print(Text(outcome(config, restored, report, trained=len(report.events) > seen)), soft_wrap=True)
 
 
 def plan(config: Config, run: Run) -> str:
     """Return what will run, in one line each for data, model and run."""
     training = config.training
+    options = f" {config.model.options}" if config.model.options else ""
     return (
         f"data   {config.data.source}\n"
-        f"model  {config.model.factory} {config.model.options or ''}, {training.optimizer} with learning rate "
+        f"model  {config.model.factory}{options}, {training.optimizer} with learning rate "
         f"{training.learning_rate:g}, {training.epochs} epochs in batches of {training.batch_size}\n"
         f"run    {run.folder}"
     )

@@ -4,16 +4,19 @@ import logging
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from typing import Any
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tests.crash.pipeline"])
 SECONDS = 60
+# Starting one child looks after all others: without this, two threads read the one exit code of a child.
+WATCH = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,7 @@ class Child:
             ending = self.results.recv()
         except EOFError:
             ending = Ending(killed=True)
-        self.process.join(SECONDS)
-        assert self.process.exitcode == (-signal.SIGKILL if ending.killed else 0), self.process.exitcode
+        assert self.exit_code() == (-signal.SIGKILL if ending.killed else 0), self.exit_code()
         return ending
 
     @property
@@ -51,22 +53,23 @@ class Child:
 
     def exit_code(self) -> int | None:
         """Wait for its end and return its exit code, negative the signal that ended it."""
-        self.process.join(SECONDS)
-        return self.process.exitcode
+        wait([self.process.sentinel], SECONDS)
+        with WATCH:
+            return self.process.exitcode
 
     def kill_after(self, seconds: float) -> bool:
         """Kill it after a while; tell whether that came before its end."""
-        self.process.join(seconds)
+        wait([self.process.sentinel], seconds)
         self.process.kill()
-        self.process.join(SECONDS)
-        return self.process.exitcode == -signal.SIGKILL
+        return self.exit_code() == -signal.SIGKILL
 
 
 def start(function: Callable[..., Any], *arguments: Any) -> Child:
     """Start a function in a child."""
     here, there = CONTEXT.Pipe(duplex=False)
     process = CONTEXT.Process(target=_call, args=(there, function, arguments), daemon=True)
-    process.start()
+    with WATCH:
+        process.start()
     there.close()
     return Child(process, here)
 

@@ -4,20 +4,16 @@ import hashlib
 import os
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
-from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from tests.unit.bad.cases import GOOD, Case, table
 from tests.unit.bad.columns import COLUMNS, LABELS, VALUES
 from tests.unit.bad.files import FILES, URLS
 from tests.unit.bad.settings import FOLDERS, SETTINGS, SPLITS
-from unbroken.config import (
-    Config,
-    DataConfig,
-    TrainingConfig,
-)
-from unbroken.engine import train
+from unbroken.config import Config, DataConfig, TrainingConfig
+from unbroken.engine import _Loop, train
 from unbroken.errors import UnbrokenError
 from unbroken.load_data import load_data
 from unbroken.preprocess import preprocess
@@ -34,18 +30,12 @@ class TrainingStarted(BaseException):
 def begin(config: Config) -> None:
     """Run the stages up to the first step of the training, which is one too far."""
 
-    def started(*_: Any) -> None:
-        raise TrainingStarted
-
-    hook = register_optimizer_step_pre_hook(started)
-    try:
+    with mock.patch.object(_Loop, "_step", side_effect=TrainingStarted):
         run = open_run(config)
         dataset = load_data(config.data, run)
         preprocessed = preprocess(dataset, config.preprocess, config.split, run)
         splits = split_dataset(dataset, preprocessed.dataset, config.split, run)
         train(config, splits, preprocessed.scaler, run)
-    finally:
-        hook.remove()
 
 
 def configured(case: Case, source: str, runs: Path) -> Config:
