@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: bench train serve stop apply test lint crash slow lock clean
+.PHONY: bench train serve stop apply test lint crash mutations slow lock clean
 
 train: $(STAMP)  ## train on the flights data; type it again after any end
 	$(BIN)/python -m flows.train $(ARGS)
@@ -26,8 +26,11 @@ lint: $(STAMP)  ## format, lint, types, import contracts
 	$(BIN)/ty check --python .venv
 	$(BIN)/lint-imports
 
-crash: $(STAMP)  ## the long crash tests
-	$(BIN)/python -m pytest tests/crash $(ARGS)
+crash: $(STAMP)  ## every fault and every bad input, with a scorecard
+	$(BIN)/python -m pytest tests/crash tests/unit/test_bad_input.py tests/flow/test_bad_command_line.py $(ARGS)
+
+mutations: $(STAMP)  ## remove each guard of the library in turn, and see the fault suite notice
+	$(BIN)/python -m tests.crash.mutations
 
 slow: $(STAMP)  ## the long tests outside tests/crash: deployed runs that die in more ways, bounded memory
 	$(BIN)/python -m pytest tests/unit tests/flow -m slow $(ARGS)

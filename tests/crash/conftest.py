@@ -1,4 +1,4 @@
-"""The undisturbed run that all others must equal, a Prefect server for the real command, and the scorecard."""
+"""The undisturbed run that all others must equal, and a Prefect server for the real command."""
 
 import os
 import socket
@@ -14,14 +14,8 @@ import pytest
 from tests.crash import forks, pipeline
 from tests.crash.command import Command
 from tests.crash.pipeline import Undisturbed
-from tests.crash.scorecard import Scorecard
 
-SCORECARD = pytest.StashKey[Scorecard]()
 SERVER_SECONDS = 180
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[SCORECARD] = Scorecard()
 
 
 @pytest.hookimpl(trylast=True)
@@ -31,17 +25,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     covered = [item for item in items if item.nodeid.endswith("sample]") and item.nodeid[:-7] + "all]" in names]
     items[:] = [item for item in items if item not in covered]
     config.hook.pytest_deselected(items=covered)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if lines := config.stash[SCORECARD].lines():
-        terminalreporter.section("faults")
-        terminalreporter.write("\n".join(lines) + "\n")
-
-
-@pytest.fixture(scope="session")
-def scorecard(request: pytest.FixtureRequest) -> Scorecard:
-    return request.config.stash[SCORECARD]
 
 
 @pytest.fixture(scope="session")

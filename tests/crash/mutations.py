@@ -1,4 +1,4 @@
-"""Break each guard of the library in a copy of it, and show that the fault suite notices: `python tests/crash/mutations.py`.
+"""Break each guard of the library in a copy of it, and show that the fault suite notices: `make mutations`.
 
 A guard whose removal no test notices is either not needed or not tested. Exit code 0: all were noticed.
 """

@@ -11,7 +11,7 @@ import pytest
 from tests.crash import forks, pipeline
 from tests.crash.disk import Fault, Faults
 from tests.crash.pipeline import Undisturbed
-from tests.crash.scorecard import Scorecard
+from tests.scorecard import Scorecard
 
 Folders = Callable[[], Path]
 

@@ -14,7 +14,7 @@ from tests.crash import forks, pipeline, power
 from tests.crash.disk import Fault, Faults, Operation, Recorder
 from tests.crash.pipeline import Undisturbed
 from tests.crash.power import State
-from tests.crash.scorecard import Scorecard
+from tests.scorecard import Scorecard
 from unbroken.journal import Journal
 from unbroken.store import NAME, CheckpointStore
 

@@ -9,7 +9,7 @@ import pytest
 from tests.crash import forks, pipeline
 from tests.crash.command import Command
 from tests.crash.pipeline import Undisturbed
-from tests.crash.scorecard import Scorecard
+from tests.scorecard import Scorecard
 
 KILLS = 5
 """Kills of a run before it is let to its end."""

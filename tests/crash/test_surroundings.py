@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash import forks, pipeline, surroundings
+from tests.crash import forks, memory_limit, pipeline, surroundings
 from tests.crash.command import Command
 from tests.crash.disk import Fault, Faults
 from tests.crash.pipeline import Undisturbed
-from tests.crash.scorecard import Scorecard
+from tests.scorecard import Scorecard
 from unbroken.errors import ConfigError, LockedError, StoppedError
 from unbroken.journal import Journal
 from unbroken.store import CORRUPT, CheckpointStore
@@ -150,7 +150,7 @@ def test_a_disk_that_stays_broken_stops_the_training_with_the_last_checkpoint_wh
 
 
 @pytest.mark.parametrize(
-    "kibibytes", [pytest.param(100, marks=pytest.mark.slow), 140, pytest.param(200, marks=pytest.mark.slow)]
+    "kibibytes", [pytest.param(100, marks=pytest.mark.slow), 140, pytest.param(120, marks=pytest.mark.slow)]
 )
 def test_a_full_or_read_only_disk_stops_the_training_and_with_space_the_same_command_goes_on(
     kibibytes: int, new_folder: Folders, undisturbed: Undisturbed, scorecard: Scorecard
@@ -163,6 +163,18 @@ def test_a_full_or_read_only_disk_stops_the_training_and_with_space_the_same_com
     assert kept
     assert all(name.startswith("epoch-") for name in kept)
     scorecard.judge("hostile surroundings", [] if found == undisturbed.digest else [found], 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", [1, 6, 9])
+def test_a_training_that_the_kernel_kills_for_want_of_memory_resumes_to_the_same_bytes(
+    step: int, new_folder: Folders, undisturbed: Undisturbed, scorecard: Scorecard
+) -> None:
+    folder, name = new_folder(), f"unbroken-{os.getpid()}-{step}"
+    assert forks.run(memory_limit.exceeded, folder, step, name).killed
+    assert memory_limit.MemoryLimit(name).kills() == 1
+    found = forks.value(pipeline.complete, folder)
+    scorecard.judge("hostile surroundings", [] if found == undisturbed.digest else [found], 1)
 
 
 @pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.slow), pytest.param(14, marks=pytest.mark.slow)])

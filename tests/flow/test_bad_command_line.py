@@ -9,6 +9,7 @@ import pytest
 
 from flows.terminal import parse
 from tests.flow.conftest import Terminal
+from tests.scorecard import Scorecard
 from tests.unit.stages import hundred, write
 from unbroken.config import Config
 from unbroken.errors import UnbrokenError
@@ -62,7 +63,7 @@ COMMANDS: dict[str, tuple[Callable[[Path], list[str]], tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_bad_command_line_is_refused_in_one_line(name: str, tmp_path: Path):
+def test_a_bad_command_line_is_refused_in_one_line(name: str, tmp_path: Path, scorecard: Scorecard):
     make, says = COMMANDS[name]
 
     with pytest.raises(UnbrokenError) as refused:
@@ -72,6 +73,7 @@ def test_a_bad_command_line_is_refused_in_one_line(name: str, tmp_path: Path):
     assert [part for part in says if part not in message] == [], message
     assert "\n" not in message
     assert "password" not in message
+    scorecard.judge("bad inputs", [], 1)
 
 
 @pytest.mark.parametrize(

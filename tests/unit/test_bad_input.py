@@ -8,6 +8,7 @@ from unittest import mock
 
 import pytest
 
+from tests.scorecard import Scorecard
 from tests.unit.bad.cases import GOOD, Case, table
 from tests.unit.bad.columns import COLUMNS, LABELS, VALUES
 from tests.unit.bad.files import FILES, URLS
@@ -54,7 +55,9 @@ def _digest(path: Path) -> str:
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
-def test_bad_input_is_refused_by_name_before_training_and_leaves_the_disk_as_it_was(name: str, tmp_path: Path):
+def test_bad_input_is_refused_by_name_before_training_and_leaves_the_disk_as_it_was(
+    name: str, tmp_path: Path, scorecard: Scorecard
+):
     case = CATALOGUE[name]
     source = str(case.source(tmp_path))
     (tmp_path / "runs").mkdir()
@@ -67,6 +70,7 @@ def test_bad_input_is_refused_by_name_before_training_and_leaves_the_disk_as_it_
     assert [part for part in case.says if part not in message] == [], message
     assert "password" not in message
     assert disk(tmp_path) == before
+    scorecard.judge("bad inputs", [], 1)
 
 
 def test_the_data_of_the_catalogue_is_good_where_it_should_be(tmp_path: Path):

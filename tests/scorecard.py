@@ -9,6 +9,7 @@ KINDS = (
     "failing operations",
     "power-loss states",
     "corruptions",
+    "bad inputs",
     "racing processes",
     "hostile surroundings",
 )
