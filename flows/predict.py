@@ -1,6 +1,12 @@
-"""Score rows with the champion: `python -m flows.predict --help`."""
+"""Write predictions of the champion, or of another model, one row for each row of a source."""
 
-from flows.terminal import main
+if __name__ == "__main__":  # before Prefect and torch are imported: help and mistakes do not need them
+    from flows.terminal import main, result_of
+    from unbroken.retrain_config import PredictConfig
+
+    main("predict", __doc__, PredictConfig, result_of("predict"))
+    raise SystemExit
+
 from tasks.policies import resumable
 from tasks.predict import predict as score
 from unbroken.predict import Predictions
@@ -15,7 +21,3 @@ def predict(config: PredictConfig = PredictConfig()) -> Predictions:  # noqa: B0
         config: The model, the rows and where the predictions go.
     """
     return score(config)
-
-
-if __name__ == "__main__":
-    main(predict, PredictConfig)

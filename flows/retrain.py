@@ -1,6 +1,12 @@
-"""New data, a challenger, an honest comparison: `python -m flows.retrain --help`."""
+"""Train a challenger on new rows, and promote it if it is truly better on rows that neither has seen."""
 
-from flows.terminal import main
+if __name__ == "__main__":  # before Prefect and torch are imported: help and mistakes do not need them
+    from flows.terminal import main, result_of
+    from unbroken.retrain_config import RetrainConfig
+
+    main("retrain", __doc__, RetrainConfig, result_of("retrain"))
+    raise SystemExit
+
 from flows.train import train
 from tasks.check_data import check_data
 from tasks.compare import compare
@@ -28,7 +34,3 @@ def retrain(config: RetrainConfig = RetrainConfig()) -> Decision:  # noqa: B008 
     challenger = train(prepared.config)
     verdict = kept(compare)(found, prepared, challenger, config)
     return promote(found, checked, challenger, verdict, config)
-
-
-if __name__ == "__main__":
-    main(retrain, RetrainConfig)

@@ -1,5 +1,9 @@
-"""The front door of every flow for a person at a terminal: arguments, plan, result, and errors in one paragraph."""
+"""The front door of every flow for a person at a terminal: arguments, result, and errors in one paragraph.
 
+Prefect and torch, which take seconds to import, are not needed for what goes wrong here.
+"""
+
+import importlib
 import itertools
 import logging
 import re
@@ -11,20 +15,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
-from prefect import Flow
-from prefect.logging.handlers import PrefectConsoleHandler
 from rich.console import Console
 from rich.highlighter import NullHighlighter
 from rich.logging import RichHandler
 from rich.text import Text
 
-from flows.server import start_server
-from unbroken.config import Config
 from unbroken.errors import ConfigError, UnbrokenError
-from unbroken.journal import Journal
-from unbroken.publish import Restored
-from unbroken.report import RunReport
-from unbroken.run import Run, open_run, undone_if_bad
 
 Settings = TypeVar("Settings")
 
@@ -32,18 +28,17 @@ USER_ERROR = 2
 INTERRUPTED = 128 + signal.SIGINT
 NARROWEST = 110
 WRONG_TYPE = re.compile(r'Parser key "(?P<field>.+?)": Expected an? (?P<type>.+?)\. Got value: (?P<value>.*)')
-SILENT = logging.CRITICAL + 1
 
 
-def main(flow: Flow[..., Any], settings: type[Settings], show: Callable[..., None] | None = None) -> None:
+def main(name: str, description: str, settings: type[Settings], show: Callable[[Settings, Console], None]) -> None:
     """Run a flow with the settings of the command line and exit: 0 done, 2 the user can mend it, 130 stopped by Ctrl-C.
 
-    `show` is given the flow, the settings and the console, runs the flow and prints; without it the result is printed.
+    `show` is given the settings and the console, runs the flow and prints.
     """
     console = Console(width=None if sys.stdout.isatty() else NARROWEST)
     _log_to(console)
     try:
-        (show or _show_result)(flow, parse(sys.argv[1:], flow.name, flow.__doc__ or "", settings), console)
+        show(parse(sys.argv[1:], name, description, settings), console)
     except UnbrokenError as error:
         Console(stderr=True).print(Text(f"error: {error}", style="red"), soft_wrap=True)
         sys.exit(USER_ERROR)
@@ -61,10 +56,7 @@ def _in_words(error: OSError) -> str:
 
 
 def _log_to(console: Console) -> None:
-    """Show the library's log here, and keep Prefect's own for its server, where the UI shows it."""
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler, PrefectConsoleHandler):
-            handler.setLevel(SILENT)
+    """Show the library's log here."""
     library = logging.getLogger("unbroken")
     library.addHandler(
         RichHandler(console=console, show_time=False, show_level=False, show_path=False, highlighter=NullHighlighter())
@@ -115,42 +107,14 @@ def _one_line(complaint: str) -> str:
     return words
 
 
-def _show_result(flow: Flow[..., Any], settings: Settings, console: Console) -> None:
-    start_server()
-    console.print(Text(str(flow(settings))), soft_wrap=True)
+def result_of(flow: str) -> Callable[[Any, Console], None]:
+    """Return what runs the flow of that name, in the module of that name, and prints its result."""
 
+    def show(settings: Any, console: Console) -> None:
+        from flows.server import start_server  # noqa: PLC0415 (Prefect)
 
-def show_training(flow: Flow[..., Restored], config: Config, console: Console) -> None:
-    """Print the plan, train, print the epoch table and the outcome."""
-    run = open_run(config)
-    console.print(Text(plan(config, run)), soft_wrap=True)
-    seen = len(Journal(run.journal).events())
-    start_server()
-    with undone_if_bad(run):
-        restored = flow(config)
-    report = RunReport.read(run)
-    console.print(report.table())
-    console.print(Text(outcome(config, restored, report, trained=len(report.events) > seen)), soft_wrap=True)
+        run = getattr(importlib.import_module(f"flows.{flow}"), flow)
+        start_server()
+        console.print(Text(str(run(settings))), soft_wrap=True)
 
-
-def plan(config: Config, run: Run) -> str:
-    """Return what will run, in one line each for data, model and run."""
-    training = config.training
-    options = f" {config.model.options}" if config.model.options else ""
-    return (
-        f"data   {config.data.source}\n"
-        f"model  {config.model.factory}{options}, {training.optimizer} with learning rate "
-        f"{training.learning_rate:g}, {training.epochs} epochs in batches of {training.batch_size}\n"
-        f"run    {run.folder}"
-    )
-
-
-def outcome(config: Config, restored: Restored, report: RunReport, *, trained: bool) -> str:
-    """Return what came of it, where it is and what to type next."""
-    done = len(report.history)
-    first = "" if trained else f"Nothing to do: this run is finished, {done} epochs are done.\n"
-    return (
-        f"{first}checkpoint  {restored.path}  (epoch {restored.epoch}, restored and verified)\n"
-        f"sha256      {restored.digest}\n"
-        f"train on    --training.epochs {config.training.epochs + 5}"
-    )
+    return show

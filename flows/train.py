@@ -1,6 +1,14 @@
-"""The six stages in order: `python -m flows.train --help`."""
+"""Train, evaluate and publish a model in six stages; after any end, the same command goes on from where it was."""
 
-from flows.terminal import main, show_training
+if __name__ == "__main__":  # before Prefect and torch are imported: help, mistakes and finished runs do not need them
+    from flows.show_training import show_training
+    from flows.terminal import main
+    from unbroken.config import Config
+
+    main("train", __doc__, Config, show_training)
+    raise SystemExit
+
+from flows import finished
 from tasks.load_checkpoint import load_checkpoint
 from tasks.load_data import load_data
 from tasks.policies import KeepResultsIn, resumable
@@ -9,8 +17,8 @@ from tasks.save_checkpoint import save_checkpoint
 from tasks.split import split
 from tasks.train import train as train_model
 from tasks.ui import show_report
+from unbroken.artifact import Restored
 from unbroken.config import Config
-from unbroken.publish import Restored
 from unbroken.run import open_run
 
 
@@ -29,9 +37,6 @@ def train(config: Config = Config()) -> Restored:  # noqa: B008 (frozen)
     last = kept(train_model)(splits, preprocessed.scaler, config, run)
     published = kept(save_checkpoint)(last, config, run)
     restored = kept(load_checkpoint)(published, splits, preprocessed.scaler, config, run)
+    finished.note(run, config, restored, dataset, preprocessed, splits, last, published)
     show_report(run)
     return restored
-
-
-if __name__ == "__main__":
-    main(train, Config, show_training)

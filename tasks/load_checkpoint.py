@@ -2,9 +2,8 @@
 
 from tasks.policies import stage
 from unbroken import publish
-from unbroken.artifact import Artifact
+from unbroken.artifact import Artifact, Published, Restored
 from unbroken.config import Config
-from unbroken.publish import Published, Restored
 from unbroken.run import Run
 from unbroken.split import SplitDatasets
 

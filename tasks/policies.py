@@ -5,7 +5,6 @@ import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -18,8 +17,8 @@ from prefect.serializers import JSONSerializer
 from prefect.states import Completed, State
 from pydantic import Field
 
-import unbroken
 from tasks.restart import end_with_supervisor, start_again, telling_when_it_leaves
+from tasks.source import source_digest
 from unbroken.artifact import to_json, verify
 from unbroken.errors import DataError
 
@@ -49,16 +48,6 @@ class SameInputsAndSource(CachePolicy):
         """Return the name of the result in the run's folder."""
         parts = [task_ctx.task.name, source_digest(), *(f"{name}={_json(inputs[name])}" for name in sorted(inputs))]
         return f"{task_ctx.task.name}-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]}"
-
-
-@cache
-def source_digest() -> str:
-    """Return the SHA-256 of all source files that decide a result."""
-    folders = [Path(__file__).parent, Path(unbroken.__file__).parent]
-    digest = hashlib.sha256()
-    for path in sorted(path for folder in folders for path in folder.rglob("*.py")):
-        digest.update(f"{path.parent.name}/{path.name}\n".encode() + path.read_bytes())
-    return digest.hexdigest()
 
 
 class VerifiedJSON(JSONSerializer):

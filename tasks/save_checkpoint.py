@@ -2,9 +2,8 @@
 
 from tasks.policies import stage
 from unbroken import publish
+from unbroken.artifact import Checkpoint, Published
 from unbroken.config import Config
-from unbroken.engine import Checkpoint
-from unbroken.publish import Published
 from unbroken.run import Run
 
 

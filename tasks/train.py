@@ -3,10 +3,9 @@
 from tasks.policies import stage
 from tasks.ui import progress_artifact
 from unbroken import engine
-from unbroken.artifact import Artifact
+from unbroken.artifact import Artifact, Checkpoint
 from unbroken.config import Config
-from unbroken.engine import Checkpoint, Progress
-from unbroken.progress import progress_bar
+from unbroken.progress import Progress, progress_bar
 from unbroken.run import Run
 from unbroken.split import SplitDatasets
 

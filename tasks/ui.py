@@ -13,7 +13,7 @@ import httpx
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
 from prefect.exceptions import PrefectException
 
-from unbroken.engine import Progress, Report
+from unbroken.progress import Progress, Report
 from unbroken.report import RunReport
 from unbroken.run import Run
 

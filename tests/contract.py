@@ -11,12 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from torch import Tensor
 
+from unbroken.artifact import Restored
 from unbroken.batches import Rows
 from unbroken.config import Config
 from unbroken.engine import _Loop, train
 from unbroken.load_data import load_data
 from unbroken.preprocess import preprocess
-from unbroken.publish import Restored, load_checkpoint, save_checkpoint
+from unbroken.publish import load_checkpoint, save_checkpoint
 from unbroken.run import open_run
 from unbroken.split import split_dataset
 

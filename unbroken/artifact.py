@@ -1,6 +1,7 @@
 """The values that travel between stages: small, frozen, JSON, and checkable against the disk."""
 
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -38,17 +39,57 @@ class Dataset(Artifact):
         return f"{self.rows:,} rows x {self.columns} features"
 
 
-def verify(value: Any) -> None:
-    """Check every Artifact inside a value against the disk; raise DataError if one is missing or changed."""
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint(Artifact):
+    """The checkpoint of the end of an epoch; `epoch` is how many are done, `step` how many steps."""
+
+    epoch: int
+    step: int
+
+    def __str__(self) -> str:
+        return f"epoch {self.epoch}, step {self.step:,}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published(Artifact):
+    """`checkpoint.pth`, its manifest `checkpoint.json`, and which epoch it holds."""
+
+    manifest: Artifact
+    epoch: int
+
+    def __str__(self) -> str:
+        return f"epoch {self.epoch} as {Path(self.path).name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restored(Artifact):
+    """A published checkpoint that was restored and gave the recorded metrics again; training continues from it."""
+
+    epoch: int
+    step: int
+    metrics: dict[str, float]
+
+    def __str__(self) -> str:
+        return f"epoch {self.epoch} restored, {len(self.metrics)} metrics equal to the bit"
+
+
+def artifacts_in(value: Any) -> Iterator[Artifact]:
+    """Yield every file that a value names."""
     if isinstance(value, Artifact):
-        path = Path(value.path)
-        if not path.is_file():
-            raise DataError(f"{path}: the file is gone; run the same command again to make it anew")
-        if (found := atomic.digest(path)) != value.digest:
-            raise DataError(f"{path}: changed since it was made: found SHA-256 {found}, expected {value.digest}")
+        yield value
     if dataclasses.is_dataclass(value):
         for field in dataclasses.fields(value):
-            verify(getattr(value, field.name))
+            yield from artifacts_in(getattr(value, field.name))
+
+
+def verify(value: Any) -> None:
+    """Check every Artifact inside a value against the disk; raise DataError if one is missing or changed."""
+    for artifact in artifacts_in(value):
+        path = Path(artifact.path)
+        if not path.is_file():
+            raise DataError(f"{path}: the file is gone; run the same command again to make it anew")
+        if (found := atomic.digest(path)) != artifact.digest:
+            raise DataError(f"{path}: changed since it was made: found SHA-256 {found}, expected {artifact.digest}")
 
 
 @cache

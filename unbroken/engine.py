@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from unbroken import atomic
-from unbroken.artifact import Artifact
+from unbroken.artifact import Artifact, Checkpoint
 from unbroken.attempt import StopRequest, exclusive, reproducible
 from unbroken.batches import Rows, epoch_batches
 from unbroken.config import Config
@@ -20,6 +20,7 @@ from unbroken.history import best_epoch, is_finished
 from unbroken.journal import Journal
 from unbroken.metrics import METRICS_OF
 from unbroken.optimizer import step_epoch, steps_each_batch, updater_of
+from unbroken.progress import Progress, Report
 from unbroken.run import Run, describe, undone_if_bad
 from unbroken.saver import BackgroundSaver
 from unbroken.setup import Setup
@@ -32,32 +33,6 @@ log = logging.getLogger(__name__)
 
 REPORT_STEPS = 64
 """Steps between two looks at the losses and two reports of progress: each look costs as much as a few steps."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Checkpoint(Artifact):
-    """The checkpoint of the end of an epoch; `epoch` is how many are done, `step` how many steps."""
-
-    epoch: int
-    step: int
-
-    def __str__(self) -> str:
-        return f"epoch {self.epoch}, step {self.step:,}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """How far a training is; `step`, `steps`, `rows` and `total_rows` are within the epoch."""
-
-    epoch: int
-    epochs: int
-    step: int
-    steps: int
-    rows: int
-    total_rows: int
-
-
-Report = Callable[[Progress], None]
 
 
 def train(

@@ -1,7 +1,8 @@
-"""A progress bar per epoch, where a person is watching."""
+"""How far a training is, and a progress bar per epoch, where a person is watching."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TaskID, TextColumn, TimeRemainingColumn
@@ -9,7 +10,20 @@ from rich.progress import Progress as Bars
 from rich.progress import Task as Bar
 from rich.text import Text
 
-from unbroken.engine import Progress, Report
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a training is; `step`, `steps`, `rows` and `total_rows` are within the epoch."""
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    rows: int
+    total_rows: int
+
+
+Report = Callable[[Progress], None]
 
 
 class RowsPerSecond(ProgressColumn):

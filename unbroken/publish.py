@@ -3,15 +3,13 @@
 import hashlib
 import json
 import struct
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from unbroken import atomic, checkpoint
-from unbroken.artifact import Artifact
+from unbroken.artifact import Artifact, Checkpoint, Published, Restored
 from unbroken.attempt import reproducible
 from unbroken.config import Config
-from unbroken.engine import Checkpoint
 from unbroken.errors import CheckpointMismatchError, CorruptCheckpointError
 from unbroken.history import best_epoch
 from unbroken.journal import Journal
@@ -20,29 +18,6 @@ from unbroken.setup import Setup
 from unbroken.split import SplitDatasets
 from unbroken.state import Tree
 from unbroken.store import CheckpointStore
-
-
-@dataclass(frozen=True, kw_only=True)
-class Published(Artifact):
-    """`checkpoint.pth`, its manifest `checkpoint.json`, and which epoch it holds."""
-
-    manifest: Artifact
-    epoch: int
-
-    def __str__(self) -> str:
-        return f"epoch {self.epoch} as {Path(self.path).name}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Restored(Artifact):
-    """A published checkpoint that was restored and gave the recorded metrics again; training continues from it."""
-
-    epoch: int
-    step: int
-    metrics: dict[str, float]
-
-    def __str__(self) -> str:
-        return f"epoch {self.epoch} restored, {len(self.metrics)} metrics equal to the bit"
 
 
 def save_checkpoint(last: Checkpoint, config: Config, run: Run) -> Published:
@@ -57,9 +32,8 @@ def save_checkpoint(last: Checkpoint, config: Config, run: Run) -> Published:
     content = path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     atomic.write(run.published, content)
-    manifest = run.published.with_suffix(".json")
-    atomic.write(manifest, json.dumps(_manifest(tree, digest, run), indent=1, sort_keys=True).encode())
-    return Published(path=str(run.published), digest=digest, manifest=Artifact.of(manifest), epoch=tree["epoch"])
+    atomic.write(run.manifest, json.dumps(_manifest(tree, digest, run), indent=1).encode())
+    return Published(path=str(run.published), digest=digest, manifest=Artifact.of(run.manifest), epoch=tree["epoch"])
 
 
 def load_checkpoint(
@@ -104,6 +78,7 @@ def _manifest(tree: Tree, digest: str, run: Run) -> dict[str, Any]:
         "epoch": tree["epoch"],
         "step": tree["step"],
         "metrics": tree["history"][-1],
+        "history": tree["history"],
         "lineage": {
             "data_sha256": run.fingerprint,
             "warm_from_sha256": run.parent,

@@ -1,17 +1,16 @@
 """What a run did, for a person: epochs, attempts and lineage, from its history and its journal."""
 
+import json
 import math
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from unbroken import checkpoint
 from unbroken.history import History
 from unbroken.journal import Event, Journal
 from unbroken.run import Run
-from unbroken.state import Tree
 
 BARS = "▁▂▃▄▅▆▇█"
 LONGEST_CURVE = 60
@@ -19,20 +18,20 @@ LONGEST_CURVE = 60
 
 @dataclass(frozen=True, kw_only=True)
 class RunReport:
-    """The published checkpoint of a run and what was noted on the way to it."""
+    """The manifest of a run's published checkpoint and what was noted on the way to it; needs no torch."""
 
-    tree: Tree
+    manifest: dict[str, Any]
     events: list[Event]
 
     @classmethod
     def read(cls, run: Run) -> "RunReport":
-        """Read the published checkpoint and the journal."""
-        return cls(tree=checkpoint.read(Path(run.published)), events=Journal(run.journal).events())
+        """Read the manifest and the journal."""
+        return cls(manifest=json.loads(run.manifest.read_bytes()), events=Journal(run.journal).events())
 
     @property
     def history(self) -> History:
         """One entry per epoch."""
-        return self.tree["history"]
+        return self.manifest["history"]
 
     def observations(self, epoch: int) -> str:
         """Return what happened in an epoch, in the order it happened."""
@@ -54,7 +53,7 @@ class RunReport:
         """Return the report as Markdown: result, epochs, curves, attempts and lineage."""
         last = self.history[-1]
         parts = [
-            f"# {self.tree['epoch']} epochs",
+            f"# {self.manifest['epoch']} epochs",
             f"`{run.published}`: {_tested(last)}",
             "## Epochs",
             _rows(self._epochs()),
@@ -82,13 +81,14 @@ class RunReport:
         return [[event["time"][:19].replace("T", " "), _what(event)] for event in told]
 
     def _lineage(self, run: Run) -> list[list[str]]:
-        config, numerics = self.tree["config"], self.tree["numerics"]
+        lineage = self.manifest["lineage"]
+        config = lineage["config"]
         values = {
             "run": run.key,
             "data SHA-256": run.fingerprint,
             "started warm from": run.parent or "-",
             "model": f"{config['model']['factory']} {config['model']['options'] or ''}",
-            **numerics,
+            **lineage["numerics"],
         }
         return [[name, f"`{value}`"] for name, value in values.items()]
 

@@ -59,6 +59,16 @@ class Run:
         return self.path / "checkpoint.pth"
 
     @property
+    def manifest(self) -> Path:
+        """What the published checkpoint holds, as JSON."""
+        return self.path / "checkpoint.json"
+
+    @property
+    def finished(self) -> Path:
+        """What a finished run is recognised by."""
+        return self.path / "finished.json"
+
+    @property
     def lock(self) -> Path:
         """Held by the process that trains the run."""
         return self.path / "lock"

@@ -16,14 +16,14 @@ from fsspec.implementations import local  # noqa: F401
 
 from tests.crash.disk import Faults, Judge, Operation, kill, watched
 from unbroken import atomic, engine
-from unbroken.artifact import Dataset
+from unbroken.artifact import Dataset, Published
 from unbroken.attempt import reproducible
 from unbroken.batches import Rows, epoch_batches
 from unbroken.config import CheckpointConfig, Config, DataConfig, ModelConfig, SplitConfig, TrainingConfig
 from unbroken.engine import train
 from unbroken.load_data import load_data
 from unbroken.preprocess import Preprocessed, preprocess
-from unbroken.publish import Published, load_checkpoint, save_checkpoint
+from unbroken.publish import load_checkpoint, save_checkpoint
 from unbroken.run import Run, open_run
 from unbroken.split import SplitDatasets, split_dataset
 

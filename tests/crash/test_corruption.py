@@ -15,10 +15,9 @@ from tests.crash.corruption import Damage, damages
 from tests.crash.pipeline import Prepared, Undisturbed
 from tests.scorecard import Scorecard
 from unbroken import checkpoint
-from unbroken.artifact import verify
+from unbroken.artifact import Published, verify
 from unbroken.errors import CheckpointError, CorruptCheckpointError, DataError
 from unbroken.journal import Journal
-from unbroken.publish import Published
 from unbroken.setup import Setup
 from unbroken.split import split_dataset
 from unbroken.store import CORRUPT, CheckpointStore, Entry

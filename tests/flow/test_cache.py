@@ -75,6 +75,8 @@ def test_an_edited_library_never_serves_a_stale_result(terminal: Terminal, tmp_p
     shutil.copy(ROOT / "pyproject.toml", copy)
     arguments = ("--data.source", "sample", "--training.epochs", "2")
     terminal(*arguments, folder=copy)
+    assert "Nothing to do" in terminal(*arguments, folder=copy).stdout
+    next((tmp_path / "runs").glob("*/finished.json")).unlink()
     assert terminal(*arguments, folder=copy).stdout.count("(cached)") == len(STAGES)
 
     with open(copy / "unbroken" / "scaler.py", "a") as file:
@@ -82,4 +84,5 @@ def test_an_edited_library_never_serves_a_stale_result(terminal: Terminal, tmp_p
 
     edited = terminal(*arguments, folder=copy)
     assert edited.returncode == 0, edited.stderr
+    assert "preprocess " in edited.stdout
     assert "(cached)" not in edited.stdout

@@ -52,16 +52,44 @@ def test_the_classic_example_killed_after_epoch_3_continues_with_4_and_5(
     assert saved == [1, 2, 3, 4, 5]
 
 
-def test_a_finished_run_says_that_there_is_nothing_to_do(terminal: Terminal, tmp_path: Path):
-    terminal(*SAMPLE)
+def test_a_finished_run_says_that_there_is_nothing_to_do_and_needs_neither_prefect_nor_torch(
+    terminal: Terminal, environment: dict[str, str], tmp_path: Path
+):
+    first = terminal(*SAMPLE)
     published = next((tmp_path / "runs").glob("*/checkpoint.pth"))
     before = published.read_bytes(), published.stat().st_mtime_ns
 
     again = terminal(*SAMPLE)
 
     assert "Nothing to do: this run is finished, 5 epochs are done." in again.stdout
-    assert again.stdout.count("(cached)") == 6
+    assert table_in(again.stdout) == table_in(first.stdout)
+    command = [
+        sys.executable,
+        "-X",
+        "importtime",
+        "-m",
+        "flows.train",
+        "--runs_folder",
+        str(tmp_path / "runs"),
+        *SAMPLE,
+    ]
+    looked = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    imported = {line.rpartition("|")[2].strip() for line in looked.stderr.splitlines()}
+    assert ("unbroken.run" in imported, imported & {"torch", "prefect"}) == (True, set())
     assert (published.read_bytes(), published.stat().st_mtime_ns) == before
+
+
+@pytest.mark.parametrize("gone", ["checkpoint.pth", "data/train.parquet", "checkpoints/epoch-0005*"])
+def test_a_finished_run_of_which_a_file_is_gone_makes_it_again(gone: str, terminal: Terminal, tmp_path: Path):
+    terminal(*SAMPLE)
+    (path,) = (tmp_path / "runs").glob(f"*/{gone}")
+    before = path.read_bytes()
+    path.unlink()
+
+    again = terminal(*SAMPLE)
+
+    assert again.returncode == 0, again.stderr
+    assert path.read_bytes() == before
 
 
 def test_settings_come_from_a_toml_file_and_the_command_line_overrides_it(terminal: Terminal, tmp_path: Path):
@@ -119,6 +147,11 @@ def test_a_signal_ends_it_after_a_checkpoint_at_the_present_step_and_the_same_co
     assert terminal(*slow).returncode == 0
     (resumed,) = [event for event in events(tmp_path / "runs") if event["event"] == "resumed"]
     assert (resumed["epoch"], resumed["step"]) == (last["epoch"], last["step"])
+
+
+def table_in(output: str) -> list[str]:
+    """Return the rows of the epoch table."""
+    return [line for line in output.splitlines() if line.rstrip().endswith("checkpoint saved")]
 
 
 def events(runs: Path) -> list[dict[str, object]]:

@@ -9,14 +9,13 @@ import pytest
 
 from tests.contract import run_stages
 from unbroken import gate, predict
-from unbroken.artifact import Dataset
+from unbroken.artifact import Dataset, Restored
 from unbroken.compare import compare, score
 from unbroken.config import Config, DataConfig, ModelConfig, TrainingConfig
 from unbroken.errors import ConfigError, DataError
 from unbroken.find_new_data import Round
 from unbroken.gate import judge, score_of
 from unbroken.prepare_data import Prepared
-from unbroken.publish import Restored
 from unbroken.registry import Version
 from unbroken.retrain_config import GateConfig, RetrainConfig
 from unbroken.scaler import Scaler

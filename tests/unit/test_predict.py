@@ -17,6 +17,7 @@ import torch
 import unbroken
 from tests.contract import run_stages, write_rows
 from unbroken import checkpoint
+from unbroken.artifact import Restored
 from unbroken.batches import read_rows
 from unbroken.config import Config, DataConfig, ModelConfig, TrainingConfig
 from unbroken.errors import CheckpointMismatchError, CorruptCheckpointError, DataError, RegistryError
@@ -25,7 +26,6 @@ from unbroken.load_data import load_data, read_manifest
 from unbroken.metrics import outputs_of
 from unbroken.predict import Predictor, load, predict_files
 from unbroken.preprocess import preprocess
-from unbroken.publish import Restored
 from unbroken.run import open_run
 from unbroken.split import TEST, split_dataset, with_parts
 

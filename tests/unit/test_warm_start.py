@@ -12,12 +12,12 @@ import torch
 
 from tests.contract import assert_resumes_identically, run_stages, write_rows
 from unbroken import checkpoint
+from unbroken.artifact import Restored
 from unbroken.batches import Rows
 from unbroken.config import Config, DataConfig, ModelConfig, StartConfig, TrainingConfig
 from unbroken.errors import CheckpointMismatchError, ConfigError, DataError
 from unbroken.metrics import outputs_of
 from unbroken.model import MLP, build_model
-from unbroken.publish import Restored
 from unbroken.run import open_run
 from unbroken.scaler import CategoryCodes, NumberScale, Scaler
 from unbroken.start import fold

@@ -1,0 +1,43 @@
+"""What a finished run is recognised by, so that its rerun needs neither Prefect nor torch, which take seconds to import."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from tasks.source import source_digest
+from unbroken import atomic
+from unbroken.artifact import Artifact, Restored, artifacts_in, from_json, to_json, verify
+from unbroken.config import Config
+from unbroken.errors import ConfigError, DataError
+from unbroken.run import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """The end of a run: from which source files and settings, every file that it made, and what it gave."""
+
+    source: str
+    config: Config
+    files: tuple[Artifact, ...]
+    restored: Restored
+
+
+def note(run: Run, config: Config, restored: Restored, *made: Any) -> None:
+    """Keep what the stages gave beside it."""
+    files = [Artifact(path=file.path, digest=file.digest) for value in made for file in artifacts_in(value)]
+    ended = Finished(source=source_digest(), config=config, files=tuple(files), restored=restored)
+    atomic.write(run.finished, to_json(ended, indent=1))
+
+
+def look(run: Run, config: Config) -> Restored | None:
+    """Return what a run gave; None unless the settings and the source are the same and every file is whole."""
+    if not run.finished.exists():
+        return None
+    try:
+        ended = from_json(Finished, run.finished.read_bytes(), str(run.finished))
+        if (ended.source, ended.config) != (source_digest(), config):
+            return None
+        for file in (*ended.files, ended.restored):
+            verify(file)
+    except (ConfigError, DataError):
+        return None  # the flow tells what is wrong, and makes it anew
+    return ended.restored
