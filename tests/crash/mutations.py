@@ -3,6 +3,7 @@
 A guard whose removal no test notices is either not needed or not tested. Exit code 0: all were noticed.
 """
 
+import re
 import shutil
 import subprocess
 import sys
@@ -78,7 +79,7 @@ MUTATIONS = (
 
 
 def failures(mutation: Mutation | None) -> str | None:
-    """Run the tests of a mutation, or those of all on an unchanged copy; return pytest's last line if any failed."""
+    """Run the tests of a mutation, or those of all on an unchanged copy; return what failed first, if any did."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
         for name in COPIED:
@@ -90,9 +91,10 @@ def failures(mutation: Mutation | None) -> str | None:
         tests = sorted({test for each in chosen for test in each.tests.split()})
         command = [sys.executable, "-m", "pytest", "-m", "not slow", "-x", "-p", "no:cacheprovider", *tests]
         ended = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=TIMEOUT, check=False)
-        if ended.returncode not in {0, 1}:
+        if ended.returncode not in {0, 1} or (ended.returncode == 1) != ("FAILED " in ended.stdout):
             raise RuntimeError(f"pytest ended with {ended.returncode}:\n{ended.stdout}{ended.stderr}")
-        return ended.stdout.strip().splitlines()[-1] if ended.returncode else None
+        failed = re.search(r"^FAILED .*::(.*)$", ended.stdout, re.MULTILINE)
+        return failed[1] if failed else None
 
 
 def main() -> int:
