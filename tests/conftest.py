@@ -1,4 +1,6 @@
-"""The scorecard of faults, printed at the end of every session that tried any."""
+"""The scorecard of faults, printed at the end of every session that tried any, and signals as at a terminal."""
+
+import signal
 
 import pytest
 
@@ -8,6 +10,8 @@ SCORECARD = pytest.StashKey[Scorecard]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell makes what it starts in the background deaf to SIGINT, and all children with it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     config.stash[SCORECARD] = Scorecard()
 
 
