@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 
@@ -63,7 +63,7 @@ class Served:
     def start(self, deployment: str, config: dict[str, Any], **job_variables: Any) -> UUID:
         """Start a deployment as the form in the UI does and return the id of the flow run."""
         found = self.ask("GET", f"/deployments/name/{deployment}")
-        body = {"parameters": {"config": config}, "job_variables": job_variables}
+        body = {"parameters": {"config": config}, "job_variables": job_variables, "idempotency_key": uuid4().hex}
         return UUID(self.ask("POST", f"/deployments/{found['id']}/create_flow_run", body)["id"])
 
     def runs_of(self, deployment: str) -> list[dict[str, Any]]:
@@ -123,7 +123,16 @@ class Served:
         os.kill(int(service.read_text()) if run is None else process_of(what, run), signal.SIGKILL)
 
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        answer = httpx.request(method, f"{self.api}{path}", json=body, timeout=60)
+        """Return what the API answers; as Prefect's own client does, ask again while its database is locked."""
+
+        def answered() -> httpx.Response | None:
+            try:
+                answer = httpx.request(method, f"{self.api}{path}", json=body, timeout=90)
+            except httpx.TimeoutException:
+                return None
+            return None if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else answer
+
+        answer = self.eventually(answered, f"{method} {path}")
         assert answer.is_success, answer.text
         return answer.json()
 
