@@ -7,6 +7,7 @@ if __name__ == "__main__":  # before Prefect and torch are imported: help and mi
     main("predict", __doc__, PredictConfig, result_of("predict"))
     raise SystemExit
 
+from tasks.assets import naming
 from tasks.policies import resumable
 from tasks.predict import predict as score
 from unbroken.predict import Predictions
@@ -20,4 +21,4 @@ def predict(config: PredictConfig = PredictConfig()) -> Predictions:  # noqa: B0
     Args:
         config: The model, the rows and where the predictions go.
     """
-    return score(config)
+    return naming(score, config.target, config.source, config.model)(config)

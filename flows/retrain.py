@@ -14,6 +14,7 @@ from tasks.find_new_data import find_new_data
 from tasks.policies import KeepResultsIn, nothing_new, resumable
 from tasks.prepare_data import prepare_data
 from tasks.promote import promote
+from tasks.ui import show_decision
 from unbroken.promote import Decision
 from unbroken.retrain_config import RetrainConfig
 
@@ -33,4 +34,6 @@ def retrain(config: RetrainConfig = RetrainConfig()) -> Decision:  # noqa: B008 
     checked = kept(check_data)(found, prepared, config)
     challenger = train(prepared.config)
     verdict = kept(compare)(found, prepared, challenger, config)
-    return promote(found, checked, challenger, verdict, config)
+    decision = promote(found, checked, challenger, verdict, config)
+    show_decision(decision, found, checked)
+    return decision

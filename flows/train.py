@@ -9,6 +9,7 @@ if __name__ == "__main__":  # before Prefect and torch are imported: help, mista
     raise SystemExit
 
 from flows import finished
+from tasks.assets import naming
 from tasks.load_checkpoint import load_checkpoint
 from tasks.load_data import load_data
 from tasks.policies import KeepResultsIn, resumable
@@ -35,7 +36,8 @@ def train(config: Config = Config()) -> Restored:  # noqa: B008 (frozen)
     preprocessed = kept(preprocess)(dataset, config.preprocess, config.split, run, config.start)
     splits = kept(split)(dataset, preprocessed.dataset, config.split, run)
     last = kept(train_model)(splits, preprocessed.scaler, config, run)
-    published = kept(save_checkpoint)(last, config, run)
+    publish = naming(save_checkpoint, str(run.published), config.data.source)
+    published = kept(publish)(last, config, run)
     restored = kept(load_checkpoint)(published, splits, preprocessed.scaler, config, run)
     finished.note(run, config, restored, dataset, preprocessed, splits, last, published)
     show_report(run)

@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from prefect import Flow, Task, flow, task
+from prefect.assets import materialize
 from prefect.cache_policies import NO_CACHE, CachePolicy
 from prefect.client.schemas.objects import TaskRun
 from prefect.context import TaskRunContext
 from prefect.runtime import flow_run, task_run
 from prefect.serializers import JSONSerializer
 from prefect.states import Completed, State
+from prefect.tasks import MaterializingTask
 from pydantic import Field
 
+from tasks.assets import TO_BE_NAMED
 from tasks.restart import end_with_supervisor, start_again, telling_when_it_leaves
 from tasks.source import source_digest
 from unbroken.artifact import to_json, verify
@@ -83,33 +86,47 @@ def may_pass(_: Task[..., Any], __: Any, state: State[Any]) -> bool:
     return isinstance(state.result(raise_on_failure=False), OSError)
 
 
+def _name_of_task_run() -> str:
+    return f"{task_run.task_name}: {flow_run.name}"
+
+
+def _tell(stage: Task[..., Any], _: TaskRun, state: State[Any]) -> None:
+    log.info("%-15s %s%s", stage.name, state.result(), "  (cached)" if state.name == "Cached" else "")
+
+
+RETRIED: Any = {
+    "retries": RETRIES,
+    "retry_delay_seconds": RETRY_SECONDS,
+    "retry_condition_fn": may_pass,
+    "on_completion": [_tell],
+    "task_run_name": _name_of_task_run,
+}
+CACHED: Any = {
+    "cache_policy": SameInputsAndSource(),
+    "persist_result": True,
+    "result_serializer": VerifiedJSON(),
+} | RETRIED
+UNCACHED: Any = {"cache_policy": NO_CACHE, "persist_result": False} | RETRIED
+
+
 def stage(function: Callable[Parameters, Result]) -> Task[Parameters, Result]:
     """Make a function a stage: cached in its run's folder as JSON, retried when that can help."""
-    decorate = task(
-        cache_policy=SameInputsAndSource(),
-        persist_result=True,
-        result_serializer=VerifiedJSON(),
-        retries=RETRIES,
-        retry_delay_seconds=RETRY_SECONDS,
-        retry_condition_fn=may_pass,
-        on_completion=[_tell],
-        task_run_name=_name_of_task_run,
-    )
-    return decorate(function)
+    return task(**CACHED)(function)
+
+
+def publishing_stage(function: Callable[Parameters, Result]) -> MaterializingTask[Parameters, Result]:
+    """Make a function a stage whose file is an asset, named by `assets.naming`."""
+    return materialize(TO_BE_NAMED, **CACHED)(function)
 
 
 def uncached(function: Callable[Parameters, Result]) -> Task[Parameters, Result]:
     """Make a function a task that looks at the world or changes it, and so runs each time; retried when that can help."""
-    decorate = task(
-        cache_policy=NO_CACHE,
-        persist_result=False,
-        retries=RETRIES,
-        retry_delay_seconds=RETRY_SECONDS,
-        retry_condition_fn=may_pass,
-        on_completion=[_tell],
-        task_run_name=_name_of_task_run,
-    )
-    return decorate(function)
+    return task(**UNCACHED)(function)
+
+
+def publishing(function: Callable[Parameters, Result]) -> MaterializingTask[Parameters, Result]:
+    """Make a function an uncached task whose file is an asset, named by `assets.naming`."""
+    return materialize(TO_BE_NAMED, **UNCACHED)(function)
 
 
 def nothing_new() -> Any:
@@ -151,14 +168,6 @@ class KeepResultsIn:
     def __call__(self, stage: Task[Parameters, Result]) -> Task[Parameters, Result]:
         """Return the stage with its results in the folder."""
         return stage.with_options(result_storage=self.folder)
-
-
-def _name_of_task_run() -> str:
-    return f"{task_run.task_name}: {flow_run.name}"
-
-
-def _tell(stage: Task[..., Any], _: TaskRun, state: State[Any]) -> None:
-    log.info("%-15s %s%s", stage.name, state.result(), "  (cached)" if state.name == "Cached" else "")
 
 
 def _without_notice(record: logging.LogRecord) -> bool:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 from uuid import UUID
 
@@ -13,7 +14,11 @@ import httpx
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
 from prefect.exceptions import PrefectException
 
+from unbroken import decision_report
+from unbroken.check_data import Checked
+from unbroken.find_new_data import Round
 from unbroken.progress import Progress, Report
+from unbroken.promote import Decision
 from unbroken.report import RunReport
 from unbroken.run import Run
 
@@ -50,6 +55,14 @@ def show_report(run: Run) -> None:
     markdown = RunReport.read(run).markdown(run)
     with _if_the_server_answers():
         create_markdown_artifact(markdown, key=f"report-{run.key}", description="Epochs, curves, attempts and lineage.")
+
+
+def show_decision(decision: Decision, found: Round, checked: Checked) -> None:
+    """Keep the report of a retraining with its flow run."""
+    report = decision_report.markdown(decision, found, checked)
+    key = f"decision-{Path(found.folder).name}"
+    with _if_the_server_answers():
+        create_markdown_artifact(report, key=key, description="Gate, drift of the data and lineage.")
 
 
 @contextmanager

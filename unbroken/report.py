@@ -10,6 +10,7 @@ from rich.table import Table
 
 from unbroken.history import History
 from unbroken.journal import Event, Journal
+from unbroken.markdown import markdown_table, number
 from unbroken.run import Run
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -45,7 +46,7 @@ class RunReport:
         table = Table("epoch", "loss", *headings, "observation", box=SIMPLE_HEAD)
         for entry in self.history:
             epoch = int(entry["epoch"])
-            numbers = [_number(entry["loss"]), *(_number(entry[name]) for name in metrics)]
+            numbers = [number(entry["loss"]), *(number(entry[name]) for name in metrics)]
             table.add_row(str(epoch), *numbers, self.observations(epoch))
         return table
 
@@ -56,25 +57,25 @@ class RunReport:
             f"# {self.manifest['epoch']} epochs",
             f"`{run.published}`: {_tested(last)}",
             "## Epochs",
-            _rows(self._epochs()),
+            markdown_table(self._epochs()),
             "## Curves",
-            _rows([["metric", "first to last epoch", "last"], *self._curves()]),
+            markdown_table([["metric", "first to last epoch", "last"], *self._curves()]),
             "## Attempts",
-            _rows([["time (UTC)", "what happened"], *self._attempts()]),
+            markdown_table([["time (UTC)", "what happened"], *self._attempts()]),
             "## Lineage",
-            _rows([["what", "value"], *self._lineage(run)]),
+            markdown_table([["what", "value"], *self._lineage(run)]),
         ]
         return "\n\n".join(parts) + "\n"
 
     def _epochs(self) -> list[list[str]]:
         names = ["loss", *self._metrics()]
-        rows = [[str(int(entry["epoch"])), *(_number(entry[name]) for name in names)] for entry in self.history]
+        rows = [[str(int(entry["epoch"])), *(number(entry[name]) for name in names)] for entry in self.history]
         noted = [[*row, self.observations(int(row[0]))] for row in rows]
         return [["epoch", *names, "observation"], *noted]
 
     def _curves(self) -> list[list[str]]:
         curves = {name: [entry[name] for entry in self.history] for name in ["loss", *self._metrics()]}
-        return [[name, _sparkline(values), _number(values[-1])] for name, values in curves.items()]
+        return [[name, _sparkline(values), number(values[-1])] for name, values in curves.items()]
 
     def _attempts(self) -> list[list[str]]:
         told = [event for event in self.events if event["event"] != "checkpoint saved"]
@@ -120,13 +121,7 @@ def _what(event: Event) -> str:
 
 
 def _tested(entry: dict[str, float]) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {_number(entry[name])}" for name in entry if name.startswith("test_"))
-
-
-def _rows(rows: list[list[str]]) -> str:
-    """Return a Markdown table whose first row is its heading."""
-    heading, *rest = [f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows]
-    return "\n".join([heading, "|" + " --- |" * len(rows[0]), *rest])
+    return ", ".join(f"{name.replace('_', ' ')} {number(entry[name])}" for name in entry if name.startswith("test_"))
 
 
 def _sparkline(values: list[float]) -> str:
@@ -136,7 +131,3 @@ def _sparkline(values: list[float]) -> str:
     low, span = min(finite, default=0.0), (max(finite, default=0.0) - min(finite, default=0.0)) or 1.0
     top = len(BARS) - 1
     return "".join(BARS[round((value - low) / span * top)] if math.isfinite(value) else " " for value in shown)
-
-
-def _number(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.4f}"

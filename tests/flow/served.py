@@ -75,6 +75,10 @@ class Served:
         """Return what a flow run shows."""
         return self.ask("POST", "/artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [str(run)]}}})
 
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """Return the events of a name."""
+        return self.ask("POST", "/events/filter", {"filter": {"event": {"name": [name]}}})["events"]
+
     def cancel(self, run: UUID) -> None:
         """Cancel a flow run as the button in the UI does."""
         state = {"type": "CANCELLING", "name": "Cancelling"}

@@ -74,6 +74,9 @@ def test_a_promotion_starts_the_scoring_of_its_rows_with_the_new_champion(served
     run = served.start("retrain/nightly", config)
 
     served.wait_for(run, "Completed")
+    (report,) = [artifact for artifact in served.artifacts(run) if artifact["key"].startswith("decision-")]
+    assert report["data"].startswith("# Promoted")
+    assert "auroc of champion" in report["data"]
     scoring = served.eventually(lambda: served.runs_of("predict/champion"), "the scoring")[0]
     served.wait_for(UUID(scoring["id"]), "Completed")
     chosen = scoring["parameters"]["config"]
@@ -93,3 +96,7 @@ def test_a_training_shows_its_name_and_its_report(served: Served, tmp_path: Path
     (report,) = served.artifacts(run)
     assert report["type"] == "markdown"
     assert report["data"].startswith("# 2 epochs")
+    made = served.eventually(lambda: served.events("prefect.asset.materialization.succeeded"), "the asset")[0]
+    assert made["resource"]["prefect.resource.id"].startswith(f"file://{tmp_path}/runs/")
+    sources = [other["prefect.resource.id"] for other in made["related"] if other["prefect.resource.role"] == "asset"]
+    assert [source.rpartition("/")[2] for source in sources] == ["sample"]

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -43,6 +44,11 @@ def config_for(folder: Path, *, epochs: int = 4, **gate: float) -> RetrainConfig
 
 def arrives(folder: Path, name: str, seed: int) -> Path:
     return Path(write_rows(folder / "in" / f"{name}.parquet", "binary", rows=800, seed=seed))
+
+
+def artifacts() -> list[Any]:
+    with get_client(sync_client=True) as client:
+        return client.read_artifacts()
 
 
 def events(folder: Path) -> list[str]:
@@ -106,6 +112,11 @@ def test_a_challenger_starts_from_the_champion_and_mixes_older_rows_in(tmp_path:
 
     second = retrain(config)
 
+    keys = {f"decision-{path.name}" for path in (tmp_path / "models" / "rows" / "rounds").iterdir()}
+    reports = [artifact.data for artifact in artifacts() if artifact.key in keys]
+    (after,) = [text for text in reports if second.challenger.digest in text and len(reports) == 2]
+    assert f"| champion before | `{first.challenger.digest}` |" in after
+    assert [f"| {column} | 0." in after for column in ("number_0", "colour")] == [True, True]
     manifest = Path(second.challenger.path).with_suffix(".json").read_text()
     assert f'"warm_from_sha256": "{first.challenger.digest}"' in manifest
     replayed = next((tmp_path / "models" / "rows" / "rounds").glob("*/train/older.parquet"))
