@@ -91,7 +91,7 @@ def _name_of_task_run() -> str:
 
 
 def _tell(stage: Task[..., Any], _: TaskRun, state: State[Any]) -> None:
-    log.info("%-15s %s%s", stage.name, state.result(), "  (cached)" if state.name == "Cached" else "")
+    log.info("%-15s %s%s", stage.name, state.result() or "nothing", "  (cached)" if state.name == "Cached" else "")
 
 
 RETRIED: Any = {
@@ -173,6 +173,9 @@ class KeepResultsIn:
 def _without_notice(record: logging.LogRecord) -> bool:
     return f"'{_tell.__name__}'" not in record.getMessage()
 
+
+# Deployed, the library's log goes to the UI; at a terminal, to the terminal too.
+logging.getLogger("unbroken").setLevel(logging.INFO)
 
 # Prefect announces each call of a hook twice; what this one has to say is the line that it logs.
 logging.getLogger("prefect.task_runs").addFilter(_without_notice)

@@ -18,7 +18,7 @@ def markdown(decision: Decision, found: Round, checked: Checked) -> str:
         f"# {'Promoted' if verdict.promote else 'The champion stays'}",
         f"{found.data}: {verdict.reason}.",
         "## Gate",
-        markdown_table(_scores(verdict)),
+        markdown_table(_scores(verdict, "champion" if found.champion else "a constant guess")),
         "## Data against the champion's",
         _drift(data),
         "## Lineage",
@@ -27,14 +27,14 @@ def markdown(decision: Decision, found: Round, checked: Checked) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _scores(verdict: Verdict) -> list[list[str]]:
+def _scores(verdict: Verdict, before: str) -> list[list[str]]:
     interval = f"{verdict.gain:+.4f} ({verdict.low:+.4f} .. {verdict.high:+.4f})"
     everything = ["all", f"{verdict.rows:,}", number(verdict.champion), number(verdict.challenger), interval]
     slices = [
         [part.name, f"{part.rows:,}", number(part.champion), number(part.challenger), f"{part.gain:+.4f}"]
         for part in verdict.slices
     ]
-    return [["rows", "number", f"{verdict.metric} of champion", "of challenger", "gain"], everything, *slices]
+    return [["rows", "number", f"{verdict.metric} of {before}", "of challenger", "gain"], everything, *slices]
 
 
 def _drift(data: DataReport) -> str:

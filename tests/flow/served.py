@@ -75,6 +75,11 @@ class Served:
         """Return what a flow run shows."""
         return self.ask("POST", "/artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [str(run)]}}})
 
+    def logs(self, run: UUID) -> list[str]:
+        """Return what a flow run logged."""
+        filtered = {"logs": {"flow_run_id": {"any_": [str(run)]}}, "limit": 200}
+        return [entry["message"] for entry in self.ask("POST", "/logs/filter", filtered)]
+
     def events(self, name: str) -> list[dict[str, Any]]:
         """Return the events of a name."""
         return self.ask("POST", "/events/filter", {"filter": {"event": {"name": [name]}}})["events"]

@@ -43,10 +43,12 @@ def test_serving_again_starts_nothing_twice_and_changes_nothing(served: Served):
 
 
 def test_the_server_schedules_the_nightly_retraining(served: Served):
-    def scheduled() -> list[str]:
-        return [run["state_type"] for run in served.runs_of("retrain/nightly") if run["auto_scheduled"]]
+    def scheduled() -> list[Any]:
+        runs = [run for run in served.runs_of("retrain/nightly") if run["auto_scheduled"]]
+        return [run for run in runs if run["state_type"] == "SCHEDULED"]
 
-    assert set(served.eventually(scheduled, "runs of the schedule")) == {"SCHEDULED"}
+    times = [run["expected_start_time"] for run in served.eventually(scheduled, "runs of the schedule")]
+    assert {time[11:19] for time in times} == {"03:00:00"}
 
 
 def test_every_setting_in_the_form_has_its_help(served: Served):
@@ -76,14 +78,18 @@ def test_a_promotion_starts_the_scoring_of_its_rows_with_the_new_champion(served
     served.wait_for(run, "Completed")
     (report,) = [artifact for artifact in served.artifacts(run) if artifact["key"].startswith("decision-")]
     assert report["data"].startswith("# Promoted")
-    assert "auroc of champion" in report["data"]
-    scoring = served.eventually(lambda: served.runs_of("predict/champion"), "the scoring")[0]
-    served.wait_for(UUID(scoring["id"]), "Completed")
-    chosen = scoring["parameters"]["config"]
-    assert chosen == {"model": str(tmp_path / "models" / "toy"), "source": str(tmp_path / "incoming")}
+    assert "auroc of a constant guess" in report["data"]
+    chosen = {"model": str(tmp_path / "models" / "toy"), "source": str(tmp_path / "incoming")}
+
+    def scorings() -> list[UUID]:
+        runs = served.runs_of("predict/champion")
+        return [UUID(run["id"]) for run in runs if run["parameters"]["config"] == chosen]
+
+    (scoring,) = served.eventually(scorings, "the scoring")
+    served.wait_for(scoring, "Completed")
     again = served.start("retrain/nightly", config)
     assert served.wait_for(again, "Skipped", "Completed")["name"] == "Skipped"
-    assert len(served.runs_of("predict/champion")) == 1
+    assert len(scorings()) == 1
 
 
 def test_a_training_shows_its_name_and_its_report(served: Served, tmp_path: Path):
@@ -96,6 +102,7 @@ def test_a_training_shows_its_name_and_its_report(served: Served, tmp_path: Path
     (report,) = served.artifacts(run)
     assert report["type"] == "markdown"
     assert report["data"].startswith("# 2 epochs")
+    served.eventually(lambda: [line for line in served.logs(run) if "epoch 2: checkpoint saved" in line], "the log")
     made = served.eventually(lambda: served.events("prefect.asset.materialization.succeeded"), "the asset")[0]
     assert made["resource"]["prefect.resource.id"].startswith(f"file://{tmp_path}/runs/")
     sources = [other["prefect.resource.id"] for other in made["related"] if other["prefect.resource.role"] == "asset"]

@@ -114,7 +114,7 @@ def test_a_challenger_starts_from_the_champion_and_mixes_older_rows_in(tmp_path:
 
     keys = {f"decision-{path.name}" for path in (tmp_path / "models" / "rows" / "rounds").iterdir()}
     reports = [artifact.data for artifact in artifacts() if artifact.key in keys]
-    (after,) = [text for text in reports if second.challenger.digest in text and len(reports) == 2]
+    (after,) = [text for text in reports if second.challenger.digest in text]
     assert f"| champion before | `{first.challenger.digest}` |" in after
     assert [f"| {column} | 0." in after for column in ("number_0", "colour")] == [True, True]
     manifest = Path(second.challenger.path).with_suffix(".json").read_text()
