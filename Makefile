@@ -32,13 +32,18 @@ crash: $(STAMP)  ## every fault and every bad input, with a scorecard
 mutations: $(STAMP)  ## remove each guard of the library in turn, and see the fault suite notice
 	$(BIN)/python -m tests.crash.mutations
 
-slow: $(STAMP)  ## the long tests outside tests/crash: deployed runs that die in more ways, bounded memory
+slow: $(STAMP) .venv-mlflow/.installed  ## the long tests outside tests/crash: deployed runs, the UI in Chromium, an MLflow server
 	$(BIN)/python -m pytest tests/unit tests/flow -m slow $(ARGS)
 
 lock: $(STAMP)  ## refresh requirements.lock from pyproject.toml
-	$(BIN)/pip-compile --quiet --upgrade --strip-extras --extra dev --allow-unsafe --no-emit-index-url --no-emit-find-links \
+	$(BIN)/pip-compile --quiet --upgrade --strip-extras --extra dev --extra mlflow --allow-unsafe --no-emit-index-url --no-emit-find-links \
 		--output-file requirements.lock pyproject.toml
 	sed -i -E 's/^(torch==[0-9.]+)\+cpu/\1/; s/--(extra-)?index-url[^ ]* ?//' requirements.lock
+
+.venv-mlflow/.installed:
+	$(PYTHON) -m venv .venv-mlflow
+	.venv-mlflow/bin/python -m pip install --quiet --disable-pip-version-check "mlflow==3.17.2"
+	touch $@
 
 BENCH := .venv-bench/bin
 BENCHMARKS ?= training checkpoints jobs feeding preprocessing growth
@@ -53,7 +58,7 @@ bench: .venv-bench/.installed  ## race every peer, then print the table; BENCHMA
 	touch $@
 
 clean:  ## remove what was trained and installed
-	rm -rf .venv .venv-bench runs
+	rm -rf .venv .venv-bench .venv-mlflow runs
 
 $(STAMP): requirements.lock
 	$(PYTHON) -m venv .venv

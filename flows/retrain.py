@@ -14,6 +14,7 @@ from tasks.find_new_data import find_new_data
 from tasks.policies import KeepResultsIn, nothing_new, resumable
 from tasks.prepare_data import prepare_data
 from tasks.promote import promote
+from tasks.track import track_champion
 from tasks.ui import show_decision
 from unbroken.promote import Decision
 from unbroken.retrain_config import RetrainConfig
@@ -35,5 +36,7 @@ def retrain(config: RetrainConfig = RetrainConfig()) -> Decision:  # noqa: B008 
     challenger = train(prepared.config)
     verdict = kept(compare)(found, prepared, challenger, config)
     decision = promote(found, checked, challenger, verdict, config)
+    if config.train.tracking.uri:
+        track_champion(config)
     show_decision(decision, found, checked)
     return decision

@@ -16,6 +16,7 @@ from tasks.policies import KeepResultsIn, resumable
 from tasks.preprocess import preprocess
 from tasks.save_checkpoint import save_checkpoint
 from tasks.split import split
+from tasks.track import track
 from tasks.train import train as train_model
 from tasks.ui import show_report
 from unbroken.artifact import Restored
@@ -39,6 +40,8 @@ def train(config: Config = Config()) -> Restored:  # noqa: B008 (frozen)
     publish = naming(save_checkpoint, str(run.published), config.data.source)
     published = kept(publish)(last, config, run)
     restored = kept(load_checkpoint)(published, splits, preprocessed.scaler, config, run)
+    if config.tracking.uri:
+        track(restored, run, config)
     finished.note(run, config, restored, dataset, preprocessed, splits, last, published)
     show_report(run)
     return restored

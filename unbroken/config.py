@@ -1,6 +1,7 @@
 """What a user can set. Plain frozen values: no file is read and no torch imported here."""
 
 import dataclasses
+import importlib.util
 import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -250,6 +251,33 @@ class CheckpointConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrackingConfig:
+    """An MLflow server that is told of the run; the weights do not depend on it."""
+
+    __pydantic_config__ = DOCUMENTED
+
+    uri: str | None = None
+    """URL of the server, e.g. `http://127.0.0.1:5000`; off when not given. Credentials come from the environment as MLflow reads
+    it, e.g. MLFLOW_TRACKING_TOKEN. Needs the extra `mlflow`."""
+    experiment: str = "unbroken"
+    """Name of the experiment there."""
+
+    def __post_init__(self) -> None:
+        require_types(self, "tracking.")
+        require(bool(self.experiment.strip()), "tracking.experiment", self.experiment, "a name")
+        if self.uri is not None:
+            require_no_credentials("tracking.uri", self.uri)
+            require("://" in self.uri, "tracking.uri", self.uri, "a URL such as http://127.0.0.1:5000")
+            installed = importlib.util.find_spec("mlflow") is not None
+            require(
+                installed,
+                "tracking.uri",
+                self.uri,
+                "none, since mlflow is not installed: pip install 'unbroken[mlflow]'",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """One training run."""
 
@@ -262,6 +290,7 @@ class Config:
     start: StartConfig = field(default_factory=StartConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
     runs_folder: str = "runs"
     """Folder that holds one private folder per run."""
 
@@ -301,7 +330,7 @@ def identity(config: Config) -> dict[str, Any]:
     if not length_from_epochs(config.training):
         del settings["training"]["epochs"]
     del settings["training"]["memory_limit"]
-    for name in ("checkpoint", "runs_folder"):
+    for name in ("checkpoint", "tracking", "runs_folder"):
         del settings[name]
     # The checkpoint of a warm start counts by its content, as the data does, and not by its place.
     if settings["start"].pop("warm_from") is None:
