@@ -1,5 +1,6 @@
 """New rows under the champion's column contract: some held out to judge, the others, with some older ones, to train."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,8 @@ from unbroken.schema import Schema
 from unbroken.source import naming
 from unbroken.split import TEST, TRAIN, with_parts
 from unbroken.table import Manifest, Slice, TableFile, Writer
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,5 +181,9 @@ def _replay(rows: _Rows, new: list[Footer], older: list[Footer], wanted: int, se
 
 
 def _challenger(data: DataConfig, champion: Version | None, config: RetrainConfig) -> Config:
-    warm_from = champion.path if champion and config.start == "auto" else None
+    warm = champion is not None and config.start == "auto"
+    if warm and config.train.start.scaler == "refit" and config.train.model.factory != "mlp":
+        log.warning("start.scaler refit can be folded into an mlp alone; the challenger starts from scratch")
+        warm = False
+    warm_from = champion.path if champion and warm else None
     return replace(config.train, data=data, start=replace(config.train.start, warm_from=warm_from))

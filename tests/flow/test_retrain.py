@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from flows.retrain import retrain
 from tests.contract import write_rows
 from tests.flow.conftest import ROOT
 from unbroken import atomic
-from unbroken.config import Config, DataConfig, ModelConfig, TrainingConfig
+from unbroken.config import Config, DataConfig, ModelConfig, StartConfig, TrainingConfig
 from unbroken.errors import DataError
 from unbroken.registry import Registry
 from unbroken.retrain_config import GateConfig, PredictConfig, RetrainConfig
@@ -121,6 +122,23 @@ def test_a_challenger_starts_from_the_champion_and_mixes_older_rows_in(tmp_path:
     assert f'"warm_from_sha256": "{first.challenger.digest}"' in manifest
     replayed = next((tmp_path / "models" / "rows" / "rounds").glob("*/train/older.parquet"))
     assert pq.read_metadata(replayed).num_rows == 320
+
+
+def test_a_refitted_scaler_that_cannot_be_folded_into_the_model_means_a_start_from_scratch(tmp_path: Path):
+    config = config_for(tmp_path)
+    own = replace(
+        config.train,
+        model=ModelConfig(factory="tests.unit.own_model:NoisyNet", options={"width": 8}),
+        start=StartConfig(scaler="refit"),
+    )
+    config = replace(config, train=own)
+    arrives(tmp_path, "2024-01", 1)
+    retrain(config)
+    arrives(tmp_path, "2024-02", 2)
+
+    second = retrain(config)
+
+    assert '"warm_from_sha256": null' in Path(second.challenger.path).with_suffix(".json").read_text()
 
 
 def test_a_retraining_killed_while_it_trains_goes_on_and_decides_the_same(tmp_path: Path, environment: dict[str, str]):
