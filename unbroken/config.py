@@ -231,8 +231,10 @@ class CheckpointConfig:
 
     every_steps: int | None = None
     """Also write one every so many steps."""
-    every_seconds: float | None = 60.0
-    """Also write one when so many seconds have passed since the last."""
+    every_seconds: float | Literal["auto"] | None = 60.0
+    """Also write one when so many seconds have passed since the last; `auto` computes them from what one costs here."""
+    hours_between_failures: float = 24.0
+    """Mean time between two failures of the machine or its processes, for `auto`."""
     keep_last: int = 2
     """How many of the newest are kept, at least 2, so that a corrupt one has a whole one behind it."""
     publish: Literal["last", "best"] = "last"
@@ -246,7 +248,10 @@ class CheckpointConfig:
             self.every_steps is None or self.every_steps >= 1, "checkpoint.every_steps", self.every_steps, "at least 1"
         )
         seconds = self.every_seconds
-        require(seconds is None or seconds > 0, "checkpoint.every_seconds", seconds, "above 0")
+        chosen = seconds is None or seconds == "auto"
+        require(chosen or seconds > 0, "checkpoint.every_seconds", seconds, "above 0, or auto")
+        hours = self.hours_between_failures
+        require(hours > 0, "checkpoint.hours_between_failures", hours, "above 0")
         require(self.keep_last >= 2, "checkpoint.keep_last", self.keep_last, "at least 2")
 
 

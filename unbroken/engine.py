@@ -17,6 +17,7 @@ from unbroken.config import Config
 from unbroken.errors import ConfigError, TrainingError
 from unbroken.gradient import Gradient, gradient_of
 from unbroken.history import best_epoch, is_finished
+from unbroken.interval import best_interval
 from unbroken.journal import Journal
 from unbroken.metrics import METRICS_OF
 from unbroken.optimizer import step_epoch, steps_each_batch, updater_of
@@ -105,6 +106,8 @@ class _Loop:
     about: Tree = field(init=False)
     buffers: Buffers = field(default_factory=Buffers)
     saved_at: float = 0.0
+    cost: float | None = None
+    """Seconds that the last save took from the snapshot to the durable file."""
 
     def __post_init__(self) -> None:
         self.about = self.setup.about()
@@ -185,7 +188,10 @@ class _Loop:
     def _save_is_due(self) -> bool:
         settings = self.setup.config.checkpoint
         by_steps = settings.every_steps is not None and self.state.step % settings.every_steps == 0
-        by_time = settings.every_seconds is not None and time.monotonic() - self.saved_at >= settings.every_seconds
+        interval = settings.every_seconds
+        if interval == "auto":
+            interval = best_interval(self.cost, settings.hours_between_failures * 3600)
+        by_time = interval is not None and time.monotonic() - self.saved_at >= interval
         return by_steps or by_time or self.stop.signal is not None
 
     def _finish_epoch(self, seconds: float, steps: int) -> None:
@@ -206,12 +212,13 @@ class _Loop:
     def _save(self, *, inside_epoch: bool, **journaled: float) -> None:
         state = self.state
         self.saver.settle()  # it writes from the buffers that the snapshot is about to use again
+        self.saved_at = time.monotonic()
         tree = self.about | state.snapshot(self.buffers)
         best = best_epoch(state.history, self.setup.config.training.monitor)
-        self.saved_at = time.monotonic()
 
         def write() -> None:
             entry = self.store.save(tree, inside_epoch=inside_epoch, best_epoch=best)
+            self.cost = time.monotonic() - self.saved_at
             details = {"epoch": entry.epoch, "step": entry.step, **journaled, "checkpoint": entry.path.name}
             self.journal.append("checkpoint saved", **details)
             log.info("%s: checkpoint saved%s", entry.describe(), "" if inside_epoch else _words(tree["history"][-1]))
