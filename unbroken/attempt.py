@@ -66,16 +66,17 @@ def _mark(path: Path) -> Callable[[], None]:
 @contextmanager
 def reproducible(threads: int) -> Generator[None]:
     """Fix what the bits depend on, and put it back afterwards."""
-    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    before = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     filling = deterministic.fill_uninitialized_memory
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
+    # As torch.use_deterministic_algorithms, which also imports torch's compiler, more than a second of CPU.
+    torch.set_deterministic_debug_mode("error")
     deterministic.fill_uninitialized_memory = False  # costs time, and nothing reads such memory
     try:
         yield
     finally:
         torch.set_num_threads(before[0])
-        torch.use_deterministic_algorithms(before[1])
+        torch.set_deterministic_debug_mode(before[1])
         deterministic.fill_uninitialized_memory = filling
 
 
