@@ -325,7 +325,7 @@ else:
 
 @pytest.mark.slow
 def test_a_file_larger_than_the_memory_limit_is_scored_within_it(tmp_path: Path):
-    rows, columns, limit = 1_200_000, 16, 128
+    rows, columns, limit = 2_400_000, 16, 256
     draw = np.random.Generator(np.random.PCG64(0))
     small = {f"number_{place}": draw.standard_normal(500) for place in range(columns)}
     pq.write_table(pa.table({**small, "label": small["number_0"] > 0}), tmp_path / "train.parquet")
