@@ -57,10 +57,8 @@ class TrackedRun:
 
     def log_epochs(self, history: History, run: Run) -> None:
         """Log the metrics of each epoch that the server does not have, at the time the journal gives."""
-        times = {event["epoch"]: event["time"] for event in Journal(run.journal).events() if _ends_epoch(event)}
-        for entry in history:
+        for entry, millis in zip(history, _times(history, run), strict=True):
             epoch = int(entry["epoch"])
-            millis = round(datetime.fromisoformat(times[epoch]).timestamp() * 1000) if epoch in times else 0
             names = [name for name in entry if name != "epoch" and epoch not in self._epochs(name)]
             if names:
                 self.client.log_batch(self.id, [Metric(name, entry[name], millis, epoch) for name in names])
@@ -135,6 +133,20 @@ def _experiment(client: MlflowClient, name: str) -> str:
         if (known := client.get_experiment_by_name(name)) is None:
             raise
         return known.experiment_id
+
+
+def _times(history: History, run: Run) -> list[int]:
+    """Return when each epoch was saved, in milliseconds since 1970.
+
+    One whose process died before it could say so has the time of the next that did.
+    """
+    saved = {event["epoch"]: event["time"] for event in Journal(run.journal).events() if _ends_epoch(event)}
+    times, later = list[int](), round(run.manifest.stat().st_mtime * 1000)
+    for entry in reversed(history):
+        if (told := saved.get(int(entry["epoch"]))) is not None:
+            later = round(datetime.fromisoformat(told).timestamp() * 1000)
+        times.append(later)
+    return times[::-1]
 
 
 def _ends_epoch(event: dict[str, Any]) -> bool:
