@@ -139,11 +139,11 @@ def test_a_run_whose_machine_died_is_found_by_its_silence_and_goes_on_elsewhere(
 @pytest.mark.timeout(900)
 def test_a_suspended_run_stays_so_until_a_person_resumes_it(served: Served, tmp_path: Path):
     runs = tmp_path / "runs"
-    run = served.start(RUNS, slow_training(runs, epochs=150))
+    run = served.start(RUNS, slow_training(runs, epochs=400))
     wait_for_attempt(served, 1, runs)
 
     served.suspend(run)
-    time.sleep(45)  # heartbeats go on until the stage ends, and their end must not be taken for a death
+    time.sleep(20)  # heartbeats go on until the stage ends, and their end must not be taken for a death
     assert engine_runs(run)
     served.eventually(lambda: not engine_runs(run), "the end of the engine")
     time.sleep((SILENCE + UNATTENDED).total_seconds() + 30)
