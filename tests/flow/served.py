@@ -89,6 +89,10 @@ class Served:
         state = {"type": "CANCELLING", "name": "Cancelling"}
         self.ask("POST", f"/flow_runs/{run}/set_state", {"state": state})
 
+    def submitting(self, run: UUID) -> None:
+        """Say that a flow run is being submitted, as a worker does before it starts a process."""
+        self.ask("POST", f"/flow_runs/{run}/set_state", {"state": {"type": "PENDING", "name": "Submitting"}})
+
     def suspend(self, run: UUID) -> None:
         """Suspend a flow run as the button in the UI does."""
         timeout = (datetime.now(UTC) + timedelta(hours=1)).isoformat()

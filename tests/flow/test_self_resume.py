@@ -137,6 +137,18 @@ def test_a_run_whose_machine_died_is_found_by_its_silence_and_goes_on_elsewhere(
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
+def test_a_run_whose_worker_died_while_submitting_it_starts_anew(served: Served, tmp_path: Path):
+    served.kill("worker")
+    run = served.start(RUNS, slow_training(tmp_path / "runs", epochs=2))
+    served.submitting(run)
+    served.deploy("serve")
+
+    assert served.wait_for(run, "Completed", "GaveUp")["name"] == "Completed"
+    assert served.states(run)[:3] == ["Scheduled", "Submitting", "AwaitingRetry"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_suspended_run_stays_so_until_a_person_resumes_it(served: Served, tmp_path: Path):
     runs = tmp_path / "runs"
     run = served.start(RUNS, slow_training(runs, epochs=400))
