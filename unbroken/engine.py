@@ -71,6 +71,9 @@ def resume(setup: Setup, store: CheckpointStore, journal: Journal) -> TrainState
     entry, tree = found
     setup.restore(state, tree, entry.path)
     _require_no_more_epochs(setup, state)
+    if all(event.get("checkpoint") != entry.path.name for event in journal.events()):
+        # Its process died between the save and the line about it.
+        journal.append("checkpoint saved", epoch=entry.epoch, step=entry.step, checkpoint=entry.path.name)
     if not is_finished(state.history, setup.config.training):
         journal.append("resumed", epoch=entry.epoch, step=entry.step, checkpoint=entry.path.name)
         log.info("resumed from %s (step %d of the run) of checkpoint %s", entry.describe(), state.step, entry.path.name)

@@ -1,5 +1,6 @@
 """The epoch table as the classic example has it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -41,6 +42,18 @@ def test_the_table_tells_of_each_epoch_what_was_saved_and_where_training_continu
         console.print(report.table())
     lines = shown.get().splitlines()
     assert len([line for line in lines if "checkpoint saved" in line]) == 4
+
+
+def test_a_checkpoint_whose_process_died_before_it_could_say_so_is_told_by_the_next(tmp_path: Path):
+    config = disturbed(tmp_path)
+    run = open_run(config)
+    lines = run.journal.read_bytes().splitlines(keepends=True)
+    run.journal.write_bytes(b"".join(line for line in lines if b"epoch-0004" not in line))
+
+    run_stages(replace(config, training=replace(config.training, epochs=5)))
+
+    assert RunReport.read(run).observations(4) == "checkpoint saved"
+    assert RunReport.read(run).observations(5) == "resumed from epoch 4, checkpoint saved"
 
 
 def test_the_report_as_markdown_shows_epochs_curves_attempts_and_lineage(tmp_path: Path):
