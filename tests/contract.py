@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from torch import Tensor
 
 from unbroken.artifact import Restored
 from unbroken.batches import Rows
 from unbroken.config import Config
 from unbroken.engine import _Loop, train
+from unbroken.inspect import differences, load
 from unbroken.load_data import load_data
 from unbroken.preprocess import preprocess
 from unbroken.publish import load_checkpoint, save_checkpoint
@@ -68,8 +70,14 @@ def assert_resumes_identically(config: Config, stops: Iterable[int], folder: Pat
             run_stages(disturbed)
     resumed = run_stages(disturbed)
     assert Path(resumed.path) != Path(undisturbed.path)
-    assert Path(resumed.path).read_bytes() == Path(undisturbed.path).read_bytes()
+    assert_equal_checkpoints(Path(resumed.path), Path(undisturbed.path))
     return Path(resumed.path).read_bytes()
+
+
+def assert_equal_checkpoints(found: Path, expected: Path) -> None:
+    """Demand the same bytes; where they differ, name what differs in them."""
+    if found.read_bytes() != expected.read_bytes():
+        pytest.fail(f"{found} and {expected} differ: {differences(load(found), load(expected)) or 'not in content'}")
 
 
 def write_rows(path: Path, label: str, rows: int = 240, seed: int = 0) -> str:

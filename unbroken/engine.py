@@ -15,7 +15,8 @@ from unbroken.attempt import StopRequest, exclusive, reproducible
 from unbroken.batches import Rows, epoch_batches
 from unbroken.config import Config
 from unbroken.errors import ConfigError, TrainingError
-from unbroken.gradient import Gradient, gradient_of
+from unbroken.generators import python_was_drawn_from, seed_epoch, seed_shared
+from unbroken.gradient import Gradient, MLPGradient, gradient_of
 from unbroken.history import best_epoch, is_finished
 from unbroken.interval import best_interval
 from unbroken.journal import Journal
@@ -27,7 +28,7 @@ from unbroken.saver import BackgroundSaver
 from unbroken.setup import Setup
 from unbroken.split import SplitDatasets
 from unbroken.start import warm_start
-from unbroken.state import Buffers, TrainState, Tree, seed_rng
+from unbroken.state import Buffers, TrainState, Tree
 from unbroken.store import CheckpointStore
 
 log = logging.getLogger(__name__)
@@ -105,6 +106,8 @@ class _Loop:
     stop: StopRequest
     report: Report
     gradient: Gradient = field(init=False)
+    own_model: bool = field(init=False)
+    """Whether the code of the model is the user's, which may draw from any generator."""
     update: Callable[[], object] = field(init=False)
     about: Tree = field(init=False)
     buffers: Buffers = field(default_factory=Buffers)
@@ -115,6 +118,7 @@ class _Loop:
     def __post_init__(self) -> None:
         self.about = self.setup.about()
         self.gradient = gradient_of(self.state.model, self.setup.features.task, self.setup.class_weights)
+        self.own_model = not isinstance(self.gradient, MLPGradient)
         self.update = updater_of(self.state.optimizer)
 
     def run(self) -> None:
@@ -126,7 +130,7 @@ class _Loop:
         state, training, started = self.state, self.setup.config.training, time.monotonic()
         first = state.step - state.epoch * self.setup.steps
         if first == 0:
-            seed_rng(training.seed, state.epoch, state.loss_sum.device)
+            seed_epoch(training.seed, state.epoch, state.loss_sum.device)
         state.model.train()
         losses: list[Tensor] = []
         rows, prepare = self.setup.train, self.gradient.prepare
@@ -146,13 +150,25 @@ class _Loop:
 
     def _step(self, batch: Rows) -> Tensor:
         state, clip = self.state, self.setup.config.training.gradient_clip
-        loss = self.gradient(batch)
+        loss = self._own_gradient(batch) if self.own_model else self.gradient(batch)
         if clip is not None:
             nn.utils.clip_grad_norm_(state.model.parameters(), clip)
         self.update()
         if state.scheduler is not None and steps_each_batch(state.scheduler):
             state.scheduler.step()
         state.step += 1
+        return loss
+
+    def _own_gradient(self, batch: Rows) -> Tensor:
+        purpose = self.setup.config.training.seed, "step", self.state.step
+        seed_shared(*purpose)
+        loss = self.gradient(batch)
+        if self.state.step == 0 and python_was_drawn_from(*purpose):
+            log.warning(
+                "model.factory %s: draws from Python's `random`, as other threads of the process do, so the last bits may "
+                "depend on the moment; draw from torch instead",
+                self.setup.config.model.factory,
+            )
         return loss
 
     def _look(self, losses: list[Tensor], step: int) -> None:

@@ -14,6 +14,7 @@ from unbroken.batches import Rows, read_rows, steps_per_epoch
 from unbroken.config import Config, TrainingConfig, identity, started_training
 from unbroken.errors import ConfigError
 from unbroken.features import Features
+from unbroken.generators import seed_shared
 from unbroken.memory import bytes_in_memory, bytes_on_disk, bytes_to_score, memory_limit
 from unbroken.metrics import PIECE_ROWS, Metrics, evaluate
 from unbroken.model import build_model
@@ -78,6 +79,7 @@ class Setup:
         device = self.train.device
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(derive(training.seed, "weights"))
+            seed_shared(training.seed, "weights")
             model = build_model(self.config.model, self.features).to(device)
             _check_outputs(model, self.train, self.features.outputs, self.config.model.factory)
         optimizer = build_optimizer(training, model)

@@ -1,6 +1,5 @@
 """All that a training is at one moment, as one value that can be taken and put back."""
 
-import random
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from unbroken.randomness import derive
+from unbroken.generators import generator_states, restore_generators
 
 Tree = dict[str, Any]
 """Nested dicts, lists and tuples of tensors, numbers, texts and None."""
@@ -46,7 +45,7 @@ class TrainState:
                 "model_state_dict": self.model.state_dict(),
                 "optimizer_state_dict": self.optimizer.state_dict(),
                 "scheduler_state_dict": self.scheduler.state_dict() if self.scheduler else None,
-                "rng": rng_state(self.loss_sum.device),
+                "rng": generator_states(self.loss_sum.device),
                 "loss_sum": self.loss_sum,
                 "history": self.history,
             },
@@ -62,7 +61,7 @@ class TrainState:
         self.loss_sum.copy_(tree["loss_sum"])
         self.epoch, self.step = tree["epoch"], tree["step"]
         self.history = [dict(entry) for entry in tree["history"]]
-        restore_rng(tree["rng"], self.loss_sum.device)
+        restore_generators(tree["rng"], self.loss_sum.device)
 
 
 class Buffers:
@@ -112,46 +111,3 @@ def canonical(value: Any, copy: Callable[[Tensor], Tensor] = clone) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     return value
-
-
-def seed_rng(seed: int, epoch: int, device: torch.device) -> None:
-    """Start the random generators of an epoch: dropout and whatever a user's model draws depend on (seed, epoch, step) alone."""
-    key = derive(seed, "epoch", epoch)
-    torch.manual_seed(key)
-    if device.type == "cuda":
-        torch.cuda.manual_seed_all(key)
-    random.seed(key)
-    np.random.seed(key & 0xFFFFFFFF)
-
-
-def rng_state(device: torch.device) -> Tree:
-    """Return the states of all generators that a model may draw from, as tensors and plain values."""
-    version, words, gauss = random.getstate()
-    name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
-    return {
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if device.type == "cuda" else [],
-        "python": {
-            "version": version,
-            "words": torch.from_numpy(np.fromiter(words, np.int64, len(words))),
-            "gauss": gauss,
-        },
-        "numpy": {
-            "name": str(name),
-            "keys": torch.from_numpy(np.asarray(keys).astype(np.int64)),
-            "position": int(position),
-            "has_gauss": int(has_gauss),
-            "cached": float(cached),
-        },
-    }
-
-
-def restore_rng(tree: Tree, device: torch.device) -> None:
-    """Put the states of all generators back."""
-    torch.set_rng_state(tree["torch"])
-    if device.type == "cuda" and tree["cuda"]:
-        torch.cuda.set_rng_state_all(tree["cuda"])
-    python, numpy = tree["python"], tree["numpy"]
-    random.setstate((python["version"], tuple(python["words"].tolist()), python["gauss"]))
-    keys = numpy["keys"].numpy().astype(np.uint32)
-    np.random.set_state((numpy["name"], keys, numpy["position"], numpy["has_gauss"], numpy["cached"]))

@@ -60,7 +60,13 @@ MUTATIONS = (
     Mutation("digest of data", "unbroken/table.py", "    verify(dataset)\n    return pq", "    return pq", RESULTS),
     Mutation("lock", "unbroken/attempt.py", "        lock.acquire(timeout=0)\n", "        pass\n", RACE),
     Mutation("fence", "unbroken/store.py", "content, self.allowed)", "content)", STOPPED),
-    Mutation("RNG restore", "unbroken/state.py", '        restore_rng(tree["rng"], self.loss_sum.device)\n', "", STEPS),
+    Mutation(
+        "RNG restore",
+        "unbroken/state.py",
+        '        restore_generators(tree["rng"], self.loss_sum.device)\n',
+        "",
+        STEPS,
+    ),
     Mutation(
         "rename (write in place)",
         "unbroken/atomic.py",

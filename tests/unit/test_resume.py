@@ -1,15 +1,20 @@
 """The contract, for every kind of training."""
 
 import pickle
+import random
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from tests.contract import assert_resumes_identically, run_stages, stopping_after, write_rows
+from tests.contract import assert_equal_checkpoints, assert_resumes_identically, run_stages, stopping_after, write_rows
 from unbroken.config import CheckpointConfig, Config, DataConfig, ModelConfig, SplitConfig, TrainingConfig
 from unbroken.errors import ConfigError, TrainingError
 from unbroken.journal import Journal
@@ -73,6 +78,46 @@ def test_a_training_stopped_after_every_single_step_resumes_identically(tmp_path
     config = configured(tmp_path, training={"epochs": 3}, checkpoint=CheckpointConfig(every_steps=1))
 
     assert_resumes_identically(config, [2] * (3 * STEPS), tmp_path)
+
+
+@contextmanager
+def other_threads_drawing() -> Generator[None]:
+    """Draw from the generators that all threads of a process share, as Prefect's connection for events does."""
+    ended = Event()
+
+    def draw() -> None:
+        while not ended.wait(0.0005):
+            random.getrandbits(32)
+            np.random.random()
+
+    thread = Thread(target=draw)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def test_what_other_threads_draw_at_random_leaves_the_bytes_as_they_are(tmp_path: Path):
+    alone = configured(tmp_path, checkpoint=CheckpointConfig(every_steps=4))
+    among_others = replace(alone, runs_folder=str(tmp_path / "among others"))
+
+    expected = run_stages(alone)
+    with other_threads_drawing():
+        with stopping_after(2 * STEPS - 3):
+            run_stages(among_others)
+        found = run_stages(among_others)
+
+    assert_equal_checkpoints(Path(found.path), Path(expected.path))
+
+
+def test_a_model_that_draws_from_a_generator_of_all_threads_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    run_stages(configured(tmp_path, **KINDS["an own model"]))
+
+    assert caplog.text.count("NoisyNet: draws from Python's `random`") == 1
 
 
 def test_raising_epochs_continues_and_equals_a_run_that_had_them_from_the_start(tmp_path: Path):
