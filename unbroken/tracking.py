@@ -57,9 +57,10 @@ class TrackedRun:
 
     def log_epochs(self, history: History, run: Run) -> None:
         """Log the metrics of each epoch that the server does not have, at the time the journal gives."""
+        known = {name: self._epochs(name) for name in history[0] if name != "epoch"}
         for entry, millis in zip(history, _times(history, run), strict=True):
             epoch = int(entry["epoch"])
-            names = [name for name in entry if name != "epoch" and epoch not in self._epochs(name)]
+            names = [name for name in known if epoch not in known[name]]
             if names:
                 self.client.log_batch(self.id, [Metric(name, entry[name], millis, epoch) for name in names])
 
