@@ -23,8 +23,9 @@ class Finished:
 
 def note(run: Run, config: Config, restored: Restored, *made: Any) -> None:
     """Keep what the stages gave beside it."""
-    files = [Artifact(path=file.path, digest=file.digest) for value in made for file in artifacts_in(value)]
-    ended = Finished(source=source_digest(), config=config, files=tuple(files), restored=restored)
+    digests = {file.path: file.digest for value in (restored, *made) for file in artifacts_in(value)}
+    files = tuple(Artifact(path=path, digest=digest) for path, digest in digests.items())
+    ended = Finished(source=source_digest(), config=config, files=files, restored=restored)
     atomic.write(run.finished, to_json(ended, indent=1))
 
 
@@ -36,7 +37,7 @@ def look(run: Run, config: Config) -> Restored | None:
         ended = from_json(Finished, run.finished.read_bytes(), str(run.finished))
         if (ended.source, ended.config) != (source_digest(), config):
             return None
-        for file in (*ended.files, ended.restored):
+        for file in ended.files:
             verify(file)
     except (ConfigError, DataError):
         return None  # the flow tells what is wrong, and makes it anew
