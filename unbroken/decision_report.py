@@ -6,7 +6,7 @@ from unbroken.artifact import from_json
 from unbroken.check_data import Checked, DataReport
 from unbroken.find_new_data import Round
 from unbroken.gate import Verdict
-from unbroken.markdown import markdown_table, number
+from unbroken.markdown import markdown_table, number, values_table
 from unbroken.promote import Decision
 
 
@@ -22,7 +22,7 @@ def markdown(decision: Decision, found: Round, checked: Checked) -> str:
         "## Data against the champion's",
         _drift(data),
         "## Lineage",
-        markdown_table(_lineage(decision, found)),
+        values_table(_lineage(decision, found)),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -56,11 +56,10 @@ def _drift(data: DataReport) -> str:
     return markdown_table([["column", "PSI", "KS", "missing", "outside the range", "unseen", "limit passed"], *rows])
 
 
-def _lineage(decision: Decision, found: Round) -> list[list[str]]:
-    values = {
+def _lineage(decision: Decision, found: Round) -> dict[str, object]:
+    return {
         "new files": ", ".join(Path(file.url).name for file in found.new),
         "champion before": found.champion.digest if found.champion else "none",
         "challenger": decision.challenger.digest,
         "champion now": decision.champion or "none",
     }
-    return [["what", "value"], *([name, f"`{value}`"] for name, value in values.items())]

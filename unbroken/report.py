@@ -10,7 +10,7 @@ from rich.table import Table
 
 from unbroken.history import History
 from unbroken.journal import Event, Journal
-from unbroken.markdown import markdown_table, number
+from unbroken.markdown import markdown_table, number, values_table
 from unbroken.run import Run
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -63,7 +63,7 @@ class RunReport:
             "## Attempts",
             markdown_table([["time (UTC)", "what happened"], *self._attempts()]),
             "## Lineage",
-            markdown_table([["what", "value"], *self._lineage(run)]),
+            values_table(self._lineage(run)),
         ]
         return "\n\n".join(parts) + "\n"
 
@@ -81,17 +81,16 @@ class RunReport:
         told = [event for event in self.events if event["event"] != "checkpoint saved"]
         return [[event["time"][:19].replace("T", " "), _what(event)] for event in told]
 
-    def _lineage(self, run: Run) -> list[list[str]]:
+    def _lineage(self, run: Run) -> dict[str, object]:
         lineage = self.manifest["lineage"]
         config = lineage["config"]
-        values = {
+        return {
             "run": run.key,
             "data SHA-256": run.fingerprint,
             "started warm from": run.parent or "-",
             "model": f"{config['model']['factory']} {config['model']['options'] or ''}",
             **lineage["numerics"],
         }
-        return [[name, f"`{value}`"] for name, value in values.items()]
 
     def _metrics(self) -> list[str]:
         return [name for name in self.history[-1] if name.startswith(("test_", "validation_"))]
