@@ -1,11 +1,8 @@
 """The undisturbed run that all others must equal, and a Prefect server for the real command."""
 
 import os
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Callable, Generator
 from pathlib import Path
 
@@ -14,8 +11,7 @@ import pytest
 from tests.crash import forks, pipeline
 from tests.crash.command import Command
 from tests.crash.pipeline import Undisturbed
-
-SERVER_SECONDS = 180
+from tests.server import free_port, wait_until_served
 
 
 @pytest.hookimpl(trylast=True)
@@ -62,14 +58,14 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, source: Path) -> Undis
 def command_environment(tmp_path_factory: pytest.TempPathFactory) -> Generator[dict[str, str]]:
     """The environment of real commands: a Prefect home of their own and one server for all of them."""
     home = tmp_path_factory.mktemp("prefect")
-    port = _free_port()
+    port = free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     environment |= {"PREFECT_HOME": str(home), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
     command = [sys.executable, "-m", "prefect", "server", "start", "--port", str(port)]
     with (home / "server.log").open("wb") as log:
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
-        _wait_for(f"http://127.0.0.1:{port}/api/health", server)
+        wait_until_served(f"http://127.0.0.1:{port}/api/health", server, home / "server.log")
         yield environment | {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
     finally:
         server.terminate()
@@ -82,21 +78,3 @@ def expected(tmp_path_factory: pytest.TempPathFactory, command_environment: dict
     command = Command(tmp_path_factory.mktemp("expected"), command_environment)
     command.finish()
     return command
-
-
-def _free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return listening.getsockname()[1]
-
-
-def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + SERVER_SECONDS
-    while True:
-        assert server.poll() is None, f"the Prefect server ended with {server.returncode}"
-        assert time.monotonic() < deadline, f"the Prefect server did not answer within {SERVER_SECONDS} s"
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except OSError:
-            time.sleep(0.2)

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,8 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
+
+from tests.server import free_port
 
 PATIENCE = 400.0
 PARTS = ("flows", "tasks", "unbroken", "deploy")
@@ -36,9 +37,7 @@ class Served:
             shutil.copytree(project / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
         for name in ("pyproject.toml", "prefect.yaml"):
             shutil.copy(project / name, folder)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = str(free.getsockname()[1])
+        port = str(free_port())
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")} | {
             "PREFECT_HOME": str(folder / "prefect"),
             "PREFECT_SERVER_API_PORT": port,

@@ -1,11 +1,9 @@
 """An MLflow server is told of each run once, also of one that was killed; needs `.venv-mlflow`, which `make slow` makes."""
 
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Generator
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from flows.retrain import retrain
 from flows.train import train
 from tests.contract import write_rows
 from tests.flow.conftest import ROOT, Terminal
+from tests.server import free_port, wait_until_served
 from unbroken.config import Config, DataConfig, TrackingConfig, TrainingConfig
 from unbroken.registry import Registry
 from unbroken.retrain_config import GateConfig, RetrainConfig
@@ -34,9 +33,7 @@ SERVER = ROOT / ".venv-mlflow" / "bin" / "mlflow"
 def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     """Start a server with an empty database and return its URL."""
     folder = tmp_path_factory.mktemp("mlflow")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = str(free_port())
     places = [
         "--backend-store-uri",
         f"sqlite:///{folder}/mlflow.db",
@@ -48,24 +45,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     url = f"http://127.0.0.1:{port}"
     try:
-        wait_for(f"{url}/health", process, folder / "log")
+        wait_until_served(f"{url}/health", process, folder / "log")
         yield url
     finally:
         process.terminate()
         process.wait(30)
-
-
-def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 120
-    while True:
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, log.read_text()
-        try:
-            urllib.request.urlopen(url, timeout=5).close()
-        except OSError:
-            time.sleep(0.2)
-        else:
-            return
 
 
 def the_run(client: MlflowClient, experiment: str) -> Run:
