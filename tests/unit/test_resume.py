@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from tests.contract import assert_equal_checkpoints, assert_resumes_identically, run_stages, stopping_after, write_rows
+from unbroken.attempt import reproducible
 from unbroken.config import CheckpointConfig, Config, DataConfig, ModelConfig, SplitConfig, TrainingConfig
 from unbroken.errors import ConfigError, TrainingError
 from unbroken.journal import Journal
@@ -209,9 +210,20 @@ def test_plain_torch_reads_a_checkpoint_and_continues_with_model_and_optimizer(t
 
 
 def test_a_training_leaves_torch_as_it_found_it(tmp_path: Path):
-    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    def settings() -> tuple[int, bool, float]:
+        return torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), (torch.tensor(1e-38) / 2).item()
+
+    before = settings()
 
     with stopping_after(3):
         run_stages(configured(tmp_path))
 
-    assert (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()) == before
+    assert settings() == before
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_numbers_too_small_to_be_fast_are_zero_where_torch_can_do_so_in_all_its_threads(threads: int):
+    with reproducible(threads):
+        half = torch.tensor(torch.finfo(torch.float32).tiny) / 2
+
+    assert (half.item() == 0) == (threads == 1)
