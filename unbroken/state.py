@@ -1,7 +1,9 @@
 """All that a training is at one moment, as one value that can be taken and put back."""
 
+import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,19 +40,18 @@ class TrainState:
 
         Buffers lend it the memory of the snapshot before, which is then no longer whole.
         """
-        return canonical(
-            {
-                "epoch": self.epoch,
-                "step": self.step,
-                "model_state_dict": self.model.state_dict(),
-                "optimizer_state_dict": self.optimizer.state_dict(),
-                "scheduler_state_dict": self.scheduler.state_dict() if self.scheduler else None,
-                "rng": generator_states(self.loss_sum.device),
-                "loss_sum": self.loss_sum,
-                "history": self.history,
-            },
-            (buffers or Buffers()).begin(),
-        )
+        copied = {
+            "epoch": self.epoch,
+            "step": self.step,
+            "model_state_dict": self.model.state_dict(),
+            "optimizer_state_dict": self.optimizer.state_dict(),
+            "scheduler_state_dict": self.scheduler.state_dict() if self.scheduler else None,
+            "rng": generator_states(self.loss_sum.device),
+            "loss_sum": self.loss_sum,
+            "history": self.history,
+        }
+        with _all_cores():
+            return canonical(copied, (buffers or Buffers()).begin())
 
     def restore(self, tree: Tree) -> None:
         """Put a snapshot back into these same objects."""
@@ -62,6 +63,17 @@ class TrainState:
         self.epoch, self.step = tree["epoch"], tree["step"]
         self.history = [dict(entry) for entry in tree["history"]]
         restore_generators(tree["rng"], self.loss_sum.device)
+
+
+@contextmanager
+def _all_cores() -> Generator[None]:
+    """Let torch copy with every core, whatever the training computes with: no bit of a copy depends on it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class Buffers:
