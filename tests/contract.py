@@ -1,5 +1,6 @@
 """The contract as one assertion: stopped anywhere and started again, a run ends with the same bytes."""
 
+import io
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from torch import Tensor
 
+from unbroken import checkpoint
 from unbroken.artifact import Restored
 from unbroken.batches import Rows
 from unbroken.config import Config
@@ -22,6 +24,7 @@ from unbroken.preprocess import preprocess
 from unbroken.publish import load_checkpoint, save_checkpoint
 from unbroken.run import open_run
 from unbroken.split import split_dataset
+from unbroken.state import Tree
 
 
 class Stopped(BaseException):
@@ -78,6 +81,13 @@ def assert_equal_checkpoints(found: Path, expected: Path) -> None:
     """Demand the same bytes; where they differ, name what differs in them."""
     if found.read_bytes() != expected.read_bytes():
         pytest.fail(f"{found} and {expected} differ: {differences(load(found), load(expected)) or 'not in content'}")
+
+
+def encoded(tree: Tree) -> bytes:
+    """Return the content of a checkpoint."""
+    buffer = io.BytesIO()
+    checkpoint.write(tree, buffer)
+    return buffer.getvalue()
 
 
 def write_rows(path: Path, label: str, rows: int = 240, seed: int = 0) -> str:

@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 PRIVATE = 0o700
 TEMPORARY = ".tmp"
+BUFFER = 1 << 20
 
 
 def make_folder(path: Path) -> Path:
@@ -46,24 +47,48 @@ def naming(path: Path) -> Generator[None]:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
+class DigestingFile:
+    """A file that takes the SHA-256 of what is written to it, so that nothing is read again for it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._sha256, self.closed = file, hashlib.sha256(), False
+
+    def write(self, content: bytes | memoryview) -> int:
+        """Write on."""
+        self._sha256.update(content)
+        return self._file.write(content)
+
+    def flush(self) -> None:
+        """Give what is written to the operating system."""
+        self._file.flush()
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of what is written so far, as 64 hexadecimal digits."""
+        return self._sha256.hexdigest()
+
+
 @contextmanager
-def replacing(path: Path, allowed: Callable[[], None] = lambda: None) -> Generator[BinaryIO]:
+def replacing(
+    path: Path, allowed: Callable[[], None] = lambda: None, renamed: Callable[[], Path] | None = None
+) -> Generator[DigestingFile]:
     """Yield a temporary file that takes the name `path`, durably, when the block ends without an error.
 
     The temporary name is unpredictable, exclusive and in the same folder, so that two writers never
     share one and the rename never crosses a file system. A missing folder is made. `allowed` is called
-    right before the rename, and prevents it by raising.
+    right before the rename, and prevents it by raising. `renamed` gives another name in the same folder, for one
+    that depends on the content.
     """
     make_folder(path.parent)
     with naming(path):
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=TEMPORARY, dir=path.parent)
         try:
-            with os.fdopen(descriptor, "wb") as file:
-                yield file
+            with os.fdopen(descriptor, "wb", buffering=BUFFER) as file:
+                yield DigestingFile(file)
                 file.flush()
                 os.fsync(file.fileno())
             allowed()
-            Path(name).rename(path)
+            Path(name).rename(renamed() if renamed else path)
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise

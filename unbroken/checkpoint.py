@@ -39,11 +39,15 @@ KEYS = (
 )
 
 
-def encode(tree: Tree) -> memoryview:
-    """Return a checkpoint's file content."""
-    buffer = io.BytesIO()
-    torch.save(tree, buffer)
-    return buffer.getbuffer()
+def write(tree: Tree, file: Any) -> None:
+    """Write a checkpoint's content to an open file, piece by piece: whole in memory it would be copied once more.
+
+    Raise OSError if the file does.
+    """
+    try:
+        torch.save(tree, file)
+    except RuntimeError as error:  # torch tells that a write failed, but not why
+        raise error.__context__ if isinstance(error.__context__, OSError) else error from None
 
 
 def read(path: Path, expected_digest: str | None = None) -> Tree:

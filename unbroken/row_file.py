@@ -99,7 +99,7 @@ def open_row_file(path: Path, dataset: Dataset, features: Features, device: torc
         with atomic.replacing(path) as file:
             for records in prefetch(_converted(dataset, features)):
                 file.write(records.data)
-        made = _Made(path=str(path), digest=atomic.digest(path), source=dataset.digest)
+        made = _Made(path=str(path), digest=file.digest, source=dataset.digest)
         atomic.write(note, to_json(made))
     return RowFile(path, dataset.rows, features, device)
 

@@ -5,7 +5,6 @@ checkpoint. `epoch-0003.<digest>.pth` was written at the end of epoch 3, `epoch-
 inside epoch 4.
 """
 
-import hashlib
 import logging
 import re
 from collections.abc import Callable
@@ -59,11 +58,14 @@ class CheckpointStore:
 
     def save(self, tree: Tree, *, inside_epoch: bool, best_epoch: int | None) -> Entry:
         """Write a checkpoint durably, then delete those that retention lets go: all but the newest and the best epoch's."""
-        content = checkpoint.encode(tree)
-        digest = hashlib.sha256(content).hexdigest()[:DIGEST_DIGITS]
-        step = f"-step-{tree['step']:08d}" if inside_epoch else ""
-        entry = _entry(self.folder / f"epoch-{tree['epoch']:04d}{step}.{digest}.pth")
-        atomic.write(entry.path, content, self.allowed)
+        place = f"epoch-{tree['epoch']:04d}" + (f"-step-{tree['step']:08d}" if inside_epoch else "")
+
+        def named() -> Path:
+            return self.folder / f"{place}.{file.digest[:DIGEST_DIGITS]}.pth"
+
+        with atomic.replacing(self.folder / place, self.allowed, named) as file:
+            checkpoint.write(tree, file)
+        entry = _entry(named())
         self._retain(entry, best_epoch)
         return entry
 

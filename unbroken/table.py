@@ -1,12 +1,10 @@
 """Read and write rows as Arrow batches, in a fixed order and in bounded memory."""
 
-import hashlib
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
 
 import fsspec
 import pyarrow as pa
@@ -120,20 +118,6 @@ def read_dataset(dataset: Dataset, columns: list[str] | None = None) -> Iterator
         yield part.rows
 
 
-class _Digesting:
-    """A file that takes the SHA-256 of what is written to it, so that nothing is read again for it."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.file, self.sha256, self.closed = file, hashlib.sha256(), False
-
-    def write(self, content: bytes) -> int:
-        self.sha256.update(content)
-        return self.file.write(content)
-
-    def flush(self) -> None:
-        self.file.flush()
-
-
 class Writer:
     """A Parquet file under construction; it takes its final name, durably, only when complete.
 
@@ -148,7 +132,7 @@ class Writer:
 
     def __enter__(self) -> "Writer":
         with ExitStack() as opened:
-            self._file = _Digesting(opened.enter_context(atomic.replacing(self.path)))
+            self._file = opened.enter_context(atomic.replacing(self.path))
             self._parquet = opened.enter_context(
                 pq.ParquetWriter(
                     self._file,
@@ -177,7 +161,7 @@ class Writer:
 
     def dataset(self) -> Dataset:
         """Describe the finished file."""
-        digest = self._file.sha256.hexdigest()
+        digest = self._file.digest
         return Dataset(path=str(self.path), digest=digest, rows=self.rows, columns=len(self._schema) - 1)
 
 

@@ -155,6 +155,7 @@ class _Layer:
             flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if mode == "ab" else os.O_TRUNC)
             opener = options.get("opener") or (lambda name, how: self.open(name, how, 0o666))
             file = opener(file, flags)
+        # With Python's small buffer even a small checkpoint takes several writes, as large ones do.
         return io.BufferedWriter(_File(file, mode, self))
 
     def write(self, file: "_File", data: bytes) -> int:

@@ -99,9 +99,18 @@ def acknowledged(operation: Operation) -> Place:
     return (event["epoch"], event["step"]) if event["event"] == "checkpoint saved" else NOTHING
 
 
+def files_written(operations: list[Operation]) -> set[bytes]:
+    """Return the content of every file that was written, each to its end."""
+    files: dict[str, bytes] = {}
+    for operation in operations:
+        if operation.kind == "write":
+            files[operation.path] = files.get(operation.path, b"")[: operation.offset] + operation.data
+    return set(files.values())
+
+
 def judge(crash: Crash, folder: Path, operations: list[Operation]) -> str | None:
     """Open the store in a state of the disk and tell what is wrong."""
-    genuine = {operation.data for operation in operations if operation.kind == "write"}
+    genuine = files_written(operations)
     folder.mkdir()
     power.lay_out(crash.state, folder, root_of(operations))
     try:

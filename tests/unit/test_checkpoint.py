@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from tests.contract import encoded
 from unbroken import checkpoint
 from unbroken.state import canonical
 
@@ -15,14 +16,14 @@ def test_equal_content_gives_equal_bytes_however_it_came_about():
     # After a resume some texts come from the checkpoint and some from the program.
     apart = shared | {"second": "".join(list(text)), "weights": shared["weights"].contiguous()}
 
-    assert checkpoint.encode(shared) != checkpoint.encode(apart)
-    assert checkpoint.encode(canonical(shared)) == checkpoint.encode(canonical(apart))
+    assert encoded(shared) != encoded(apart)
+    assert encoded(canonical(shared)) == encoded(canonical(apart))
 
 
 def test_bytes_are_equal_after_a_round_trip():
-    content = checkpoint.encode(canonical({"a": "cosine", "b": ["cosine", 1, None], "weights": torch.eye(2)}))
+    content = encoded(canonical({"a": "cosine", "b": ["cosine", 1, None], "weights": torch.eye(2)}))
 
-    assert checkpoint.encode(canonical(torch.load(io.BytesIO(content), weights_only=True))) == content
+    assert encoded(canonical(torch.load(io.BytesIO(content), weights_only=True))) == content
 
 
 def test_a_snapshot_does_not_follow_later_changes():
@@ -37,7 +38,7 @@ def test_a_snapshot_does_not_follow_later_changes():
 def test_a_view_is_stored_alone_and_not_with_all_it_is_a_view_of(tmp_path: Path):
     big = torch.zeros(1_000_000)
 
-    assert len(checkpoint.encode(canonical({"weights": big[:10]}))) < 10_000
+    assert len(encoded(canonical({"weights": big[:10]}))) < 10_000
 
 
 def test_numerics_name_what_the_bits_depend_on():

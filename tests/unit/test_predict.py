@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import unbroken
-from tests.contract import run_stages, write_rows
+from tests.contract import encoded, run_stages, write_rows
 from unbroken import checkpoint
 from unbroken.artifact import Restored
 from unbroken.batches import read_rows
@@ -278,7 +278,7 @@ def test_any_flipped_bit_is_refused_where_the_manifest_lies_beside_the_checkpoin
 def test_a_checkpoint_that_names_a_function_of_its_own_calls_nothing(binary: tuple[Config, Restored], tmp_path: Path):
     tree = checkpoint.read(Path(binary[1].path))
     tree["config"]["model"] |= {"factory": "os:mkdir", "options": {}}
-    (tmp_path / "checkpoint.pth").write_bytes(checkpoint.encode(tree))
+    (tmp_path / "checkpoint.pth").write_bytes(encoded(tree))
 
     with pytest.raises(CheckpointMismatchError, match=r"built by 'os:mkdir', expected 'mlp'"):
         load(tmp_path / "checkpoint.pth")

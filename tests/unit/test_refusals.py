@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.contract import run_stages, write_rows
+from tests.contract import encoded, run_stages, write_rows
 from unbroken import checkpoint
 from unbroken.config import Config, DataConfig, ModelConfig, SplitConfig, TrainingConfig
 from unbroken.errors import CheckpointError, CheckpointMismatchError
@@ -134,7 +134,7 @@ def changed(trained: Trained, change: Callable[[dict[str, Any]], Any]) -> bytes:
     """Return a checkpoint of the run with something changed inside."""
     tree = checkpoint.read(trained.run.published)
     change(tree)
-    return bytes(checkpoint.encode(tree))
+    return encoded(tree)
 
 
 def first(tree: dict[str, Any]) -> tuple[str, torch.Tensor]:
