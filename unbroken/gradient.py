@@ -17,7 +17,7 @@ from unbroken.config import TaskName
 from unbroken.metrics import loss_of
 from unbroken.model import MLP, SPREAD
 
-threshold_backward = torch.ops.aten.threshold_backward.default
+threshold_backward = torch.ops.aten.threshold_backward.grad_input
 embedding_backward = torch.ops.aten.embedding_dense_backward.default
 
 
@@ -72,6 +72,7 @@ class MLPGradient:
         for layer in linears:
             layer.weight.grad, layer.bias.grad = torch.empty_like(layer.weight), torch.empty_like(layer.bias)
         self.layers = [_Layer.of(layer) for layer in linears]
+        self.memory: dict[int, list[_Memory]] = {}
         self.dropout = next((layer.p for layer in model.layers if isinstance(layer, nn.Dropout)), 0.0)
 
     def prepare(self, block: Rows) -> Rows:
@@ -82,17 +83,24 @@ class MLPGradient:
     def __call__(self, batch: Rows) -> Float[Tensor, ""]:
         """Go forward keeping each layer's input, then back."""
         *hidden_layers, last = self.layers
+        memory = self._memory_for(len(batch))
         inputs = [self._first_input(batch)]
-        for layer in hidden_layers:
-            hidden = torch.addmm(layer.bias, inputs[-1], layer.transposed).relu_()
+        for layer, lent in zip(hidden_layers, memory, strict=False):
+            hidden = torch.addmm(layer.bias, inputs[-1], layer.transposed, out=lent.hidden).relu_()
             if self.dropout:
                 # A unit that dropout put to zero is one that ReLU lets nothing back through: no mask to keep.
                 hidden = torch.native_dropout(hidden, self.dropout, True)[0]
             inputs.append(hidden)
         logits = torch.addmm(last.bias, inputs[-1], last.transposed)
         loss, gradient = self._loss_and_gradient(logits, batch.labels)
-        self._backward(batch, inputs, gradient)
+        self._backward(batch, inputs, gradient, memory)
         return loss
+
+    def _memory_for(self, rows: int) -> "list[_Memory]":
+        """Return what the layers compute into, the same at every step: fresh memory costs more than what is done with it."""
+        if rows not in self.memory:  # of all batches of an epoch, only the last has another number of rows
+            self.memory[rows] = [_Memory.of(layer, rows) for layer in self.layers]
+        return self.memory[rows]
 
     def _first_input(self, batch: Rows) -> Float[Tensor, "batch inputs"]:
         if not self.tables:
@@ -122,18 +130,20 @@ class MLPGradient:
             losses, gradient = losses.mul_(weights), gradient.mul_(weights)
         return losses.sum().div_(len(labels)), gradient.div_(len(labels))
 
-    def _backward(self, batch: Rows, inputs: list[Tensor], gradient: Float[Tensor, "batch outputs"]) -> None:
+    def _backward(
+        self, batch: Rows, inputs: list[Tensor], gradient: Float[Tensor, "batch outputs"], memory: "list[_Memory]"
+    ) -> None:
         for place in range(len(self.layers) - 1, -1, -1):
             layer = self.layers[place]
             torch.mm(gradient.t(), inputs[place], out=layer.weight_gradient)
             torch.sum(gradient, 0, out=layer.bias_gradient)
             if place == 0 and not self.tables:
                 return
-            gradient = torch.mm(gradient, layer.weight)
+            gradient = torch.mm(gradient, layer.weight, out=memory[place].gradient)
             if place:
-                gradient = threshold_backward(gradient, inputs[place], 0)
+                threshold_backward(gradient, inputs[place], 0, grad_input=gradient)
                 if self.dropout:
-                    gradient = gradient.mul_(1 / (1 - self.dropout))
+                    gradient.mul_(1 / (1 - self.dropout))
         self._embedding_gradients(batch, gradient)
 
     def _embedding_gradients(self, batch: Rows, gradient: Float[Tensor, "batch inputs"]) -> None:
@@ -161,3 +171,16 @@ class _Layer:
         assert layer.weight.grad is not None
         assert layer.bias.grad is not None
         return cls(weight, weight.t(), bias, layer.weight.grad, layer.bias.grad)
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """What a layer computes for a batch: its output, and the gradient by its input."""
+
+    hidden: Float[Tensor, "batch outputs"]
+    gradient: Float[Tensor, "batch inputs"]
+
+    @classmethod
+    def of(cls, layer: _Layer, rows: int) -> "_Memory":
+        outputs, inputs = layer.weight.shape
+        return cls(layer.weight.new_empty(rows, outputs), layer.weight.new_empty(rows, inputs))
