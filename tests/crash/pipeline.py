@@ -1,6 +1,7 @@
 """A small run without Prefect: all that draws random numbers or keeps state, in a fraction of a second."""
 
 import dataclasses
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from unbroken.preprocess import Preprocessed, preprocess
 from unbroken.publish import load_checkpoint, save_checkpoint
 from unbroken.run import Run, open_run
 from unbroken.split import SplitDatasets, split_dataset
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
 
 ROWS, EPOCHS, STEPS = 90, 3, 6
 """Rows in all, epochs, and steps an epoch (72 training rows in batches of 12)."""
@@ -96,17 +99,20 @@ def complete(folder: Path) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Undisturbed:
-    """The SHA-256 of the final checkpoint and the file operations that led to it."""
+    """The SHA-256 of the final checkpoint, the file operations that led to it, and the KiB on disk that they left."""
 
     digest: str
     operations: list[Operation]
+    kibibytes: int
 
 
 def undisturbed(folder: Path) -> Undisturbed:
     """Do all six stages with nothing in the way and note every file operation."""
     operations: list[Operation] = []
     with watched(folder, operations.append):
-        return Undisturbed(complete(folder), operations)
+        digest = complete(folder)
+    pages = sum(-(-path.stat().st_size // PAGE) for path in (folder / "runs").rglob("*") if path.is_file())
+    return Undisturbed(digest, operations, pages * PAGE >> 10)
 
 
 def complete_watched(folder: Path, judge: Judge) -> str:

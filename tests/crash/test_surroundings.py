@@ -150,12 +150,13 @@ def test_a_disk_that_stays_broken_stops_the_training_with_the_last_checkpoint_wh
 
 
 @pytest.mark.parametrize(
-    "kibibytes", [pytest.param(100, marks=pytest.mark.slow), 140, pytest.param(120, marks=pytest.mark.slow)]
+    "share", [pytest.param(0.7, marks=pytest.mark.slow), 0.8, pytest.param(0.95, marks=pytest.mark.slow)]
 )
 def test_a_full_or_read_only_disk_stops_the_training_and_with_space_the_same_command_goes_on(
-    kibibytes: int, new_folder: Folders, undisturbed: Undisturbed, scorecard: Scorecard
+    share: float, new_folder: Folders, undisturbed: Undisturbed, scorecard: Scorecard
 ) -> None:
-    full, read_only, kept, found = forks.value(surroundings.on_a_disk_of, new_folder(), kibibytes)
+    disk = int(share * undisturbed.kibibytes)
+    full, read_only, kept, found = forks.value(surroundings.on_a_disk_of, new_folder(), disk)
     assert isinstance(full, OSError)
     assert (full.errno, "epoch-" in str(full.filename)) == (errno.ENOSPC, True)
     assert isinstance(read_only, ConfigError)
