@@ -18,7 +18,7 @@ from unbroken.prefetch import prefetch
 from unbroken.randomness import Permutation, derive
 from unbroken.run import Run, undone_if_bad
 from unbroken.schema import kind_of
-from unbroken.table import Manifest, Slice, TableFile, Writer
+from unbroken.table import Manifest, Slice, Writer
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 
@@ -60,9 +60,11 @@ def _divided(
     dataset: Dataset, columns: list[str], assignment: Assignment, parts: tuple[int, ...]
 ) -> Iterator[list[pa.RecordBatch]]:
     """Yield the rows of a dataset by the parts they belong to, some rows at a time."""
-    for batch in table.read([TableFile(url=dataset.path, rows=dataset.rows)], columns):
-        found = assignment(batch.start, batch.start + len(batch))
-        yield [batch.rows.take(pa.array(np.flatnonzero(found == part))) for part in parts]
+    start = 0
+    for rows in table.read_dataset(dataset, columns):
+        found = assignment(start, start + rows.num_rows)
+        yield [rows.take(pa.array(np.flatnonzero(found == part))) for part in parts]
+        start += rows.num_rows
 
 
 def with_parts(manifest: Manifest, columns: list[str], config: SplitConfig) -> Iterator[tuple[Slice, Parts]]:

@@ -57,7 +57,7 @@ MUTATIONS = (
         "if False:",
         DAMAGED,
     ),
-    Mutation("digest of data", "unbroken/table.py", "    verify(dataset)\n    return pq", "    return pq", RESULTS),
+    Mutation("digest of data", "unbroken/table.py", "pool.submit(verify, dataset)", "pool.submit(int)", RESULTS),
     Mutation("lock", "unbroken/attempt.py", "        lock.acquire(timeout=0)\n", "        pass\n", RACE),
     Mutation("fence", "unbroken/store.py", "content, self.allowed)", "content)", STOPPED),
     Mutation(
