@@ -17,7 +17,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, kw_only=True)
 class Artifact:
-    """A file and the SHA-256 of its content."""
+    """A file and the digest of its content."""
 
     path: str
     digest: str
@@ -88,8 +88,8 @@ def verify(value: Any) -> None:
         path = Path(artifact.path)
         if not path.is_file():
             raise DataError(f"{path}: the file is gone; run the same command again to make it anew")
-        if (found := atomic.digest(path)) != artifact.digest:
-            raise DataError(f"{path}: changed since it was made: found SHA-256 {found}, expected {artifact.digest}")
+        if (found := atomic.digest_as(path, artifact.digest)) != artifact.digest:
+            raise DataError(f"{path}: changed since it was made: found digest {found}, expected {artifact.digest}")
 
 
 @cache

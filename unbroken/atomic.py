@@ -10,11 +10,18 @@ import tempfile
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+from blake3 import blake3
 
 PRIVATE = 0o700
 TEMPORARY = ".tmp"
 BUFFER = 1 << 20
+
+SHA256, BLAKE3 = "", "blake3:"
+"""What digests begin with: SHA-256 as `sha256sum` prints it; of rows, BLAKE3, which takes a quarter of the time."""
+
+HASHES: dict[str, Any] = {SHA256: hashlib.sha256, BLAKE3: blake3}
 
 
 def make_folder(path: Path) -> Path:
@@ -48,14 +55,14 @@ def naming(path: Path) -> Generator[None]:
 
 
 class DigestingFile:
-    """A file that takes the SHA-256 of what is written to it, so that nothing is read again for it."""
+    """A file that takes the digest of what is written to it, so that nothing is read again for it."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file, self._sha256, self.closed = file, hashlib.sha256(), False
+    def __init__(self, file: BinaryIO, kind: str) -> None:
+        self._file, self._kind, self._hash, self.closed = file, kind, HASHES[kind](), False
 
     def write(self, content: bytes | memoryview) -> int:
         """Write on."""
-        self._sha256.update(content)
+        self._hash.update(content)
         return self._file.write(content)
 
     def flush(self) -> None:
@@ -64,27 +71,30 @@ class DigestingFile:
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of what is written so far, as 64 hexadecimal digits."""
-        return self._sha256.hexdigest()
+        """The digest of what is written so far: its kind and 64 hexadecimal digits."""
+        return self._kind + self._hash.hexdigest()
 
 
 @contextmanager
 def replacing(
-    path: Path, allowed: Callable[[], None] = lambda: None, renamed: Callable[[], Path] | None = None
+    path: Path,
+    allowed: Callable[[], None] = lambda: None,
+    renamed: Callable[[], Path] | None = None,
+    kind: str = SHA256,
 ) -> Generator[DigestingFile]:
     """Yield a temporary file that takes the name `path`, durably, when the block ends without an error.
 
     The temporary name is unpredictable, exclusive and in the same folder, so that two writers never
     share one and the rename never crosses a file system. A missing folder is made. `allowed` is called
     right before the rename, and prevents it by raising. `renamed` gives another name in the same folder, for one
-    that depends on the content.
+    that depends on the content. `kind` is that of the file's digest.
     """
     make_folder(path.parent)
     with naming(path):
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=TEMPORARY, dir=path.parent)
         try:
             with os.fdopen(descriptor, "wb", buffering=BUFFER) as file:
-                yield DigestingFile(file)
+                yield DigestingFile(file, kind)
                 file.flush()
                 os.fsync(file.fileno())
             allowed()
@@ -113,7 +123,12 @@ def recover(folder: Path) -> None:
         sync_folder(part)
 
 
-def digest(path: Path) -> str:
-    """Return the SHA-256 of a file's content as 64 hexadecimal digits, as `sha256sum` prints it."""
+def digest(path: Path, kind: str = SHA256) -> str:
+    """Return the digest of a file's content: its kind and 64 hexadecimal digits."""
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return kind + hashlib.file_digest(file, HASHES[kind]).hexdigest()
+
+
+def digest_as(path: Path, other: str) -> str:
+    """Return the digest of a file's content, of the same kind as another digest."""
+    return digest(path, BLAKE3 if other.startswith(BLAKE3) else SHA256)

@@ -29,7 +29,7 @@ CELL = 4
 
 @dataclass(frozen=True, kw_only=True)
 class _Made(Artifact):
-    """The file, and the SHA-256 of the dataset that it was made of."""
+    """The file, and the digest of the dataset that it was made of."""
 
     source: str
 
@@ -96,9 +96,9 @@ def open_row_file(path: Path, dataset: Dataset, features: Features, device: torc
     """Return a dataset as a row file, made anew unless the whole one that was made of it before is there."""
     note = path.with_suffix(".json")
     if not _is_made(path, note, dataset):
-        with atomic.replacing(path) as file:
+        with atomic.replacing(path, kind=atomic.BLAKE3) as file:
             for records in prefetch(_converted(dataset, features)):
-                file.write(records.data)
+                file.write(records.data.cast("B"))
         made = _Made(path=str(path), digest=file.digest, source=dataset.digest)
         atomic.write(note, to_json(made))
     return RowFile(path, dataset.rows, features, device)
@@ -108,7 +108,7 @@ def _is_made(path: Path, note: Path, dataset: Dataset) -> bool:
     if not (path.is_file() and note.is_file()):
         return False
     made = from_json(_Made, note.read_bytes(), str(note))
-    return made.source == dataset.digest and made.digest == atomic.digest(path)
+    return made.source == dataset.digest and made.digest == atomic.digest_as(path, made.digest)
 
 
 def _converted(dataset: Dataset, features: Features) -> Iterator[np.ndarray]:

@@ -142,7 +142,7 @@ class Writer:
 
     def __enter__(self) -> "Writer":
         with ExitStack() as opened:
-            self._file = opened.enter_context(atomic.replacing(self.path))
+            self._file = opened.enter_context(atomic.replacing(self.path, kind=atomic.BLAKE3))
             self._parquet = opened.enter_context(
                 pq.ParquetWriter(
                     self._file,

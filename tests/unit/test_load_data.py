@@ -56,7 +56,7 @@ def test_a_manifest_that_is_gone_or_changed_is_noticed(tmp_path: Path):
     verify(dataset)
 
     Path(dataset.path).write_text("{}")
-    with pytest.raises(DataError, match=r"dataset\.json: changed since it was made: found SHA-256 44136f"):
+    with pytest.raises(DataError, match=r"dataset\.json: changed since it was made: found digest 44136f"):
         verify(dataset)
     with pytest.raises(DataError, match=r"dataset\.json: not a whole Manifest: fingerprint: Field required"):
         from_json(Manifest, b"{}", "dataset.json")
