@@ -1,6 +1,7 @@
 """The classic job as one would write it without Unbroken: a plain script, and bare Prefect with the same six stages.
 
-`python -m benchmarks.classic plain|prefect FOLDER` runs it over `FOLDER/rows.parquet`.
+`python -m benchmarks.classic plain|prefect|empty FOLDER` runs it over `FOLDER/rows.parquet`; `empty` imports what it needs
+and runs six stages that do nothing.
 """
 
 import sys
@@ -107,7 +108,11 @@ def main() -> None:
     def classic() -> float:
         return job(folder, cached)
 
-    print(classic())
+    @flow
+    def empty() -> list[int]:
+        return [cached(abs)(number) for number in range(6)]
+
+    print(empty() if kind == "empty" else classic())
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from benchmarks.measure import Comparison, Measurement, Target, compare, cost_of
 from unbroken import sample
 
 ROUNDS = 3
-NAMES = ("Unbroken", "bare Prefect", "plain script")
+KINDS = {"bare Prefect": "prefect", "plain script": "plain", "torch and six empty stages (the limit)": "empty"}
 WAIT_SECONDS = 180
 
 
@@ -32,7 +32,7 @@ def command_of(name: str, folder: Path) -> list[str]:
         settings = {"data.source": source, "training.batch_size": "32", "model.options": '{"hidden": [32]}'}
         arguments = [word for key, value in settings.items() for word in (f"--{key}", value)]
         return [sys.executable, "-m", "flows.train", "--runs_folder", str(folder / "runs"), *arguments]
-    return [sys.executable, "-m", "benchmarks.classic", "plain" if name == "plain script" else "prefect", str(folder)]
+    return [sys.executable, "-m", "benchmarks.classic", KINDS[name], str(folder)]
 
 
 def prepared(folder: Path) -> Path:
@@ -104,7 +104,7 @@ def contest(
     what: str, kind: Callable[[str, Path, str | None], Measurement], ratio: float, root: Path, api: str | None
 ) -> Comparison:
     """Run all contenders."""
-    contenders = {name: kind(name, root / what, api) for name in NAMES}
+    contenders = {name: kind(name, root / what, api) for name in ("Unbroken", *KINDS)}
     warm_up = kind is rerun
     targets = {"bare Prefect": Target(at_most=ratio)}
     return compare(what, "CPU s", contenders, rounds=ROUNDS, warm_up=warm_up, targets=targets)

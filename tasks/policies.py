@@ -20,6 +20,7 @@ from prefect.tasks import MaterializingTask
 from pydantic import Field
 
 from tasks.assets import TO_BE_NAMED
+from tasks.form import explain_parameters
 from tasks.restart import end_with_supervisor, start_again, telling_when_it_leaves
 from tasks.source import source_digest
 from unbroken.artifact import to_json, verify
@@ -154,6 +155,7 @@ def resumable(name: str, run_name: str) -> Callable[[Callable[Parameters, Result
     )
 
     def resumed(function: Callable[Parameters, Result]) -> Flow[Parameters, Result]:
+        explain_parameters(function)
         return decorate(telling_when_it_leaves(function))
 
     return resumed

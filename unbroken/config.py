@@ -10,7 +10,7 @@ from unbroken.checks import require, require_no_credentials, require_path, requi
 
 TaskName = Literal["binary", "multiclass", "regression"]
 
-DOCUMENTED = {"use_attribute_docstrings": True, "extra": "forbid", "hide_input_in_errors": True}
+STRICT = {"extra": "forbid", "hide_input_in_errors": True}
 
 MOST_THREADS = 1024
 
@@ -22,7 +22,7 @@ BLOCK_ROWS = 1 << 10
 class DataConfig:
     """Where the rows come from and what the columns mean."""
 
-    __pydantic_config__ = DOCUMENTED
+    __pydantic_config__ = STRICT
 
     source: str = "data/flights"
     """Parquet or CSV (also .gz): a file, a folder (also Hive-partitioned), a glob or an fsspec URL;
@@ -57,7 +57,7 @@ class DataConfig:
 class PreprocessConfig:
     """How columns become numbers in 0 .. 1 and category codes. Everything is fitted on training rows only."""
 
-    __pydantic_config__ = DOCUMENTED
+    __pydantic_config__ = STRICT
 
     clip_quantile: float = 0.0
     """Share of a numeric column's training values cut off at each end before scaling, 0 .. 0.25; 0 scales by min and max."""
@@ -74,7 +74,7 @@ class PreprocessConfig:
 class SplitConfig:
     """Which rows train and which test: a pure function of the rows and the seed."""
 
-    __pydantic_config__ = DOCUMENTED
+    __pydantic_config__ = STRICT
 
     kind: Literal["random", "stratified", "group", "time"] = "random"
     """`stratified` keeps the shares of the classes, `group` keeps rows of one group together, `time` tests on the latest rows."""
@@ -103,7 +103,7 @@ class SplitConfig:
 class ModelConfig:
     """The network."""
 
-    __pydantic_config__ = DOCUMENTED
+    __pydantic_config__ = STRICT
 
     factory: str = "mlp"
     """`mlp`, or `package.module:function` that takes a `Features` and the options and returns a `torch.nn.Module`."""
@@ -121,7 +121,7 @@ class ModelConfig:
 class StartConfig:
     """Where the weights of a new run come from; a run that has a checkpoint always goes on from that."""
 
-    __pydantic_config__ = DOCUMENTED
+    __pydantic_config__ = STRICT
 
     warm_from: str | None = None
     """Published checkpoint to start from, its manifest beside it; from random weights when not given."""
@@ -147,7 +147,7 @@ class StartConfig:
 class TrainingConfig:
     """How the weights are updated."""
 
-    __pydantic_config__ = DOCUMENTED
+    __pydantic_config__ = STRICT
 
     epochs: int = 5
     """Total number of epochs, those already done included: raise it to train on."""
@@ -227,7 +227,7 @@ SMALLER_IS_BETTER = ("loss", "rmse", "mae")
 class CheckpointConfig:
     """When checkpoints are written, beyond one at the end of each epoch, and which are kept."""
 
-    __pydantic_config__ = DOCUMENTED
+    __pydantic_config__ = STRICT
 
     every_steps: int | None = None
     """Also write one every so many steps."""
@@ -259,7 +259,7 @@ class CheckpointConfig:
 class TrackingConfig:
     """An MLflow server that is told of the run; the weights do not depend on it."""
 
-    __pydantic_config__ = DOCUMENTED
+    __pydantic_config__ = STRICT
 
     uri: str | None = None
     """URL of the server, e.g. `http://127.0.0.1:5000`; off when not given. Credentials come from the environment as MLflow reads
@@ -286,7 +286,7 @@ class TrackingConfig:
 class Config:
     """One training run."""
 
-    __pydantic_config__ = DOCUMENTED
+    __pydantic_config__ = STRICT
 
     data: DataConfig = field(default_factory=DataConfig)
     preprocess: PreprocessConfig = field(default_factory=PreprocessConfig)

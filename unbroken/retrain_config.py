@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from unbroken.config import DOCUMENTED, Config, SplitConfig, require
+from unbroken.config import STRICT, Config, SplitConfig, require
 
 Rule = Literal["block", "warn", "ignore"]
 GateMetric = Literal["auto", "loss", "accuracy", "auroc", "rmse", "mae"]
@@ -17,7 +17,7 @@ class ChecksConfig:
     block: there is nothing to score them with. The rules below say what follows when their limit is passed.
     """
 
-    __pydantic_config__ = DOCUMENTED
+    __pydantic_config__ = STRICT
 
     nulls: Rule = "block"
     """The share of missing values of a feature rose by more than `null_rise`."""
@@ -53,7 +53,7 @@ class ChecksConfig:
 class GateConfig:
     """When the challenger takes the champion's place. A tie keeps the champion."""
 
-    __pydantic_config__ = DOCUMENTED
+    __pydantic_config__ = STRICT
 
     metric: GateMetric = "auto"
     """What is compared; `auto` is auroc for classes and rmse for regression."""
@@ -82,7 +82,7 @@ class GateConfig:
 class RetrainConfig:
     """One model that is retrained as new rows come."""
 
-    __pydantic_config__ = DOCUMENTED
+    __pydantic_config__ = STRICT
 
     model: str = "flights"
     """Name of the model: its folder in `models_folder`."""
@@ -116,7 +116,7 @@ class RetrainConfig:
 class PredictConfig:
     """One scoring of a source."""
 
-    __pydantic_config__ = DOCUMENTED
+    __pydantic_config__ = STRICT
 
     model: str = "models/flights"
     """Folder of a model, whose champion scores, or a published checkpoint.pth."""
