@@ -59,7 +59,7 @@ MUTATIONS = (
     ),
     Mutation("digest of data", "unbroken/table.py", "pool.submit(verify, dataset)", "pool.submit(int)", RESULTS),
     Mutation("lock", "unbroken/attempt.py", "        lock.acquire(timeout=0)\n", "        pass\n", RACE),
-    Mutation("fence", "unbroken/store.py", "content, self.allowed)", "content)", STOPPED),
+    Mutation("fence", "unbroken/store.py", "self.allowed, named)", "lambda: None, named)", STOPPED),
     Mutation(
         "RNG restore",
         "unbroken/state.py",
@@ -68,10 +68,10 @@ MUTATIONS = (
         STEPS,
     ),
     Mutation(
-        "rename (write in place)",
+        "rename (copy instead)",
         "unbroken/atomic.py",
-        'descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=TEMPORARY, dir=path.parent)',
-        "descriptor, name = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), str(path)",
+        "Path(name).rename(renamed() if renamed else path)",
+        "(renamed() if renamed else path).write_bytes(Path(name).read_bytes())",
         POWER,
     ),
     Mutation(

@@ -1,12 +1,15 @@
 """Checkpoint bytes: equal for equal content, and readable by plain torch."""
 
 import io
+import re
 from pathlib import Path
 
+import pytest
 import torch
 
 from tests.contract import encoded
 from unbroken import checkpoint
+from unbroken.errors import CorruptCheckpointError
 from unbroken.state import canonical
 
 
@@ -48,3 +51,17 @@ def test_numerics_name_what_the_bits_depend_on():
         "device": "cpu",
         "threads": 2,
     }
+
+
+def test_a_part_that_claims_to_be_encrypted_or_compressed_is_damage(tmp_path: Path):
+    whole, path = encoded(canonical({"weights": torch.eye(2)})), tmp_path / "checkpoint.pth"
+    directory_entries = [found.start() for found in re.finditer(b"PK\x01\x02", whole)]
+    claims = [
+        (start + place, bit) for start in directory_entries for place, bits in ((8, 1), (10, 8)) for bit in range(bits)
+    ]
+    assert claims
+
+    for place, bit in claims:
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :])
+        with pytest.raises(CorruptCheckpointError, match=r"checkpoint\.pth"):
+            checkpoint.read(path)
