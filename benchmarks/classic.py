@@ -1,7 +1,7 @@
 """The classic job as one would write it without Unbroken: a plain script, and bare Prefect with the same six stages.
 
 `python -m benchmarks.classic plain|prefect|empty FOLDER` runs it over `FOLDER/rows.parquet`; `empty` imports what it needs
-and runs six stages that do nothing.
+and runs six stages that do nothing. The name of a stage instead runs that stage alone.
 """
 
 import sys
@@ -93,9 +93,25 @@ def job(folder: str, stage: Callable[[Callable[..., Any]], Callable[..., Any]] =
     return stage(load_checkpoint)(published, paths)
 
 
+def stages_in(folder: Path) -> dict[str, Callable[[], object]]:
+    """Return each stage over the files of a folder, for those who run each by itself."""
+    parts = [str(folder / "train.parquet"), str(folder / "test.parquet")]
+    return {
+        "load_data": lambda: load_data(str(folder)),
+        "preprocess": lambda: preprocess(str(folder / "rows.parquet")),
+        "split": lambda: split(str(folder / "scaled.parquet")),
+        "train": lambda: train(parts),
+        "save_checkpoint": lambda: save_checkpoint(str(folder / "last.pth")),
+        "load_checkpoint": lambda: load_checkpoint(str(folder / "checkpoint.pth"), parts),
+    }
+
+
 def main() -> None:
     """Run the job as the command line says."""
     kind, folder = sys.argv[1:]
+    if one := stages_in(Path(folder)).get(kind):
+        print(one())
+        return
     if kind == "plain":
         print(job(folder))
         return

@@ -1,10 +1,12 @@
 """CPU seconds of the whole classic job (1000 rows x 10 features, five epochs), all its processes included.
 
 A first run has an empty Prefect home; a rerun finds everything as it was. `own server` is one that the process starts
-for itself, `running server` one that serves all contenders.
+for itself, `running server` one that serves all contenders. DVC and Metaflow need none; Metaflow knows no unchanged rerun
+and does all again.
 """
 
 import itertools
+import json
 import os
 import socket
 import subprocess
@@ -22,6 +24,17 @@ from unbroken import sample
 
 ROUNDS = 3
 KINDS = {"bare Prefect": "prefect", "plain script": "plain", "torch and six empty stages (the limit)": "empty"}
+OTHERS = ("DVC", "Metaflow")
+PEERS = Path(".venv-bench/bin").absolute()
+DVC_FILES: dict[str, tuple[list[str], list[str]]] = {
+    "load_data": (["rows.parquet"], []),
+    "preprocess": (["rows.parquet"], ["scaled.parquet"]),
+    "split": (["scaled.parquet"], ["train.parquet", "test.parquet"]),
+    "train": (["train.parquet"], ["last.pth"]),
+    "save_checkpoint": (["last.pth"], ["checkpoint.pth"]),
+    "load_checkpoint": (["checkpoint.pth", "test.parquet"], []),
+}
+"""What each stage reads and writes."""
 WAIT_SECONDS = 180
 
 
@@ -32,19 +45,33 @@ def command_of(name: str, folder: Path) -> list[str]:
         settings = {"data.source": source, "training.batch_size": "32", "model.options": '{"hidden": [32]}'}
         arguments = [word for key, value in settings.items() for word in (f"--{key}", value)]
         return [sys.executable, "-m", "flows.train", "--runs_folder", str(folder / "runs"), *arguments]
+    if name == "DVC":
+        return [str(PEERS / "dvc"), "--cd", str(folder), "repro", "--quiet"]
+    if name == "Metaflow":
+        return [str(PEERS / "python"), "-m", "benchmarks.metaflow_job", "--quiet", "run", "--folder", str(folder)]
     return [sys.executable, "-m", "benchmarks.classic", KINDS[name], str(folder)]
 
 
-def prepared(folder: Path) -> Path:
-    """Return a new folder with the rows in it."""
+def prepared(name: str, folder: Path) -> Path:
+    """Return a new folder with the rows in it, and what DVC has to be told."""
     folder.mkdir(parents=True)
     sample.write(folder / "rows.parquet")
+    if name == "DVC":
+        command = f"{sys.executable} -m benchmarks.classic"
+        stages = {
+            stage: {"cmd": f"{command} {stage} {folder}", "deps": deps, "outs": outs}
+            for stage, (deps, outs) in DVC_FILES.items()
+        }
+        (folder / "dvc.yaml").write_text(json.dumps({"stages": stages}))
+        subprocess.run([PEERS / "dvc", "init", "--no-scm", "--quiet"], cwd=folder, check=True)
     return folder
 
 
 def cpu_seconds(name: str, folder: Path, api: str | None, home: Path) -> float:
     """Run the job once."""
     variables = dict(os.environ) | {"PREFECT_HOME": str(home), "PREFECT_LOGGING_LEVEL": "ERROR"}
+    variables |= {"PYTHONPATH": str(Path.cwd()), "DVC_NO_ANALYTICS": "1", "METAFLOW_USER": "benchmark"}
+    variables |= {"METAFLOW_DATASTORE_SYSROOT_LOCAL": str(folder), "METAFLOW_HOME": str(home)}
     variables |= {"PREFECT_API_URL": api} if api else {"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180"}
     return cost_of(command_of(name, folder), environment=variables).cpu_seconds
 
@@ -54,7 +81,7 @@ def first_run(name: str, root: Path, api: str | None) -> Measurement:
     number = itertools.count()
 
     def measure() -> float:
-        folder = prepared(root / f"{name} {next(number)}")
+        folder = prepared(name, root / f"{name} {next(number)}".replace(" ", "-"))
         return cpu_seconds(name, folder, api, folder / "home")
 
     return measure
@@ -62,7 +89,7 @@ def first_run(name: str, root: Path, api: str | None) -> Measurement:
 
 def rerun(name: str, root: Path, api: str | None) -> Measurement:
     """Return what runs the job again and again in one folder; the warm-up is its first run."""
-    folder = prepared(root / name)
+    folder = prepared(name, root / name.replace(" ", "-"))
     return lambda: cpu_seconds(name, folder, api, folder / "home")
 
 
@@ -104,7 +131,8 @@ def contest(
     what: str, kind: Callable[[str, Path, str | None], Measurement], ratio: float, root: Path, api: str | None
 ) -> Comparison:
     """Run all contenders."""
-    contenders = {name: kind(name, root / what, api) for name in ("Unbroken", *KINDS)}
+    names = ("Unbroken", *KINDS, *(() if api else OTHERS))
+    contenders = {name: kind(name, root / what.replace(" ", "-"), api) for name in names}
     warm_up = kind is rerun
     targets = {"bare Prefect": Target(at_most=ratio)}
     return compare(what, "CPU s", contenders, rounds=ROUNDS, warm_up=warm_up, targets=targets)

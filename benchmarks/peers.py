@@ -50,9 +50,11 @@ class Task:
         return lambda: len(self.labels) / seconds(epoch)
 
 
-def tensor_loop(task: Task) -> Measurement:
+def tensor_loop(task: Task, *, compiled: bool = False) -> Measurement:
     """Loop over a permuted index of tensors in memory, with fused Adam: what one writes by hand."""
     model = task.model()
+    if compiled:
+        model.compile()
     optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE, fused=True)
 
     def epoch() -> None:

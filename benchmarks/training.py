@@ -124,6 +124,7 @@ def contest(
     contenders: dict[str, Measurement] = {
         "Unbroken": unbroken_run(task, threads, folder),
         "tensor loop, fused Adam": peers.tensor_loop(task),
+        "tensor loop, torch.compile": peers.tensor_loop(task, compiled=True),
         "DataLoader loop": peers.loader_loop(task),
         "Accelerate": peers.accelerate_loop(task),
         "Lightning": peers.lightning_trainer(task),

@@ -1,4 +1,4 @@
-"""A user's own model, with everything that makes exact resume hard: buffers, and draws from three random generators."""
+"""Models of a user's own: one with all that makes exact resume hard, buffers and draws from three random generators, and a compiled one."""
 
 import random
 
@@ -26,3 +26,25 @@ class NoisyNet(nn.Module):
         if self.training:
             hidden = hidden + 0.1 * random.random() + 0.1 * np.random.random() + 0.1 * torch.rand_like(hidden)
         return self.last(hidden)
+
+
+class Gated(nn.Module):
+    """Has elementwise parts that a compiler can join; dropout draws from the generator while training."""
+
+    def __init__(self, features: Features, width: int) -> None:
+        super().__init__()
+        self.first, self.gate = nn.Linear(len(features.numbers), width), nn.Linear(len(features.numbers), width)
+        self.norm, self.dropout = nn.LayerNorm(width), nn.Dropout(0.2)
+        self.last = nn.Linear(width, features.outputs)
+
+    def forward(
+        self, numbers: Float[Tensor, "batch numbers"], codes: Int[Tensor, "batch categories"]
+    ) -> Float[Tensor, "batch outputs"]:
+        return self.last(self.dropout(self.norm(self.first(numbers).tanh() * self.gate(numbers).sigmoid())))
+
+
+def compiled(features: Features, width: int) -> nn.Module:
+    """Return a compiled model; with fixed shapes, since a kernel for any shape rounds in another way than one for this shape."""
+    model = Gated(features, width)
+    model.compile(dynamic=False)
+    return model

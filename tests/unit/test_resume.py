@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch._dynamo.utils
 
 from tests.contract import assert_equal_checkpoints, assert_resumes_identically, run_stages, stopping_after, write_rows
 from unbroken.attempt import reproducible
@@ -98,6 +99,18 @@ def other_threads_drawing() -> Generator[None]:
     finally:
         ended.set()
         thread.join()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_compiled_model_resumes_identically(threads: int, tmp_path: Path):
+    model = ModelConfig(factory="tests.unit.own_model:compiled", options={"width": 8})
+    config = configured(tmp_path, model=model, training={"threads": threads, "batch_size": 36, "epochs": 3})
+
+    compiled = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    assert_resumes_identically(config, stops=(STEPS - 1, 2), folder=tmp_path)
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > compiled
 
 
 def test_what_other_threads_draw_at_random_leaves_the_bytes_as_they_are(tmp_path: Path):
