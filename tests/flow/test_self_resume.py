@@ -13,7 +13,8 @@ from unbroken.config import Config, DataConfig, TrainingConfig
 
 pytestmark = pytest.mark.timeout(600)
 
-EPOCHS = 40
+EPOCHS, LONG = 200, 800
+"""On a fast machine they take 10 and 40 seconds."""
 RUNS = "train/by-hand"
 
 
@@ -102,7 +103,7 @@ def test_a_run_in_training_when_all_is_stopped_saves_and_goes_on_when_it_is_serv
     served: Served, tmp_path: Path
 ):
     runs = tmp_path / "runs"
-    run = served.start(RUNS, slow_training(runs))
+    run = served.start(RUNS, slow_training(runs, LONG))
     wait_for_attempt(served, 1, runs)
 
     assert "worker   stopped" in served.deploy("stop")
@@ -151,7 +152,7 @@ def test_a_run_whose_worker_died_while_submitting_it_starts_anew(served: Served,
 @pytest.mark.timeout(900)
 def test_a_suspended_run_stays_so_until_a_person_resumes_it(served: Served, tmp_path: Path):
     runs = tmp_path / "runs"
-    run = served.start(RUNS, slow_training(runs, epochs=400))
+    run = served.start(RUNS, slow_training(runs, LONG))
     wait_for_attempt(served, 1, runs)
 
     served.suspend(run)

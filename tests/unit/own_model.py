@@ -1,4 +1,4 @@
-"""Models of a user's own: one with all that makes exact resume hard, buffers and draws from three random generators, and a compiled one."""
+"""A user's own models: one with all that makes exact resume hard, buffers and draws from three generators; a compiled one."""
 
 import random
 
