@@ -124,9 +124,13 @@ def main() -> None:
     def classic() -> float:
         return job(folder, cached)
 
+    @cached
+    def nothing(number: int) -> int:
+        return number
+
     @flow
     def empty() -> list[int]:
-        return [cached(abs)(number) for number in range(6)]
+        return [nothing(number) for number in range(6)]
 
     print(empty() if kind == "empty" else classic())
 

@@ -31,7 +31,7 @@ from unbroken.table import Writer
 
 NAMES = [f"x{place}" for place in range(FEATURES)]
 PARTS = ("preprocessed", "train", "test")
-ROUNDS = 3
+ROUNDS = 5
 
 
 def main(folder: Path, rows: int) -> None:

@@ -108,11 +108,12 @@ def fit(manifest: Manifest, config: PreprocessConfig, split: SplitConfig) -> Sca
 
 @dataclass
 class _Moments:
-    """Mean and squared deviations of a stream: the pairwise update of Chan, Golub and LeVeque (1979), which loses no digits.
+    """Mean, and squared deviations if asked for: the pairwise update of Chan, Golub and LeVeque (1979), which loses no digits.
 
     Values are taken in by MOMENT_ROWS at a time, so that the bits do not depend on how many come at once.
     """
 
+    spread: bool = False
     count: int = 0
     mean: float = 0.0
     squares: float = 0.0
@@ -138,8 +139,9 @@ class _Moments:
         with np.errstate(over="ignore", invalid="ignore"):
             # Divided before they are added up, since a sum of large values can overflow where the mean does not.
             mean = float((values / added).sum())
-            apart = np.float64(mean) - self.mean
-            self.squares += float(((values - mean) ** 2).sum() + apart * apart * (self._folded * added / total))
+            if self.spread:
+                apart = np.float64(mean) - self.mean
+                self.squares += float(((values - mean) ** 2).sum() + apart * apart * (self._folded * added / total))
         self.mean = self.mean * (self._folded / total) + mean * (added / total)
         self._folded = total
 
@@ -202,7 +204,7 @@ class _CategoryFit:
 @dataclass
 class _LabelFit:
     schema: Schema
-    moments: _Moments = field(default_factory=_Moments)
+    moments: _Moments = field(default_factory=lambda: _Moments(spread=True))
     seen: set[object] = field(default_factory=set)
 
     def add(self, part: Slice, training: Index, _: Mask | None) -> None:

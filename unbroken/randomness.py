@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 Index = NDArray[np.int64]
 
 SMALL = 1 << 14
+PIECE = 1 << 14
+"""Positions that are enciphered together: their words and those of each round stay in the processor's nearest cache."""
+
 ROUNDS = 6
 
 
@@ -51,7 +54,9 @@ class Permutation:
         """Return the elements at the given positions, each in 0 .. size-1."""
         if self.size <= SMALL:
             return self._sorted()[positions]
-        elements = self._encipher(positions.astype(np.uint32))
+        elements = np.empty(len(positions), np.uint32)
+        for start in range(0, len(positions), PIECE):
+            elements[start : start + PIECE] = self._encipher(positions[start : start + PIECE].astype(np.uint32))
         outside = np.flatnonzero(elements >= self.size)
         while len(outside):
             walked = self._encipher(elements.take(outside))

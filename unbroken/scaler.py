@@ -212,7 +212,9 @@ def as_floats(column: pa.Array, name: str, kind: Kind, subject: Subject) -> Floa
             f"{subject(name, place)}: found {column[place]}, expected at most 2^53, beyond which a float is not exact. "
             f"Divide it, name it in data.categories, or leave it out with data.exclude"
         ) from error
-    if np.isinf(values).any():
+    with np.errstate(over="ignore", invalid="ignore"):
+        doubtful = not np.isfinite(values.sum())  # one pass, where a finite sum says that every value is finite
+    if doubtful and np.isinf(values).any():
         place = int(np.flatnonzero(np.isinf(values))[0])
         raise DataError(
             f"{subject(name, place)}: found {values[place]}, expected a finite number. "
