@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.measure import Target, compare, save, seconds
-from benchmarks.rows import FEATURES, write_rows
+from benchmarks.rows import FEATURES, copied, on_disk, write_rows
 from unbroken import atomic
 from unbroken.config import Config, DataConfig
 from unbroken.load_data import load_data
@@ -39,7 +39,7 @@ def main(folder: Path, rows: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     source, out = write_rows(folder / f"{rows}.parquet", rows), folder / "out"
     works: dict[str, Callable[[Path, Path], None]] = {
-        "read and write alone (pyarrow)": copied,
+        "read and write alone (pyarrow)": lambda source, out: copied(source, out / "copy.parquet"),
         "read and write alone (our settings)": copied_as_ours,
         "pandas": with_pandas,
         "polars": with_polars,
@@ -90,14 +90,6 @@ def prepared(source: Path, folder: Path) -> Callable[[], float]:
         return seconds(stages)
 
     return measured
-
-
-def copied(source: Path, out: Path) -> None:
-    """Read all and write it again with pyarrow's own settings, in bounded memory."""
-    with pq.ParquetFile(source) as file, pq.ParquetWriter(out / "copy.parquet", file.schema_arrow) as writer:
-        for group in range(file.num_row_groups):
-            writer.write_table(file.read_row_group(group))
-    on_disk(out / "copy.parquet")
 
 
 def copied_as_ours(source: Path, out: Path) -> None:
@@ -170,12 +162,6 @@ def training_rows(rows: int) -> np.ndarray:
     training = np.ones(rows, bool)
     training[np.random.Generator(np.random.PCG64(0)).permutation(rows)[: rows // 5]] = False
     return training
-
-
-def on_disk(path: Path) -> None:
-    """Wait until a file is on the disk."""
-    with open(path, "rb") as file:
-        os.fsync(file.fileno())
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Made-up rows of any number: the same for the same seed."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -26,3 +27,17 @@ def write_rows(path: Path, rows: int, seed: int = 0) -> Path:
             writer.write_table(pa.table([*numbers, label], schema=schema))
     unfinished.rename(path)
     return path
+
+
+def copied(source: Path, target: Path) -> None:
+    """Read all and write it again with pyarrow's own settings, in bounded memory."""
+    with pq.ParquetFile(source) as file, pq.ParquetWriter(target, file.schema_arrow) as writer:
+        for group in range(file.num_row_groups):
+            writer.write_table(file.read_row_group(group))
+    on_disk(target)
+
+
+def on_disk(path: Path) -> None:
+    """Wait until a file is on the disk."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
