@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 from collections.abc import Callable
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
@@ -15,14 +16,16 @@ def explain_parameters(function: Callable[..., Any]) -> None:
     Pydantic can do that (`use_attribute_docstrings`), but parses the source again for every schema of every flow and stage.
     """
     for parameter in inspect.signature(function).parameters.values():
-        _explain(parameter.annotation)
+        explain(parameter.annotation)
 
 
-def _explain(settings: Any) -> None:
+@cache
+def explain(settings: Any) -> None:
+    """Put the text under each field of a dataclass, and of those inside it, into its metadata; once, since flows share them."""
     if not dataclasses.is_dataclass(settings):
         return
     texts = {text.arg_name: text.description for text in parse_from_object(settings).params}
     for field in dataclasses.fields(settings):
-        _explain(field.type)
+        explain(field.type)
         if text := texts.get(field.name):
             field.metadata = MappingProxyType({"description": inspect.cleandoc(text)})

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from tasks.form import explain
 from unbroken.config import (
     CheckpointConfig,
     Config,
@@ -65,6 +66,7 @@ def test_every_setting_is_documented():
         *(field.default_factory for field in dataclasses.fields(Config) if field.name != "runs_folder"),
     ]
     assert len(groups) == 9
+    explain(Config)
     for group in groups:
         properties = TypeAdapter(group).json_schema()["properties"]
         assert [name for name, said in properties.items() if not {"description", "$ref"} & said.keys()] == []
