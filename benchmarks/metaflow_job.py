@@ -1,4 +1,4 @@
-"""The classic job on Metaflow: `python benchmarks/metaflow_job.py run --folder FOLDER`, a process for each of its six steps."""
+"""The classic job on Metaflow: `python -m benchmarks.metaflow_job run --folder FOLDER`, a process for each of its six steps."""
 
 from pathlib import Path
 
