@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Generator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from flows.retrain import retrain
 from flows.train import train
 from tests.contract import write_rows
 from tests.flow.conftest import ROOT, Terminal
+from tests.flow.test_terminal import wait_for_epoch
 from tests.server import free_port, wait_until_served
 from unbroken.config import Config, DataConfig, TrackingConfig, TrainingConfig
 from unbroken.registry import Registry
@@ -62,13 +62,11 @@ def the_run(client: MlflowClient, experiment: str) -> Run:
 def test_a_killed_run_is_told_of_once_with_each_point_once(
     server: str, terminal: Terminal, environment: dict[str, str], tmp_path: Path
 ):
-    settings = ("--data.source", "sample", "--training.batch_size", "4", "--training.epochs", "6")
+    settings = ("--data.source", "sample", "--training.batch_size", "1", "--training.epochs", "12")
     tracked = (*settings, "--tracking.uri", server, "--tracking.experiment", "killed")
     command = [sys.executable, "-m", "flows.train", "--runs_folder", str(tmp_path / "runs"), *tracked]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as process:
-        while not list(tmp_path.glob("runs/*/checkpoints/epoch-0002*")):
-            assert process.poll() is None
-            time.sleep(0.01)
+        wait_for_epoch(2, tmp_path / "runs", process)
         process.send_signal(signal.SIGKILL)
 
     for _ in range(2):
@@ -79,11 +77,11 @@ def test_a_killed_run_is_told_of_once_with_each_point_once(
     client = MlflowClient(tracking_uri=server)
     run = the_run(client, "killed")
     assert run.info.status == "FINISHED"
-    assert run.data.params["training.batch_size"] == "4"
+    assert run.data.params["training.batch_size"] == "1"
     names = ["learning_rate", "loss", "test_accuracy", "test_auroc", "test_f1", "test_loss"]
     assert sorted(run.data.metrics) == names
     for name in names:
-        assert [point.step for point in client.get_metric_history(run.info.run_id, name)] == [1, 2, 3, 4, 5, 6]
+        assert [point.step for point in client.get_metric_history(run.info.run_id, name)] == [*range(1, 13)]
     artifacts = [artifact.path for artifact in client.list_artifacts(run.info.run_id)]
     assert sorted(path for path in artifacts if path.startswith("checkpoint")) == ["checkpoint.json", "checkpoint.pth"]
     assert len(client.search_logged_models([run.info.experiment_id])) == 1

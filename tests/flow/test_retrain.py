@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from flows.predict import predict
 from flows.retrain import retrain
 from tests.contract import write_rows
 from tests.flow.conftest import ROOT
+from tests.flow.test_terminal import wait_for_epoch
 from unbroken import atomic
 from unbroken.config import Config, DataConfig, ModelConfig, StartConfig, TrainingConfig
 from unbroken.errors import DataError
@@ -143,21 +143,17 @@ def test_a_refitted_scaler_that_cannot_be_folded_into_the_model_means_a_start_fr
 
 def test_a_retraining_killed_while_it_trains_goes_on_and_decides_the_same(tmp_path: Path, environment: dict[str, str]):
     arrives(tmp_path, "2024-01", 1)
-    undisturbed = retrain(config_for(tmp_path, epochs=60))
+    undisturbed = retrain(config_for(tmp_path, epochs=200))
     registry = Registry(tmp_path / "again" / "rows")
     arguments = [
         *("--model", "rows", "--models_folder", str(tmp_path / "again"), "--gate.resamples", "100"),
         *("--train.data.source", str(tmp_path / "in"), "--train.runs_folder", str(tmp_path / "again-runs")),
-        *("--train.model.options", '{"hidden": [8]}', "--train.training.epochs", "60"),
+        *("--train.model.options", '{"hidden": [8]}', "--train.training.epochs", "200"),
         *("--train.training.batch_size", "32", "--train.training.learning_rate", "0.02"),
     ]
     command = [sys.executable, "-m", "flows.retrain", *arguments]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 120
-        while not list((tmp_path / "again-runs").glob("*/checkpoints/epoch-0003*.pth")):
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_for_epoch(3, tmp_path / "again-runs", process)
         process.send_signal(signal.SIGKILL)
     assert registry.champion() is None
 
