@@ -1,33 +1,101 @@
 """Prefect for one process at a terminal: a server that ends with it however it ends, and no log but the library's."""
 
+import atexit
 import logging
+import os
+import socket
 import subprocess
-from functools import cache
+import sys
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO
 
+import httpx
+from prefect.context import refresh_global_settings_context
 from prefect.logging.handlers import PrefectConsoleHandler
-from prefect.settings import PREFECT_API_URL
+from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS, get_current_settings
+
+from unbroken.errors import ServerError
 
 SILENT = logging.CRITICAL + 1
-UNTIL_THE_PIPE_CLOSES = 'read -r _; kill "$0" 2>/dev/null'
+LEAVING_SECONDS = 5.0
+LAST_LINES = 3
+LEAN = {"PREFECT_SERVER_UI_ENABLED": "false", "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false"}
+"""What nobody asks of a server that serves one run."""
 
 
-@cache
-def start_server() -> subprocess.Popen[bytes] | None:
-    """Start a server unless the active profile has one, and return what watches over it, which must stay referenced.
+@dataclass(frozen=True)
+class OwnServer:
+    """A server of this process alone."""
 
-    Prefect would start it too, but stop it only at an orderly end: after a SIGKILL it would stay for good. So a shell
-    waits at a pipe that the kernel closes when this process ends, whatever ends it.
+    process: subprocess.Popen[bytes]
+    api: str
+    log: IO[bytes]
+
+    def wait_until_it_answers(self) -> None:
+        """Return once it can be used; raise ServerError if it cannot."""
+        seconds = PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS.value()
+        try:
+            httpx.get(f"{self.api}/health", timeout=seconds, trust_env=False).raise_for_status()
+        except httpx.HTTPError as error:
+            raise ServerError(
+                f"{self.api}: the Prefect server of this process did not start (within {seconds} s): {self._last_words()}. "
+                f"Set PREFECT_API_URL to a server that runs, PREFECT_HOME to another folder, or "
+                f"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS to more"
+            ) from error
+
+    def _last_words(self) -> str:
+        self.leave()
+        self.log.seek(0)
+        lines = self.log.read().decode(errors="replace").splitlines()
+        said = [line for line in lines if line.strip() and not line.startswith(" ")]
+        return " / ".join(said[-LAST_LINES:]).rstrip(".") or f"exit code {self.process.returncode}"
+
+    def leave(self) -> None:
+        """End it in good order."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        try:
+            self.process.wait(LEAVING_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+@contextmanager
+def server_beside_imports() -> Generator[None]:
+    """Start a server unless the active profile has one; it starts beside what the block imports, and then answers.
+
+    Prefect would start one too, but import all of it here, wait for it, and stop it only at an orderly end.
     """
+    own = None if PREFECT_API_URL.value() else _start_server()
+    yield
     _keep_the_log_for_the_ui()
-    if PREFECT_API_URL.value():
-        return None
-    from prefect.server.api.server import SubprocessASGIServer  # noqa: PLC0415 (a third of all imports)
+    if own:
+        own.wait_until_it_answers()
 
-    own = SubprocessASGIServer()
-    own.start()
-    assert own.server_process is not None
-    watch = ["/bin/sh", "-c", UNTIL_THE_PIPE_CLOSES, str(own.server_process.pid)]
-    return subprocess.Popen(watch, stdin=subprocess.PIPE, start_new_session=True)
+
+def _start_server() -> OwnServer:
+    log = tempfile.TemporaryFile()  # noqa: SIM115 (as long as the server)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        command = [sys.executable, "-m", "flows.own_server", str(listening.fileno())]
+        variables = os.environ | get_current_settings().to_environment_variables(exclude_unset=True) | LEAN
+        process = subprocess.Popen(
+            command,
+            env=variables,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            pass_fds=[listening.fileno()],
+            start_new_session=True,  # Ctrl-C is for the training, which still has to tell the server
+        )
+        own = OwnServer(process, f"http://127.0.0.1:{listening.getsockname()[1]}/api", log)
+    atexit.register(own.leave)
+    os.environ["PREFECT_API_URL"] = own.api
+    refresh_global_settings_context()
+    return own
 
 
 def _keep_the_log_for_the_ui() -> None:

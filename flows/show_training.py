@@ -4,6 +4,7 @@ from rich.console import Console
 from rich.text import Text
 
 from flows import finished
+from flows.garbage import lasting
 from unbroken.artifact import Restored
 from unbroken.config import Config
 from unbroken.journal import Journal
@@ -23,10 +24,11 @@ def show_training(config: Config, console: Console) -> None:
 
 
 def _train(config: Config, run: Run) -> Restored:
-    from flows.server import start_server  # noqa: PLC0415 (Prefect)
-    from flows.train import train  # noqa: PLC0415 (Prefect and torch)
+    with lasting():
+        from flows.server import server_beside_imports  # noqa: PLC0415 (Prefect)
 
-    start_server()
+        with server_beside_imports():
+            from flows.train import train  # noqa: PLC0415 (Prefect and torch)
     with undone_if_bad(run):
         return train(config)
 

@@ -20,6 +20,7 @@ from rich.highlighter import NullHighlighter
 from rich.logging import RichHandler
 from rich.text import Text
 
+from flows.garbage import lasting, leave_to_the_kernel_at_exit
 from unbroken.errors import ConfigError, UnbrokenError
 
 Settings = TypeVar("Settings")
@@ -35,6 +36,7 @@ def main(name: str, description: str, settings: type[Settings], show: Callable[[
 
     `show` is given the settings and the console, runs the flow and prints.
     """
+    leave_to_the_kernel_at_exit()
     console = Console(width=None if sys.stdout.isatty() else NARROWEST)
     _log_to(console)
     try:
@@ -111,10 +113,11 @@ def result_of(flow: str) -> Callable[[Any, Console], None]:
     """Return what runs the flow of that name, in the module of that name, and prints its result."""
 
     def show(settings: Any, console: Console) -> None:
-        from flows.server import start_server  # noqa: PLC0415 (Prefect)
+        with lasting():
+            from flows.server import server_beside_imports  # noqa: PLC0415 (Prefect)
 
-        run = getattr(importlib.import_module(f"flows.{flow}"), flow)
-        start_server()
+            with server_beside_imports():
+                run = getattr(importlib.import_module(f"flows.{flow}"), flow)
         console.print(Text(str(run(settings))), soft_wrap=True)
 
     return show

@@ -7,6 +7,7 @@ UnbrokenError
 ├── LockedError                  another process is training this run
 ├── StoppedError                 a signal ended the training, its checkpoint is saved
 ├── RegistryError                no such version or champion, or another one reigns by now
+├── ServerError                  the Prefect server of a process at a terminal did not start
 └── CheckpointError              a checkpoint cannot be used
     ├── CorruptCheckpointError   its bytes are not those that were saved
     └── CheckpointMismatchError  whole, but it belongs to another training
@@ -42,6 +43,10 @@ class StoppedError(UnbrokenError):
 
 class RegistryError(UnbrokenError):
     """No such version or champion, or another one reigns by now."""
+
+
+class ServerError(UnbrokenError):
+    """The Prefect server of a process at a terminal did not start."""
 
 
 class CheckpointError(UnbrokenError):

@@ -2,21 +2,62 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.flow.conftest import ROOT
 from tests.flow.test_terminal import wait_for_epoch
 
 
-def test_no_server_outlives_a_process_that_was_killed(tmp_path: Path):
+@pytest.fixture
+def alone(tmp_path: Path) -> dict[str, str]:
+    """Return the environment of a process that knows no server."""
     environment = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
-    environment |= {"PREFECT_HOME": str(tmp_path / "prefect")}
-    command = [sys.executable, "-m", "flows.train", "--runs_folder", str(tmp_path / "runs"), "--data.source", "sample"]
+    return environment | {"PREFECT_HOME": str(tmp_path / "prefect"), "COLUMNS": "120"}
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> list[str]:
+    return [sys.executable, "-m", "flows.train", "--runs_folder", str(tmp_path / "runs"), "--data.source", "sample"]
+
+
+def test_what_a_process_told_its_own_server_is_there_for_the_next_server(
+    alone: dict[str, str], command: list[str], tmp_path: Path
+):
+    done = subprocess.run(command, cwd=ROOT, env=alone, capture_output=True, text=True, check=True)
+
+    assert done.stderr == ""
+    with sqlite3.connect(tmp_path / "prefect" / "prefect.db") as database:
+        assert database.execute("select state_type from flow_run").fetchall() == [("COMPLETED",)]
+        assert database.execute("select state_type from task_run").fetchall() == [("COMPLETED",)] * 6
+        assert database.execute("select count(*) from artifact where type = 'markdown'").fetchone() == (1,)
+        logged = [message for (message,) in database.execute("select message from log")]
+    assert [line for line in logged if "epoch 5 restored" in line]
+
+
+def test_a_server_that_cannot_start_is_an_error_in_one_paragraph(
+    alone: dict[str, str], command: list[str], tmp_path: Path
+):
+    (tmp_path / "prefect").mkdir()
+    (tmp_path / "prefect" / "prefect.db").write_text("no database")
+
+    done = subprocess.run(command, cwd=ROOT, env=alone, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 2
+    said = " ".join(done.stderr.split())
+    assert "the Prefect server of this process did not start" in said
+    assert "file is not a database" in said
+    assert "Traceback" not in said
+
+
+def test_no_server_outlives_a_process_that_was_killed(alone: dict[str, str], command: list[str], tmp_path: Path):
     endless = [*command, "--training.batch_size", "1", "--training.epochs", "100000"]
-    with subprocess.Popen(endless, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen(endless, cwd=ROOT, env=alone, stdout=subprocess.DEVNULL) as process:
         wait_for_epoch(1, tmp_path / "runs", process)
         children = [Path("/proc", child) for child in children_of(process.pid)]
         process.send_signal(signal.SIGKILL)
