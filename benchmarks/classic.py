@@ -1,7 +1,7 @@
 """The classic job as one would write it without Unbroken: a plain script, and bare Prefect with the same six stages.
 
-`python -m benchmarks.classic plain|prefect|empty FOLDER` runs it over `FOLDER/rows.parquet`; `empty` imports what it needs
-and runs six stages that do nothing. The name of a stage instead runs that stage alone.
+`python -m benchmarks.classic plain|prefect FOLDER` runs it over `FOLDER/rows.parquet`. The name of a stage instead runs that
+stage alone.
 """
 
 import sys
@@ -124,15 +124,7 @@ def main() -> None:
     def classic() -> float:
         return job(folder, cached)
 
-    @cached
-    def nothing(number: int) -> int:
-        return number
-
-    @flow
-    def empty() -> list[int]:
-        return [nothing(number) for number in range(6)]
-
-    print(empty() if kind == "empty" else classic())
+    print(classic())
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from benchmarks.measure import Comparison, Measurement, Target, compare, cost_of
 from unbroken import sample
 
 ROUNDS = 3
-KINDS = {"bare Prefect": "prefect", "plain script": "plain", "torch and six empty stages (the limit)": "empty"}
+KINDS = {"bare Prefect": "prefect", "plain script": "plain"}
 OTHERS = ("DVC", "Metaflow")
 PEERS = Path(".venv-bench/bin").absolute()
 DVC_FILES: dict[str, tuple[list[str], list[str]]] = {
