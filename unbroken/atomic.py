@@ -5,6 +5,7 @@ power cuts: see Pillai et al., "All File Systems Are Not Created Equal" (OSDI 20
 """
 
 import hashlib
+import io
 import os
 import tempfile
 from collections.abc import Callable, Generator
@@ -54,25 +55,32 @@ def naming(path: Path) -> Generator[None]:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-class DigestingFile:
+class DigestingFile(io.BufferedWriter):
     """A file that takes the digest of what is written to it, so that nothing is read again for it."""
 
     def __init__(self, file: BinaryIO, kind: str) -> None:
-        self._file, self._kind, self._hash, self.closed = file, kind, HASHES[kind](), False
-
-    def write(self, content: bytes | memoryview) -> int:
-        """Write on."""
-        self._hash.update(content)
-        return self._file.write(content)
-
-    def flush(self) -> None:
-        """Give what is written to the operating system."""
-        self._file.flush()
+        self._digesting = _Digesting(file, kind)
+        super().__init__(self._digesting, BUFFER)
 
     @property
     def digest(self) -> str:
-        """The digest of what is written so far: its kind and 64 hexadecimal digits."""
-        return self._kind + self._hash.hexdigest()
+        """The digest of all that was written and flushed: its kind and 64 hexadecimal digits."""
+        return self._digesting.kind + self._digesting.hash.hexdigest()
+
+
+class _Digesting(io.RawIOBase):
+    """Below the buffer, where few and large pieces come."""
+
+    def __init__(self, file: BinaryIO, kind: str) -> None:
+        self.file, self.kind, self.hash = file, kind, HASHES[kind]()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: Any, /) -> int:
+        count = self.file.write(content)
+        self.hash.update(content[:count])
+        return count
 
 
 @contextmanager
@@ -93,8 +101,10 @@ def replacing(
     with naming(path):
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=TEMPORARY, dir=path.parent)
         try:
-            with os.fdopen(descriptor, "wb", buffering=BUFFER) as file:
-                yield DigestingFile(file, kind)
+            with os.fdopen(descriptor, "wb", buffering=0) as file:
+                digesting = DigestingFile(file, kind)
+                yield digesting
+                digesting.flush()
                 file.flush()
                 os.fsync(file.fileno())
             allowed()

@@ -18,7 +18,18 @@ from unbroken.load_data import read_manifest
 from unbroken.prefetch import prefetch
 from unbroken.randomness import Index, Permutation, derive
 from unbroken.run import Run, undone_if_bad
-from unbroken.scaler import CategoryCodes, Float64, LabelScale, NumberScale, Scaler, as_floats, as_labels, as_texts
+from unbroken.scaler import (
+    CategoryCodes,
+    Float64,
+    Floats,
+    LabelScale,
+    NumberScale,
+    Scaler,
+    as_floats,
+    as_labels,
+    as_stored_floats,
+    as_texts,
+)
 from unbroken.schema import Column, Schema
 from unbroken.split import TRAIN, with_parts
 from unbroken.table import Manifest, Slice, Writer
@@ -91,7 +102,7 @@ def fit(manifest: Manifest, config: PreprocessConfig, split: SplitConfig) -> Sca
     label = _LabelFit(schema)
     sampled = _quantile_sample(manifest.rows) if config.clip_quantile else None
     start = 0
-    for part, parts in prefetch(with_parts(manifest, _columns(schema), split)):
+    for part, parts in with_parts(manifest, _columns(schema), split):
         training = np.flatnonzero(parts == TRAIN)
         sample = sampled(start, start + len(part))[training] if sampled else None
         for fitting in (*numbers, *categories, label):
@@ -120,7 +131,7 @@ class _Moments:
     _folded: int = 0
     _waiting: Float64 = field(default_factory=lambda: np.empty(MOMENT_ROWS))
 
-    def add(self, values: Float64) -> None:
+    def add(self, values: Floats) -> None:
         while len(values):
             place = self.count - self._folded
             taken = values[: MOMENT_ROWS - place]
@@ -138,7 +149,7 @@ class _Moments:
         values, total = self._waiting[:added], self.count
         with np.errstate(over="ignore", invalid="ignore"):
             # Divided before they are added up, since a sum of large values can overflow where the mean does not.
-            mean = float((values / added).sum())
+            mean = float(np.divide(values, added, out=None if self.spread else values).sum())
             if self.spread:
                 apart = np.float64(mean) - self.mean
                 self.squares += float(((values - mean) ** 2).sum() + apart * apart * (self._folded * added / total))
@@ -153,11 +164,11 @@ class _NumberFit:
     high: float = -np.inf
     moments: _Moments = field(default_factory=_Moments)
     missing: int = 0
-    sample: list[Float64] = field(default_factory=list)
+    sample: list[Floats] = field(default_factory=list)
 
     def add(self, part: Slice, training: Index, sampled: Mask | None) -> None:
         name, kind = self.column.name, self.column.kind
-        values = as_floats(part.column(name), name, kind, part.subject).take(training)
+        values = as_stored_floats(part.column(name), name, kind, part.subject).take(training)
         missing = np.isnan(values)
         if sampled is not None:
             self.sample.append(values[sampled & ~missing])

@@ -26,6 +26,7 @@ from unbroken.schema import ClassValue, Column, Kind, Schema
 
 Float64 = NDArray[np.float64]
 Float32 = NDArray[np.float32]
+Floats = Float32 | Float64
 Subject = Callable[[str, int], str]
 """Names, for a message, the value that a column has in a row of the batch at hand."""
 
@@ -54,23 +55,29 @@ class NumberScale:
         parts = [f"{self.name}__{part}" for part in self._parts()]
         return [self.name, *parts, *([self.name + MISSING_SUFFIX] if self.indicator else [])]
 
-    def transform(self, column: pa.Array, subject: Subject) -> list[Float32]:
-        """Return the columns this one becomes; raise DataError on a value that is no finite 64-bit float."""
-        values = as_floats(column, self.name, self.kind, subject)
+    def transform(self, column: pa.Array, subject: Subject, scratch: Float64 | None = None) -> list[Float32]:
+        """Return the columns this one becomes; raise DataError on a value that is no finite 64-bit float.
+
+        `scratch`, as long as the column, spares new memory, which costs more than the arithmetic.
+        """
+        values = as_stored_floats(column, self.name, self.kind, subject)
         missing = np.isnan(values)
-        columns = [self._scale(np.where(missing, self.fill, values) if missing.any() else values)]
+        if missing.any():
+            values = np.where(missing, np.float64(self.fill), values)
+        columns = [self._scale(values, scratch)]
         if parts := self._parts():
             instants = column.cast(INSTANT, safe=False)
             columns += [_fraction(instants, *bounds) for bounds in parts.values()]
         return columns + ([missing.astype(np.float32)] if self.indicator else [])
 
-    def _scale(self, values: Float64) -> Float32:
+    def _scale(self, values: Floats, scratch: Float64 | None) -> Float32:
         if self.high == self.low:
             return np.zeros(len(values), np.float32)
         # Halves of the largest floats can be subtracted where the floats themselves would overflow.
         part = 1.0 if np.isfinite(self.high - self.low) else 0.5
         with np.errstate(over="ignore"):
-            scaled = (values if part == 1 else values * part) - self.low * part
+            halved = values if part == 1 else values * part
+            scaled = np.subtract(halved, self.low * part, out=scratch, dtype=np.float64)
             scaled /= self.high * part - self.low * part
         return np.clip(scaled, 0, 1, out=scaled).astype(np.float32)
 
@@ -108,8 +115,11 @@ class LabelScale:
             values = as_floats(column, self.column.name, self.column.kind, subject)
             return pa.array(((values - self.mean) / self.deviation).astype(np.float32))
         labels, known = as_labels(column, self.column.name, subject), pa.array(self.classes)
-        common = known.cast(labels.type) if pa.types.is_floating(labels.type) else known
-        codes = pc.index_in(labels.cast(common.type), value_set=common)
+        try:
+            known = known.cast(labels.type)
+        except pa.ArrowInvalid:  # a class that these rows have no room for
+            labels = labels.cast(known.type)
+        codes = pc.index_in(labels, value_set=known)
         if codes.null_count:
             place = pc.index(pc.is_null(codes), True).as_py()
             found = labels[place].as_py()
@@ -147,8 +157,11 @@ class Scaler:
 
     def transform_inputs(self, rows: pa.RecordBatch, subject: Subject) -> pa.RecordBatch:
         """Return raw rows, which need no label, as the model's inputs."""
+        scratch = np.empty(rows.num_rows)
         arrays = [
-            pa.array(part) for scale in self.numbers for part in scale.transform(rows.column(scale.name), subject)
+            pa.array(part)
+            for scale in self.numbers
+            for part in scale.transform(rows.column(scale.name), subject, scratch)
         ]
         arrays += [codes.transform(rows.column(codes.name)) for codes in self.categories]
         return pa.RecordBatch.from_arrays(arrays, names=self.features.columns[:-1])
@@ -200,12 +213,16 @@ def as_floats(column: pa.Array, name: str, kind: Kind, subject: Subject) -> Floa
 
     Raise DataError naming the row of the first value that is infinite or does not fit 64 bits.
     """
+    return as_stored_floats(column, name, kind, subject).astype(np.float64, copy=False)
+
+
+def as_stored_floats(column: pa.Array, name: str, kind: Kind, subject: Subject) -> Floats:
+    """Return what `as_floats` does, but float32 values, which are as exact, as they are."""
     if kind in TIMES:
         return _as_seconds(column, name, subject)
     try:
-        plain = pa.types.is_floating(column.type) and not column.null_count
+        plain = (pa.types.is_float32(column.type) or pa.types.is_float64(column.type)) and not column.null_count
         values = column.to_numpy() if plain else column.cast(pa.float64()).to_numpy(zero_copy_only=False)
-        values = values.astype(np.float64, copy=False)
     except pa.ArrowInvalid as error:
         place = next(row for row, value in enumerate(column.to_pylist()) if value is not None and abs(value) > 2**53)
         raise DataError(
@@ -229,10 +246,10 @@ def as_texts(column: pa.Array) -> pa.Array:
 
 
 def as_labels(column: pa.Array, name: str, subject: Subject) -> pa.Array:
-    """Return a label column as int64, float64, booleans or texts; raise DataError on an integer beyond 64 bits."""
+    """Return a label column as integers, float64, booleans or texts; raise DataError on an integer beyond 64 bits."""
     if pa.types.is_decimal(column.type) or pa.types.is_floating(column.type):
         return column.cast(pa.float64())
-    if not pa.types.is_integer(column.type):
+    if not pa.types.is_uint64(column.type):
         return column
     try:
         return column.cast(pa.int64())

@@ -71,7 +71,7 @@ def with_parts(manifest: Manifest, columns: list[str], config: SplitConfig) -> I
     """Yield the rows of a loaded dataset, each slice with the part of each of its rows."""
     assignment = assign(manifest, config)
     start = 0
-    for rows in table.read(manifest.files, columns):
+    for rows in prefetch(table.read(manifest.files, columns)):
         yield rows, assignment(start, start + len(rows))
         start += len(rows)
 
@@ -111,8 +111,8 @@ class Sizes:
 
     def parts(self, positions: NDArray[np.int64]) -> Parts:
         """Return the parts of rows by their positions in some order: the first test, the next validate."""
-        held_out = np.where(positions < self.test, TEST, VALIDATION)
-        return np.where(positions < self.test + self.validation, held_out, TRAIN).astype(np.uint8)
+        held_out, tested = positions < self.test + self.validation, positions < self.test
+        return held_out.view(np.uint8) + tested.view(np.uint8)  # TRAIN + 0, VALIDATION + 0, VALIDATION + 1
 
 
 def _require_rows(sizes: Sizes, manifest: Manifest, config: SplitConfig) -> None:
