@@ -78,6 +78,8 @@ class _Digesting(io.RawIOBase):
         return True
 
     def write(self, content: Any, /) -> int:
+        if self.file.closed:  # after an error, which dropped it with what is still in the buffer
+            return len(content)
         count = self.file.write(content)
         self.hash.update(content[:count])
         return count

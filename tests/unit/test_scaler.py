@@ -44,6 +44,18 @@ def test_booleans_are_0_and_1():
     assert transformed(scale(0, 1, kind="boolean", fill=0.25), [True, False, None]) == [[1, 0, 0.25]]
 
 
+@pytest.mark.parametrize("missing", [[], [None], [math.nan]])
+def test_float32_values_are_scaled_to_the_bits_of_the_same_values_as_float64(missing: list[Any]):
+    values = np.random.Generator(np.random.PCG64(0)).standard_normal(1000).astype(np.float32).tolist() + missing
+    scaling = scale(-2.1, 2.3, fill=0.123456789012345)
+    scratch = np.empty(len(values))
+
+    (narrow,) = scaling.transform(pa.array(values, pa.float32()), subject, scratch)
+    (wide,) = scaling.transform(pa.array(values, pa.float64()), subject)
+
+    assert narrow.tobytes() == wide.tobytes()
+
+
 @pytest.mark.parametrize("low", [-1e308, -1.7976931348623157e308])
 def test_the_whole_range_of_floats_does_not_overflow(low: float):
     assert transformed(scale(low, -low, fill=0.0), [low, 0.0, -low, None]) == [[0, 0.5, 1, 0.5]]
@@ -123,6 +135,15 @@ def test_labels_become_class_codes():
     assert label.transform(pa.array(["yes", "no"]), subject).to_pylist() == [1, 0]
     with pytest.raises(DataError, match=r"here: column y, row 1: found 'maybe', expected one of \['no', 'yes'\]"):
         label.transform(pa.array(["yes", "maybe"]), subject)
+
+
+def test_a_class_that_the_type_of_some_rows_has_no_room_for_is_not_among_them():
+    label = LabelScale(column=Column(name="y", kind="number"), classes=(0, 7, 300), mean=0, deviation=1)
+
+    assert label.transform(pa.array([7, 0], pa.int8()), subject).to_pylist() == [1, 0]
+    assert label.transform(pa.array([300, 0], pa.int16()), subject).to_pylist() == [2, 0]
+    with pytest.raises(DataError, match=r"row 0: found 44, expected one of \[0, 7, 300\]"):
+        label.transform(pa.array([44], pa.uint8()), subject)
 
 
 def test_a_label_with_a_fraction_is_no_whole_class():
