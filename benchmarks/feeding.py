@@ -10,6 +10,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from accelerate import skip_first_batches
 from torch.utils.data import DataLoader, Dataset, RandomSampler
@@ -144,6 +145,11 @@ def seek(features: Features, folder: Path) -> Comparison:
         batches = epoch_batches(rows, BATCH_SIZE, 0, 0, SEEK_ROWS // BATCH_SIZE // 2, shuffle_rows=SHUFFLE_ROWS)
         return seconds(lambda: next(batches))  # the next window, which is being read then, is not waited for
 
+    def read_alone() -> None:
+        window = np.empty(SHUFFLE_ROWS * len(features.columns), np.int32)
+        with open(path, "rb", buffering=0) as file:
+            file.readinto(window.data)
+
     def skipped_in_accelerate() -> None:
         order = RandomSampler(Places(PEER_ROWS), generator=torch.Generator().manual_seed(0))
         loader = DataLoader(Places(PEER_ROWS), BATCH_SIZE, sampler=order)
@@ -155,6 +161,7 @@ def seek(features: Features, folder: Path) -> Comparison:
         {
             "unbroken": sought,
             "0.1 s": lambda: 0.1,
+            "one window read into new memory (the limit)": lambda: seconds(read_alone),
             f"accelerate.skip_first_batches, {PEER_ROWS:,} rows that cost nothing": lambda: seconds(
                 skipped_in_accelerate
             ),

@@ -90,6 +90,9 @@ class Recorder:
         return list(iter(lambda: pickle.load(stream) if stream.tell() < len(stream.getvalue()) else None, None))
 
 
+MOST_BYTES = 1 << 13
+
+
 def kill() -> NoReturn:
     """Die on the spot, as by a power failure of the process: no handler, no flush, no clean-up."""
     os.kill(os.getpid(), signal.SIGKILL)
@@ -155,7 +158,6 @@ class _Layer:
             flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if mode == "ab" else os.O_TRUNC)
             opener = options.get("opener") or (lambda name, how: self.open(name, how, 0o666))
             file = opener(file, flags)
-        # With Python's small buffer even a small checkpoint takes several writes, as large ones do.
         return io.BufferedWriter(_File(file, mode, self))
 
     def write(self, file: "_File", data: bytes) -> int:
@@ -188,7 +190,8 @@ class _File(io.FileIO):
         self._layer = layer
 
     def write(self, data: Any, /) -> int:
-        return self._layer.write(self, bytes(data))
+        # So little at a time that even a small checkpoint takes several writes, as large ones do.
+        return self._layer.write(self, bytes(data[:MOST_BYTES]))
 
     def really_write(self, data: bytes) -> int:
         return super().write(data)
