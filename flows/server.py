@@ -22,8 +22,12 @@ from unbroken.errors import ServerError
 SILENT = logging.CRITICAL + 1
 LEAVING_SECONDS = 5.0
 LAST_LINES = 3
-LEAN = {"PREFECT_SERVER_UI_ENABLED": "false", "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false"}
-"""What nobody asks of a server that serves one run."""
+LEAN = {
+    "PREFECT_SERVER_UI_ENABLED": "false",
+    "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false",
+    "PREFECT_SERVER_MEMOIZE_BLOCK_AUTO_REGISTRATION": "false",  # else the next server believes that they are registered
+}
+"""Without what nobody asks of a server that serves one run."""
 
 
 @dataclass(frozen=True)

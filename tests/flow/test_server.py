@@ -38,6 +38,7 @@ def test_what_a_process_told_its_own_server_is_there_for_the_next_server(
         assert database.execute("select count(*) from artifact where type = 'markdown'").fetchone() == (1,)
         logged = [message for (message,) in database.execute("select message from log")]
     assert [line for line in logged if "epoch 5 restored" in line]
+    assert not (tmp_path / "prefect" / "memo_store.toml").exists(), "the next server would not register its blocks"
 
 
 def test_a_server_that_cannot_start_is_an_error_in_one_paragraph(
