@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.text import Text
 
 from flows import finished
-from flows.garbage import lasting
+from flows.terminal import import_flow
 from unbroken.artifact import Restored
 from unbroken.config import Config
 from unbroken.journal import Journal
@@ -24,11 +24,7 @@ def show_training(config: Config, console: Console) -> None:
 
 
 def _train(config: Config, run: Run) -> Restored:
-    with lasting():
-        from flows.server import server_beside_imports  # noqa: PLC0415 (Prefect)
-
-        with server_beside_imports():
-            from flows.train import train  # noqa: PLC0415 (Prefect and torch)
+    train = import_flow("train")
     with undone_if_bad(run):
         return train(config)
 

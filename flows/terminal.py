@@ -109,15 +109,19 @@ def _one_line(complaint: str) -> str:
     return words
 
 
+def import_flow(name: str) -> Callable[[Any], Any]:
+    """Return the flow of that name, in the module of that name, with a server that answers it."""
+    with lasting():
+        from flows.server import server_beside_imports  # noqa: PLC0415 (Prefect)
+
+        with server_beside_imports():
+            return getattr(importlib.import_module(f"flows.{name}"), name)
+
+
 def result_of(flow: str) -> Callable[[Any, Console], None]:
-    """Return what runs the flow of that name, in the module of that name, and prints its result."""
+    """Return what runs a flow and prints its result."""
 
     def show(settings: Any, console: Console) -> None:
-        with lasting():
-            from flows.server import server_beside_imports  # noqa: PLC0415 (Prefect)
-
-            with server_beside_imports():
-                run = getattr(importlib.import_module(f"flows.{flow}"), flow)
-        console.print(Text(str(run(settings))), soft_wrap=True)
+        console.print(Text(str(import_flow(flow)(settings))), soft_wrap=True)
 
     return show

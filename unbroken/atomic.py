@@ -107,7 +107,6 @@ def replacing(
                 digesting = DigestingFile(file, kind)
                 yield digesting
                 digesting.flush()
-                file.flush()
                 os.fsync(file.fileno())
             allowed()
             Path(name).rename(renamed() if renamed else path)

@@ -25,7 +25,6 @@ from unbroken.scaler import (
     LabelScale,
     NumberScale,
     Scaler,
-    as_floats,
     as_labels,
     as_stored_floats,
     as_texts,
@@ -222,7 +221,7 @@ class _LabelFit:
         label = self.schema.label
         column = part.column(label.name)
         if not self.schema.classes:
-            self.moments.add(as_floats(column, label.name, label.kind, part.subject).take(training))
+            self.moments.add(as_stored_floats(column, label.name, label.kind, part.subject).take(training))
         elif len(self.seen) < len(self.schema.classes):
             labels = as_labels(column, label.name, part.subject).take(pa.array(training))
             self.seen.update(pc.unique(labels).to_pylist())

@@ -20,6 +20,9 @@ from unittest import mock
 Kind = Literal["create", "write", "fsync", "fsync folder", "rename", "unlink", "mkdir"]
 When = Literal["before", "half", "after"]
 
+MOST_BYTES = 1 << 13
+"""Of one write: so little that even a small checkpoint takes several, as large ones do."""
+
 
 @dataclass(frozen=True)
 class Operation:
@@ -90,9 +93,6 @@ class Recorder:
         return list(iter(lambda: pickle.load(stream) if stream.tell() < len(stream.getvalue()) else None, None))
 
 
-MOST_BYTES = 1 << 13
-
-
 def kill() -> NoReturn:
     """Die on the spot, as by a power failure of the process: no handler, no flush, no clean-up."""
     os.kill(os.getpid(), signal.SIGKILL)
@@ -158,7 +158,8 @@ class _Layer:
             flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if mode == "ab" else os.O_TRUNC)
             opener = options.get("opener") or (lambda name, how: self.open(name, how, 0o666))
             file = opener(file, flags)
-        return io.BufferedWriter(_File(file, mode, self))
+        raw = _File(file, mode, self)
+        return raw if options.get("buffering") == 0 else io.BufferedWriter(raw)
 
     def write(self, file: "_File", data: bytes) -> int:
         operation = Operation(
@@ -190,7 +191,6 @@ class _File(io.FileIO):
         self._layer = layer
 
     def write(self, data: Any, /) -> int:
-        # So little at a time that even a small checkpoint takes several writes, as large ones do.
         return self._layer.write(self, bytes(data[:MOST_BYTES]))
 
     def really_write(self, data: bytes) -> int:
