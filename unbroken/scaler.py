@@ -55,29 +55,26 @@ class NumberScale:
         parts = [f"{self.name}__{part}" for part in self._parts()]
         return [self.name, *parts, *([self.name + MISSING_SUFFIX] if self.indicator else [])]
 
-    def transform(self, column: pa.Array, subject: Subject, scratch: Float64 | None = None) -> list[Float32]:
-        """Return the columns this one becomes; raise DataError on a value that is no finite 64-bit float.
-
-        `scratch`, as long as the column, spares new memory, which costs more than the arithmetic.
-        """
+    def transform(self, column: pa.Array, subject: Subject) -> list[Float32]:
+        """Return the columns this one becomes; raise DataError on a value that is no finite 64-bit float."""
         values = as_stored_floats(column, self.name, self.kind, subject)
         missing = np.isnan(values)
         if missing.any():
             values = np.where(missing, np.float64(self.fill), values)
-        columns = [self._scale(values, scratch)]
+        columns = [self._scale(values)]
         if parts := self._parts():
             instants = column.cast(INSTANT, safe=False)
             columns += [_fraction(instants, *bounds) for bounds in parts.values()]
         return columns + ([missing.astype(np.float32)] if self.indicator else [])
 
-    def _scale(self, values: Floats, scratch: Float64 | None) -> Float32:
+    def _scale(self, values: Floats) -> Float32:
         if self.high == self.low:
             return np.zeros(len(values), np.float32)
         # Halves of the largest floats can be subtracted where the floats themselves would overflow.
         part = 1.0 if np.isfinite(self.high - self.low) else 0.5
         with np.errstate(over="ignore"):
             halved = values if part == 1 else values * part
-            scaled = np.subtract(halved, self.low * part, out=scratch, dtype=np.float64)
+            scaled = np.subtract(halved, self.low * part, dtype=np.float64)
             scaled /= self.high * part - self.low * part
         return np.clip(scaled, 0, 1, out=scaled).astype(np.float32)
 
@@ -157,11 +154,8 @@ class Scaler:
 
     def transform_inputs(self, rows: pa.RecordBatch, subject: Subject) -> pa.RecordBatch:
         """Return raw rows, which need no label, as the model's inputs."""
-        scratch = np.empty(rows.num_rows)
         arrays = [
-            pa.array(part)
-            for scale in self.numbers
-            for part in scale.transform(rows.column(scale.name), subject, scratch)
+            pa.array(part) for scale in self.numbers for part in scale.transform(rows.column(scale.name), subject)
         ]
         arrays += [codes.transform(rows.column(codes.name)) for codes in self.categories]
         return pa.RecordBatch.from_arrays(arrays, names=self.features.columns[:-1])
