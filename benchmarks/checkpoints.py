@@ -22,19 +22,23 @@ from lightning.pytorch.plugins.io import AsyncCheckpointIO, TorchCheckpointIO
 
 from benchmarks.measure import Comparison, Measurement, Target, compare, save, seconds
 from benchmarks.training import task_of, write_source
-from unbroken import atomic
-from unbroken.attempt import StopRequest, reproducible
-from unbroken.batches import epoch_batches
+from unbroken.batches.epoch import epoch_batches
+from unbroken.checkpoints.background import BackgroundWriter
+from unbroken.checkpoints.store import CheckpointStore
 from unbroken.config import Config, DataConfig, ModelConfig, TrainingConfig
-from unbroken.engine import _Loop, train
-from unbroken.journal import Journal
-from unbroken.load_data import load_data
-from unbroken.preprocess import Preprocessed, preprocess
+from unbroken.data.dataset import SplitDatasets
 from unbroken.run import Run, open_run
-from unbroken.saver import BackgroundSaver
-from unbroken.setup import Setup
-from unbroken.split import SplitDatasets, split_dataset
-from unbroken.store import CheckpointStore
+from unbroken.stages.load_data import load_data
+from unbroken.stages.preprocess import preprocess
+from unbroken.stages.results import Preprocessed
+from unbroken.stages.split import split_dataset
+from unbroken.stages.train import train
+from unbroken.storage import atomic
+from unbroken.storage.journal import Journal
+from unbroken.training.determinism import reproducible
+from unbroken.training.inputs import TrainingInputs
+from unbroken.training.loop import TrainLoop
+from unbroken.training.signals import StopRequest
 
 ROUNDS = 7
 SIZES = {"673 weights": (56,), "50 MB": (2048, 2036)}
@@ -51,7 +55,7 @@ def prepared(config: Config) -> tuple[Run, Preprocessed, SplitDatasets]:
 
 
 @contextmanager
-def training(hidden: tuple[int, ...], folder: Path) -> Generator[_Loop]:
+def training(hidden: tuple[int, ...], folder: Path) -> Generator[TrainLoop]:
     """Yield a training that has taken its first step."""
     source = write_source(task_of(10, 4096, hidden, 32), folder)
     config = Config(
@@ -61,21 +65,21 @@ def training(hidden: tuple[int, ...], folder: Path) -> Generator[_Loop]:
         runs_folder=str(folder / "runs"),
     )
     run, preprocessed, splits = prepared(config)
-    setup = Setup.read(config, splits, preprocessed.scaler, run)
+    setup = TrainingInputs.read(config, splits, preprocessed.scaler, run)
     journal = Journal(run.journal)
-    with reproducible(1), BackgroundSaver() as saver:
+    with reproducible(1), BackgroundWriter() as saver:
         store = CheckpointStore(run.checkpoints, journal)
-        loop = _Loop(setup, setup.fresh_state(), store, journal, saver, StopRequest(), lambda _: None)
+        loop = TrainLoop(setup, setup.fresh_state(), store, journal, saver, StopRequest(), lambda _: None)
         loop._step(next(batches(loop)))
         yield loop
 
 
-def batches(loop: _Loop) -> Any:
+def batches(loop: TrainLoop) -> Any:
     """Return the batches of an epoch, prepared for the loop."""
     return epoch_batches(loop.setup.train, loop.setup.config.training.batch_size, 0, 0, 0, loop.gradient.prepare)
 
 
-def stall_of(loop: _Loop) -> Measurement:
+def stall_of(loop: TrainLoop) -> Measurement:
     """Return what saves once in the background and gives the stall in milliseconds."""
 
     def measure() -> float:
@@ -87,12 +91,12 @@ def stall_of(loop: _Loop) -> Measurement:
     return measure
 
 
-def content_of(loop: _Loop) -> dict[str, Any]:
+def content_of(loop: TrainLoop) -> dict[str, Any]:
     """Return what the other ways save: model and optimizer."""
     return {"model": loop.state.model.state_dict(), "optimizer": loop.state.optimizer.state_dict()}
 
 
-def torch_save(loop: _Loop, folder: Path, *, durable: bool) -> Measurement:
+def torch_save(loop: TrainLoop, folder: Path, *, durable: bool) -> Measurement:
     """Save in the foreground; durably by a temporary name, fsync, rename, fsync of the folder."""
 
     def write() -> None:
@@ -111,7 +115,7 @@ def torch_save(loop: _Loop, folder: Path, *, durable: bool) -> Measurement:
     return lambda: seconds(write) * 1e3
 
 
-def dcp_async(loop: _Loop, folder: Path) -> Measurement:
+def dcp_async(loop: TrainLoop, folder: Path) -> Measurement:
     """Save with torch.distributed.checkpoint.async_save."""
     number = itertools.count()
 
@@ -125,7 +129,7 @@ def dcp_async(loop: _Loop, folder: Path) -> Measurement:
     return measure
 
 
-def lightning_async(loop: _Loop, folder: Path, opened: ExitStack) -> Measurement:
+def lightning_async(loop: TrainLoop, folder: Path, opened: ExitStack) -> Measurement:
     """Save with Lightning's AsyncCheckpointIO."""
     plugin = AsyncCheckpointIO(TorchCheckpointIO())
     opened.callback(plugin.teardown)
@@ -141,7 +145,7 @@ def lightning_async(loop: _Loop, folder: Path, opened: ExitStack) -> Measurement
     return measure
 
 
-def memory_copy(loop: _Loop) -> Measurement:
+def memory_copy(loop: TrainLoop) -> Measurement:
     """Copy the tensors into memory that is there: what any save that lets training go on has to do first."""
     content = content_of(loop)
     parts = [
@@ -246,16 +250,16 @@ def share_of_an_epoch(folder: Path) -> Comparison:
     config = Config(data=DataConfig(source="data/flights"), runs_folder=str(folder / "flights"))
     run, preprocessed, splits = prepared(config)
     stalled: list[float] = []
-    plain = _Loop._save
+    plain = TrainLoop._save
 
-    def timed(loop: _Loop, **details: Any) -> None:
+    def timed(loop: TrainLoop, **details: Any) -> None:
         stalled.append(seconds(lambda: plain(loop, **details)))
 
-    _Loop._save = timed  # ty: ignore[invalid-assignment]
+    TrainLoop._save = timed  # ty: ignore[invalid-assignment]
     try:
         train(config, splits, preprocessed.scaler, run)
     finally:
-        _Loop._save = plain
+        TrainLoop._save = plain
     saved = [event for event in Journal(run.journal).events() if event["event"] == "checkpoint saved"]
     values = {"checkpoint": [1e3 * each for each in stalled], "epoch": [1e3 * event["seconds"] for event in saved]}
     found = Comparison(

@@ -17,17 +17,19 @@ from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from benchmarks.measure import Comparison, Measurement, Target, compare, save, seconds
 from benchmarks.rows import FEATURES, write_rows
-from unbroken.batches import Rows, epoch_batches, read_rows
+from unbroken.batches.epoch import epoch_batches
+from unbroken.batches.row_file import RowFile, open_row_file
+from unbroken.batches.rows import Rows, read_rows
 from unbroken.config import CheckpointConfig, Config, DataConfig, ModelConfig, SplitConfig, TrainingConfig
-from unbroken.engine import train
-from unbroken.features import Features
-from unbroken.journal import Journal
-from unbroken.load_data import load_data
-from unbroken.preprocess import preprocess
-from unbroken.row_file import RowFile, open_row_file
+from unbroken.data.dataset import SplitDatasets
+from unbroken.features.encoder import Encoder
+from unbroken.features.spec import FeatureSpec
 from unbroken.run import open_run
-from unbroken.scaler import Scaler
-from unbroken.split import SplitDatasets, split_dataset
+from unbroken.stages.load_data import load_data
+from unbroken.stages.preprocess import preprocess
+from unbroken.stages.split import split_dataset
+from unbroken.stages.train import train
+from unbroken.storage.journal import Journal
 
 ROWS = 2_000_000
 SEEK_ROWS = 100_000_000
@@ -55,7 +57,7 @@ def main(folder: Path) -> None:
     dataset = load_data(config.data, run)
     preprocessed = preprocess(dataset, config.preprocess, config.split, run)
     splits = split_dataset(dataset, preprocessed.dataset, config.split, run)
-    features = Scaler.load(Path(preprocessed.scaler.path)).features
+    features = Encoder.load(Path(preprocessed.scaler.path)).features
     found = [training(config, splits, preprocessed.scaler, batch_size) for batch_size in (256, 4096)]
     found.append(feeding(splits, features, folder))
     found.append(seek(features, folder))
@@ -91,7 +93,7 @@ def training(config: Config, splits: SplitDatasets, scaler: object, batch_size: 
     )
 
 
-def feeding(splits: SplitDatasets, features: Features, folder: Path) -> Comparison:
+def feeding(splits: SplitDatasets, features: FeatureSpec, folder: Path) -> Comparison:
     """Take all batches of an epoch and do nothing with them."""
     cpu = torch.device("cpu")
     on_disk, in_memory = open_row_file(folder / "rows", splits.train, features, cpu), read_rows(splits.train, features)
@@ -130,7 +132,7 @@ class Places(Dataset):
         return index
 
 
-def seek(features: Features, folder: Path) -> Comparison:
+def seek(features: FeatureSpec, folder: Path) -> Comparison:
     """Reach the first batch after the middle of an epoch."""
     path = folder / "many.rows"
     with open(path, "wb") as file:

@@ -85,11 +85,11 @@ def measured(folder: Path, rows: int) -> dict[str, float]:
 
 def one(source: Path, rows: int) -> dict[str, float]:
     """Run the stages in this process: seconds and CPU seconds of each, and the largest memory of the process."""
-    from unbroken.engine import train  # noqa: PLC0415 (torch takes seconds to import)
-    from unbroken.load_data import load_data  # noqa: PLC0415
-    from unbroken.preprocess import preprocess  # noqa: PLC0415
     from unbroken.run import open_run  # noqa: PLC0415
-    from unbroken.split import split_dataset  # noqa: PLC0415
+    from unbroken.stages.load_data import load_data  # noqa: PLC0415
+    from unbroken.stages.preprocess import preprocess  # noqa: PLC0415
+    from unbroken.stages.split import split_dataset  # noqa: PLC0415
+    from unbroken.stages.train import train  # noqa: PLC0415 (torch takes seconds to import)
 
     def stages(config: Config, timed: Timed) -> None:
         run = timed("fingerprint", lambda: open_run(config))

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.measure import Comparison, Measurement, Target, compare, cost_of, save
-from unbroken import sample
+from unbroken.data import sample
 
 ROUNDS = 3
 KINDS = {"bare Prefect": "prefect", "plain script": "plain"}

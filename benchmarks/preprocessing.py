@@ -21,13 +21,13 @@ import pyarrow.parquet as pq
 
 from benchmarks.measure import Target, compare, save, seconds
 from benchmarks.rows import FEATURES, copied, on_disk, write_rows
-from unbroken import atomic
 from unbroken.config import Config, DataConfig
-from unbroken.load_data import load_data
-from unbroken.preprocess import preprocess
+from unbroken.data.parquet import Writer
 from unbroken.run import open_run
-from unbroken.split import split_dataset
-from unbroken.table import Writer
+from unbroken.stages.load_data import load_data
+from unbroken.stages.preprocess import preprocess
+from unbroken.stages.split import split_dataset
+from unbroken.storage import atomic
 
 NAMES = [f"x{place}" for place in range(FEATURES)]
 PARTS = ("preprocessed", "train", "test")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from unbroken import atomic
-from unbroken.registry import Registry
+from unbroken.serving.registry import Registry
+from unbroken.storage import atomic
 
 FLIGHTS = Path("data/flights")
 BROKEN = "2013-05.parquet"

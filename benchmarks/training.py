@@ -22,12 +22,12 @@ from torch import Tensor
 from benchmarks import peers
 from benchmarks.measure import Comparison, Measurement, Target, compare, save, seconds
 from unbroken.config import Config, DataConfig, ModelConfig, SplitConfig, TrainingConfig
-from unbroken.engine import train
-from unbroken.journal import Journal
-from unbroken.load_data import load_data
-from unbroken.preprocess import preprocess
 from unbroken.run import open_run
-from unbroken.split import split_dataset
+from unbroken.stages.load_data import load_data
+from unbroken.stages.preprocess import preprocess
+from unbroken.stages.split import split_dataset
+from unbroken.stages.train import train
+from unbroken.storage.journal import Journal
 
 ROUNDS = 5
 

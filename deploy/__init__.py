@@ -1,1 +1,1 @@
-"""Server, work pool, worker, automations and deployments."""
+"""`python -m deploy`, another name of `unbroken serve | apply | stop`."""

@@ -1,86 +1,10 @@
-"""`python -m deploy serve | apply | stop`: all that deployed flows need, on this machine or on an existing server."""
+"""`python -m deploy serve | apply | stop`."""
 
-import os
-import subprocess
 import sys
-import time
-from pathlib import Path
 
-import httpx
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.actions import WorkPoolCreate
-from prefect.exceptions import ObjectNotFound
-from prefect.settings import get_current_settings
-from prefect.workers.process import ProcessWorker
+from unbroken.orchestration.deployment import apply, serve, stop
 
-from deploy import automations
-from deploy.services import Service
-
-ROOT = Path(__file__).parents[1]
-FOLDER = ROOT / ".serve"
-SERVER = Service("server", FOLDER)
-WORKER = Service("worker", FOLDER)
-POOL = "unbroken"
-START_SECONDS = 120
-STOP_SECONDS = 60
-PREFECT = [sys.executable, "-m", "prefect"]
-
-
-def serve() -> None:
-    """Start what is not running: the server, unless the profile names one, and a worker; then apply the rest."""
-    api = get_current_settings().api.url or _own_server()
-    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    environment = os.environ | {"PREFECT_API_URL": api, "PATH": programs}
-    subprocess.run([sys.executable, "-m", "deploy", "apply"], cwd=ROOT, env=environment, check=True)
-    started = WORKER.start([*PREFECT, "worker", "start", "--pool", POOL, "--type", "process"], environment)
-    print(f"worker   {'started' if started else 'runs already'}, log {WORKER.log}")
-    print(f"open     {get_current_settings().ui_url or api.removesuffix('/api')}")
-    print(f"run      PREFECT_API_URL={api} {PREFECT[0]} -m prefect deployment run train/by-hand --watch")
-
-
-def apply() -> None:
-    """Create or update the work pool, the automations and the deployments on the server of the profile."""
-    with get_client(sync_client=True) as client:
-        try:
-            client.read_work_pool(POOL)
-        except ObjectNotFound:
-            template = ProcessWorker.get_default_base_job_template()
-            client.create_work_pool(WorkPoolCreate(name=POOL, type="process", base_job_template=template))
-    automations.apply()
-    here = os.environ | {"PWD": str(ROOT)}  # prefect.yaml lets runs begin there; only shells set it
-    command = [*PREFECT, "--no-prompt", "deploy", "--all"]
-    subprocess.run(command, cwd=ROOT, env=here, check=True, stdout=subprocess.DEVNULL)
-    print("applied  work pool, automations and deployments")
-
-
-def stop() -> None:
-    """End worker and server; a run in training saves, and goes on once a worker is back."""
-    for service in (WORKER, SERVER):
-        print(f"{service.name:8} {'stopped' if service.stop(STOP_SECONDS) else 'did not run'}")
-
-
-def _own_server() -> str:
-    settings = get_current_settings().server.api
-    api = f"http://{settings.host}:{settings.port}/api"
-    started = SERVER.start([*PREFECT, "server", "start"], os.environ)
-    deadline = time.monotonic() + START_SECONDS
-    while not _answers(api):
-        if not SERVER.runs() or time.monotonic() > deadline:
-            sys.exit(f"error: {api}: the server did not start; see {SERVER.log}")
-        time.sleep(0.5)
-    print(f"server   {'started' if started else 'runs already'}, log {SERVER.log}")
-    return api
-
-
-def _answers(api: str) -> bool:
-    try:
-        return httpx.get(f"{api}/health", timeout=5).is_success
-    except httpx.HTTPError:
-        return False
-
-
-if __name__ == "__main__":
-    commands = {"serve": serve, "apply": apply, "stop": stop}
-    if sys.argv[1:] not in [[name] for name in commands]:
-        sys.exit(f"usage: python -m deploy {' | '.join(commands)}")
-    commands[sys.argv[1]]()
+commands = {"serve": serve, "apply": apply, "stop": stop}
+if sys.argv[1:] not in [[name] for name in commands]:
+    sys.exit(f"usage: python -m deploy {' | '.join(commands)}")
+commands[sys.argv[1]]()

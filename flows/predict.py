@@ -1,17 +1,17 @@
 """Write predictions of the champion, or of another model, one row for each row of a source."""
 
 if __name__ == "__main__":  # before Prefect and torch are imported: help and mistakes do not need them
-    from flows.terminal import main, result_of
-    from unbroken.retrain_config import PredictConfig
+    from unbroken.cli.terminal import main, result_of
+    from unbroken.config import PredictConfig
 
     main("predict", __doc__, PredictConfig, result_of("predict"))
     raise SystemExit
 
-from tasks.assets import naming
-from tasks.policies import resumable
 from tasks.predict import predict as score
-from unbroken.predict import Predictions
-from unbroken.retrain_config import PredictConfig
+from unbroken.config import PredictConfig
+from unbroken.orchestration.assets import with_assets
+from unbroken.orchestration.policies import resumable
+from unbroken.serving.scoring import Predictions
 
 
 @resumable("predict", "{config.source} by {config.model}")
@@ -21,4 +21,4 @@ def predict(config: PredictConfig = PredictConfig()) -> Predictions:  # noqa: B0
     Args:
         config: The model, the rows and where the predictions go.
     """
-    return naming(score, config.target, config.source, config.model)(config)
+    return with_assets(score, config.target, config.source, config.model)(config)

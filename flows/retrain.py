@@ -1,8 +1,8 @@
 """Train a challenger on new rows, and promote it if it is truly better on rows that neither has seen."""
 
 if __name__ == "__main__":  # before Prefect and torch are imported: help and mistakes do not need them
-    from flows.terminal import main, result_of
-    from unbroken.retrain_config import RetrainConfig
+    from unbroken.cli.terminal import main, result_of
+    from unbroken.config import RetrainConfig
 
     main("retrain", __doc__, RetrainConfig, result_of("retrain"))
     raise SystemExit
@@ -11,13 +11,13 @@ from flows.train import train
 from tasks.check_data import check_data
 from tasks.compare import compare
 from tasks.find_new_data import find_new_data
-from tasks.policies import KeepResultsIn, nothing_new, resumable
 from tasks.prepare_data import prepare_data
 from tasks.promote import promote
 from tasks.track import track_champion
-from tasks.ui import show_decision
-from unbroken.promote import Decision
-from unbroken.retrain_config import RetrainConfig
+from unbroken.config import RetrainConfig
+from unbroken.orchestration.artifacts import show_decision
+from unbroken.orchestration.policies import KeepResultsIn, nothing_new, resumable
+from unbroken.retraining.promotion import Decision
 
 
 @resumable("retrain", "{config.model} from {config.train.data.source}")

@@ -1,27 +1,27 @@
 """Train, evaluate and publish a model in six stages; after any end, the same command goes on from where it was."""
 
 if __name__ == "__main__":  # before Prefect and torch are imported: help, mistakes and finished runs do not need them
-    from flows.show_training import show_training
-    from flows.terminal import main
+    from unbroken.cli.terminal import main
+    from unbroken.cli.train import show_training
     from unbroken.config import Config
 
     main("train", __doc__, Config, show_training)
     raise SystemExit
 
-from flows import finished
-from tasks.assets import naming
 from tasks.load_checkpoint import load_checkpoint
 from tasks.load_data import load_data
-from tasks.policies import KeepResultsIn, resumable
 from tasks.preprocess import preprocess
 from tasks.save_checkpoint import save_checkpoint
 from tasks.split import split
 from tasks.track import track
 from tasks.train import train as train_model
-from tasks.ui import show_report
-from unbroken.artifact import Restored
 from unbroken.config import Config
+from unbroken.orchestration.artifacts import show_report
+from unbroken.orchestration.assets import with_assets
+from unbroken.orchestration.policies import KeepResultsIn, resumable
 from unbroken.run import open_run
+from unbroken.stages import finished
+from unbroken.stages.results import Restored
 
 
 @resumable("train", "{config.data.source} {config.model.factory}")
@@ -37,7 +37,7 @@ def train(config: Config = Config()) -> Restored:  # noqa: B008 (frozen)
     preprocessed = kept(preprocess)(dataset, config.preprocess, config.split, run, config.start)
     splits = kept(split)(dataset, preprocessed.dataset, config.split, run)
     last = kept(train_model)(splits, preprocessed.scaler, config, run)
-    publish = naming(save_checkpoint, str(run.published), config.data.source)
+    publish = with_assets(save_checkpoint, str(run.published), config.data.source)
     published = kept(publish)(last, config, run)
     restored = kept(load_checkpoint)(published, splits, preprocessed.scaler, config, run)
     if config.tracking.uri:

@@ -1,15 +1,15 @@
 """Retraining: champion and challenger on the same rows."""
 
-from tasks.policies import stage
-from unbroken import compare as library
-from unbroken.artifact import Artifact
-from unbroken.find_new_data import Round
-from unbroken.gate import Verdict
-from unbroken.prepare_data import Prepared
-from unbroken.retrain_config import RetrainConfig
+from unbroken.config import RetrainConfig
+from unbroken.orchestration.policies import stage
+from unbroken.retraining import comparison as library
+from unbroken.retraining.datasets import CycleDatasets
+from unbroken.retraining.gate import Verdict
+from unbroken.retraining.new_data import Cycle
+from unbroken.storage.artifact import Artifact
 
 
 @stage
-def compare(found: Round, prepared: Prepared, challenger: Artifact, config: RetrainConfig) -> Verdict:
+def compare(found: Cycle, prepared: CycleDatasets, challenger: Artifact, config: RetrainConfig) -> Verdict:
     """Let both score the held-out new rows through their own preprocessing, and judge."""
-    return library.compare(found, prepared, challenger, config)
+    return library.compare_models(found, prepared, challenger, config)

@@ -1,12 +1,12 @@
 """Retraining, first: what is new."""
 
-from tasks.policies import uncached
-from unbroken import find_new_data as library
-from unbroken.find_new_data import Round
-from unbroken.retrain_config import RetrainConfig
+from unbroken.config import RetrainConfig
+from unbroken.orchestration.policies import uncached
+from unbroken.retraining import new_data as library
+from unbroken.retraining.new_data import Cycle
 
 
 @uncached
-def find_new_data(config: RetrainConfig) -> Round | None:
+def find_new_data(config: RetrainConfig) -> Cycle | None:
     """Compare the source with what was seen before; nothing when nothing is new."""
     return library.find_new_data(config)

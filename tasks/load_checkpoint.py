@@ -1,11 +1,12 @@
 """Stage 6."""
 
-from tasks.policies import stage
-from unbroken import publish
-from unbroken.artifact import Artifact, Published, Restored
 from unbroken.config import Config
+from unbroken.data.dataset import SplitDatasets
+from unbroken.orchestration.policies import stage
 from unbroken.run import Run
-from unbroken.split import SplitDatasets
+from unbroken.stages import load_checkpoint as library
+from unbroken.stages.results import Published, Restored
+from unbroken.storage.artifact import Artifact
 
 
 @stage
@@ -13,4 +14,4 @@ def load_checkpoint(
     published: Published, splits: SplitDatasets, scaler: Artifact, config: Config, run: Run
 ) -> Restored:
     """Restore model and optimizer from `checkpoint.pth` and demand the recorded metrics to the bit."""
-    return publish.load_checkpoint(published, splits, scaler, config, run)
+    return library.load_checkpoint(published, splits, scaler, config, run)

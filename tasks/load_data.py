@@ -1,10 +1,10 @@
 """Stage 1."""
 
-from tasks.policies import stage
-from unbroken import load_data as library
-from unbroken.artifact import Dataset
 from unbroken.config import DataConfig
+from unbroken.data.dataset import Dataset
+from unbroken.orchestration.policies import stage
 from unbroken.run import Run
+from unbroken.stages import load_data as library
 
 
 @stage

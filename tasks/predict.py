@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from tasks.policies import publishing
-from unbroken import predict as library
-from unbroken.predict import Predictions
-from unbroken.retrain_config import PredictConfig
+from unbroken.config import PredictConfig
+from unbroken.orchestration.policies import publishing
+from unbroken.serving.prediction import load_predictor
+from unbroken.serving.scoring import Predictions, predict_files
 
 
 @publishing
 def predict(config: PredictConfig) -> Predictions:
     """Score a source with a model's champion into one Parquet file."""
-    model = library.load(config.model, factory=config.factory, device=config.device)
-    return library.predict_files(model, config.source, Path(config.target), config.keep)
+    model = load_predictor(config.model, factory=config.factory, device=config.device)
+    return predict_files(model, config.source, Path(config.target), config.keep)

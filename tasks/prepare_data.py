@@ -1,13 +1,13 @@
 """Retraining: new rows to train and to judge, older ones beside them."""
 
-from tasks.policies import stage
-from unbroken import prepare_data as library
-from unbroken.find_new_data import Round
-from unbroken.prepare_data import Prepared
-from unbroken.retrain_config import RetrainConfig
+from unbroken.config import RetrainConfig
+from unbroken.orchestration.policies import stage
+from unbroken.retraining import datasets as library
+from unbroken.retraining.datasets import CycleDatasets
+from unbroken.retraining.new_data import Cycle
 
 
 @stage
-def prepare_data(found: Round, config: RetrainConfig) -> Prepared:
+def prepare_data(found: Cycle, config: RetrainConfig) -> CycleDatasets:
     """Check the new rows against the champion's columns, hold some out, and mix older ones in."""
     return library.prepare_data(found, config)

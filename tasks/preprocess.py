@@ -1,11 +1,11 @@
 """Stage 2."""
 
-from tasks.policies import stage
-from unbroken import preprocess as library
-from unbroken.artifact import Dataset
 from unbroken.config import PreprocessConfig, SplitConfig, StartConfig
-from unbroken.preprocess import Preprocessed
+from unbroken.data.dataset import Dataset
+from unbroken.orchestration.policies import stage
 from unbroken.run import Run
+from unbroken.stages import preprocess as library
+from unbroken.stages.results import Preprocessed
 
 
 @stage

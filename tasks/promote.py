@@ -4,18 +4,20 @@ from pathlib import Path
 
 from prefect.events import emit_event
 
-from tasks.policies import uncached
-from unbroken import promote as library
-from unbroken.artifact import Artifact
-from unbroken.check_data import Checked
-from unbroken.find_new_data import Round
-from unbroken.gate import Verdict
-from unbroken.promote import Decision
-from unbroken.retrain_config import RetrainConfig
+from unbroken.config import RetrainConfig
+from unbroken.orchestration.policies import uncached
+from unbroken.retraining import promotion as library
+from unbroken.retraining.data_check import DataCheck
+from unbroken.retraining.gate import Verdict
+from unbroken.retraining.new_data import Cycle
+from unbroken.retraining.promotion import Decision
+from unbroken.storage.artifact import Artifact
 
 
 @uncached
-def promote(found: Round, checked: Checked, challenger: Artifact, verdict: Verdict, config: RetrainConfig) -> Decision:
+def promote(
+    found: Cycle, checked: DataCheck, challenger: Artifact, verdict: Verdict, config: RetrainConfig
+) -> Decision:
     """Register the challenger, and move the pointer if it won; then tell the server, which starts the scoring."""
     decision = library.promote(found, checked, challenger, verdict, config)
     if verdict.promote:

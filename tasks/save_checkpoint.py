@@ -1,13 +1,13 @@
 """Stage 5."""
 
-from tasks.policies import publishing_stage
-from unbroken import publish
-from unbroken.artifact import Checkpoint, Published
 from unbroken.config import Config
+from unbroken.orchestration.policies import publishing_stage
 from unbroken.run import Run
+from unbroken.stages import save_checkpoint as library
+from unbroken.stages.results import Checkpoint, Published
 
 
 @publishing_stage
 def save_checkpoint(checkpoint: Checkpoint, config: Config, run: Run) -> Published:
     """Publish the chosen epoch durably as `checkpoint.pth`, with a manifest."""
-    return publish.save_checkpoint(checkpoint, config, run)
+    return library.save_checkpoint(checkpoint, config, run)

@@ -1,13 +1,13 @@
 """Stage 3."""
 
-from tasks.policies import stage
-from unbroken.artifact import Dataset
 from unbroken.config import SplitConfig
+from unbroken.data.dataset import Dataset, SplitDatasets
+from unbroken.orchestration.policies import stage
 from unbroken.run import Run
-from unbroken.split import SplitDatasets, split_dataset
+from unbroken.stages import split as library
 
 
 @stage
 def split(dataset: Dataset, preprocessed: Dataset, config: SplitConfig, run: Run) -> SplitDatasets:
     """Write the training and the test rows to datasets of their own."""
-    return split_dataset(dataset, preprocessed, config, run)
+    return library.split_dataset(dataset, preprocessed, config, run)

@@ -1,13 +1,15 @@
 """Stage 4."""
 
-from tasks.policies import stage
-from tasks.ui import progress_artifact
-from unbroken import engine
-from unbroken.artifact import Artifact, Checkpoint
+from unbroken.cli.progress_bar import progress_bar
 from unbroken.config import Config
-from unbroken.progress import Progress, progress_bar
+from unbroken.data.dataset import SplitDatasets
+from unbroken.orchestration.artifacts import progress_artifact
+from unbroken.orchestration.policies import stage
 from unbroken.run import Run
-from unbroken.split import SplitDatasets
+from unbroken.stages import train as library
+from unbroken.stages.results import Checkpoint
+from unbroken.storage.artifact import Artifact
+from unbroken.training.progress import Progress
 
 
 @stage
@@ -19,4 +21,4 @@ def train(splits: SplitDatasets, scaler: Artifact, config: Config, run: Run) -> 
             bar(progress)
             artifact(progress)
 
-        return engine.train(config, splits, scaler, run, report)
+        return library.train(config, splits, scaler, run, report)

@@ -13,18 +13,20 @@ import pyarrow.parquet as pq
 import pytest
 from torch import Tensor
 
-from unbroken import checkpoint
-from unbroken.artifact import Restored
-from unbroken.batches import Rows
+from unbroken.batches.rows import Rows
+from unbroken.checkpoints.format import write_checkpoint
+from unbroken.checkpoints.inspection import differences, read_newest
+from unbroken.checkpoints.tree import Tree
 from unbroken.config import Config
-from unbroken.engine import _Loop, train
-from unbroken.inspect import differences, load
-from unbroken.load_data import load_data
-from unbroken.preprocess import preprocess
-from unbroken.publish import load_checkpoint, save_checkpoint
 from unbroken.run import open_run
-from unbroken.split import split_dataset
-from unbroken.state import Tree
+from unbroken.stages.load_checkpoint import load_checkpoint
+from unbroken.stages.load_data import load_data
+from unbroken.stages.preprocess import preprocess
+from unbroken.stages.results import Restored
+from unbroken.stages.save_checkpoint import save_checkpoint
+from unbroken.stages.split import split_dataset
+from unbroken.stages.train import train
+from unbroken.training.loop import TrainLoop
 
 
 class Stopped(BaseException):
@@ -45,9 +47,9 @@ def run_stages(config: Config) -> Restored:
 @contextmanager
 def stopping_after(steps: int) -> Generator[None]:
     """Stop a training right after so many optimizer steps of this attempt."""
-    taken, step = 0, _Loop._step
+    taken, step = 0, TrainLoop._step
 
-    def counted(loop: _Loop, batch: Rows) -> Tensor:
+    def counted(loop: TrainLoop, batch: Rows) -> Tensor:
         nonlocal taken
         loss = step(loop, batch)
         taken += 1
@@ -55,13 +57,13 @@ def stopping_after(steps: int) -> Generator[None]:
             raise Stopped
         return loss
 
-    _Loop._step = counted  # ty: ignore[invalid-assignment]
+    TrainLoop._step = counted  # ty: ignore[invalid-assignment]
     try:
         yield
     except Stopped:
         pass
     finally:
-        _Loop._step = step
+        TrainLoop._step = step
 
 
 def assert_resumes_identically(config: Config, stops: Iterable[int], folder: Path) -> bytes:
@@ -80,13 +82,15 @@ def assert_resumes_identically(config: Config, stops: Iterable[int], folder: Pat
 def assert_equal_checkpoints(found: Path, expected: Path) -> None:
     """Demand the same bytes; where they differ, name what differs in them."""
     if found.read_bytes() != expected.read_bytes():
-        pytest.fail(f"{found} and {expected} differ: {differences(load(found), load(expected)) or 'not in content'}")
+        pytest.fail(
+            f"{found} and {expected} differ: {differences(read_newest(found), read_newest(expected)) or 'not in content'}"
+        )
 
 
 def encoded(tree: Tree) -> bytes:
     """Return the content of a checkpoint."""
     buffer = io.BytesIO()
-    checkpoint.write(tree, buffer)
+    write_checkpoint(tree, buffer)
     return buffer.getvalue()
 
 

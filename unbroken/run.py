@@ -16,9 +16,12 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from unbroken import atomic, sample, source
-from unbroken.config import Config, identity
+from unbroken.config import Config
+from unbroken.config.config import identity
+from unbroken.data import sample
+from unbroken.data.sources import SAMPLE, digest_files, find_files, fingerprint_files
 from unbroken.errors import ConfigError, DataError
+from unbroken.storage import atomic
 
 SEMANTICS = 1
 """Raised whenever the same settings and data would give other weights."""
@@ -92,7 +95,7 @@ def open_run(config: Config) -> Run:
 
 
 @contextmanager
-def undone_if_bad(run: Run) -> Generator[None]:
+def discarded_on_bad_input(run: Run) -> Generator[None]:
     """Delete the run's folder if bad input ends it before its first checkpoint: all in it can be made again.
 
     A run that another process is training is left alone.
@@ -116,10 +119,10 @@ def describe(run: Run, config: Config) -> None:
 
 def fingerprint_of(data_source: str) -> str:
     """Return the SHA-256 that names the content of a source."""
-    if data_source == source.SAMPLE:
+    if data_source == SAMPLE:
         return sample.fingerprint()
-    files = source.find_files(data_source)
-    return source.fingerprint(files, source.digests(files))
+    files = find_files(data_source)
+    return fingerprint_files(files, digest_files(files))
 
 
 def _require_writable(folder: Path) -> None:

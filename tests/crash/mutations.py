@@ -47,38 +47,42 @@ SIGNAL = "tests/crash/test_surroundings.py::test_a_signal_saves_the_present_step
 STEPS = "tests/crash/test_every_operation.py::test_a_run_killed_after_any_step_resumes_to_the_same_bytes"
 
 MUTATIONS = (
-    Mutation("file fsync", "unbroken/atomic.py", "os.fsync(file.fileno())", "pass", POWER),
-    Mutation("folder fsync", "unbroken/atomic.py", "            os.fsync(descriptor)", "            pass", POWER),
-    Mutation("folder fsync on resume", "unbroken/atomic.py", "        sync_folder(part)\n", "        pass\n", RESUMED),
+    Mutation("file fsync", "unbroken/storage/atomic.py", "os.fsync(file.fileno())", "pass", POWER),
+    Mutation(
+        "folder fsync", "unbroken/storage/atomic.py", "            os.fsync(descriptor)", "            pass", POWER
+    ),
+    Mutation(
+        "folder fsync on resume", "unbroken/storage/atomic.py", "        sync_folder(part)\n", "        pass\n", RESUMED
+    ),
     Mutation(
         "digest check",
-        "unbroken/checkpoint.py",
+        "unbroken/checkpoints/format.py",
         "if expected_digest is not None and not found.startswith(expected_digest):",
         "if False:",
         DAMAGED,
     ),
-    Mutation("digest of data", "unbroken/table.py", "pool.submit(verify, dataset)", "pool.submit(int)", RESULTS),
-    Mutation("lock", "unbroken/attempt.py", "        lock.acquire(timeout=0)\n", "        pass\n", RACE),
-    Mutation("fence", "unbroken/store.py", "self.allowed, named)", "lambda: None, named)", STOPPED),
+    Mutation("digest of data", "unbroken/data/parquet.py", "pool.submit(verify, dataset)", "pool.submit(int)", RESULTS),
+    Mutation("lock", "unbroken/storage/lock.py", "        lock.acquire(timeout=0)\n", "        pass\n", RACE),
+    Mutation("fence", "unbroken/checkpoints/store.py", "self.allowed, named)", "lambda: None, named)", STOPPED),
     Mutation(
         "RNG restore",
-        "unbroken/state.py",
+        "unbroken/training/state.py",
         '        restore_generators(tree["rng"], self.loss_sum.device)\n',
         "",
         STEPS,
     ),
     Mutation(
         "rename (copy instead)",
-        "unbroken/atomic.py",
+        "unbroken/storage/atomic.py",
         "Path(name).rename(renamed() if renamed else path)",
         "(renamed() if renamed else path).write_bytes(Path(name).read_bytes())",
         POWER,
     ),
     Mutation(
         "save before the signal",
-        "unbroken/engine.py",
-        "with StopRequest() as stop, BackgroundSaver() as saver:",
-        "with BackgroundSaver() as saver, StopRequest() as stop:",
+        "unbroken/stages/train.py",
+        "with StopRequest() as stop, BackgroundWriter() as saver:",
+        "with BackgroundWriter() as saver, StopRequest() as stop:",
         SIGNAL,
     ),
 )

@@ -16,17 +16,21 @@ import torch.profiler
 from fsspec.implementations import local  # noqa: F401
 
 from tests.crash.disk import Faults, Judge, Operation, kill, watched
-from unbroken import atomic, engine
-from unbroken.artifact import Dataset, Published
-from unbroken.attempt import reproducible
-from unbroken.batches import Rows, epoch_batches
+from unbroken.batches.epoch import epoch_batches
+from unbroken.batches.rows import Rows
 from unbroken.config import CheckpointConfig, Config, DataConfig, ModelConfig, SplitConfig, TrainingConfig
-from unbroken.engine import train
-from unbroken.load_data import load_data
-from unbroken.preprocess import Preprocessed, preprocess
-from unbroken.publish import load_checkpoint, save_checkpoint
+from unbroken.data.dataset import Dataset, SplitDatasets
 from unbroken.run import Run, open_run
-from unbroken.split import SplitDatasets, split_dataset
+from unbroken.stages.load_checkpoint import load_checkpoint
+from unbroken.stages.load_data import load_data
+from unbroken.stages.preprocess import preprocess
+from unbroken.stages.results import Preprocessed, Published
+from unbroken.stages.save_checkpoint import save_checkpoint
+from unbroken.stages.split import split_dataset
+from unbroken.stages.train import train
+from unbroken.storage import atomic
+from unbroken.training import loop
+from unbroken.training.determinism import reproducible
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -145,7 +149,7 @@ def complete_but(folder: Path, step: int, happens: Callable[[], object], **check
 
     config = configure(folder)
     config = dataclasses.replace(config, checkpoint=dataclasses.replace(config.checkpoint, **checkpoint))
-    with mock.patch.object(engine, "epoch_batches", counted):
+    with mock.patch.object(loop, "epoch_batches", counted):
         return atomic.digest(Path(finish(prepare(config)).path))
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from unittest import mock
 
 from tests.crash import pipeline
-from unbroken import engine
 from unbroken.errors import ConfigError, LockedError
+from unbroken.training import loop
 
 CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
 MS_RDONLY, MS_REMOUNT, MS_REC, MS_PRIVATE = 1, 32, 1 << 14, 1 << 18
@@ -57,7 +57,7 @@ def deleted(folder: Path, step: int) -> str:
 
 def with_a_jumping_clock(folder: Path) -> str:
     """Train with saves by the clock while the clock stands almost still or jumps years ahead."""
-    with mock.patch.object(engine.time, "monotonic", side_effect=jumping()):
+    with mock.patch.object(loop.time, "monotonic", side_effect=jumping()):
         return pipeline.complete_but(folder, 0, lambda: None, every_seconds=1.0)
 
 

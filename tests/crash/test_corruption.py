@@ -8,19 +8,21 @@ import pytest
 import torch
 from prefect.results import ResultRecord
 
-import tasks.policies  # noqa: F401 (it holds what reads a stored result)
+import unbroken.orchestration.policies  # noqa: F401 (it holds what reads a stored result)
 from tests.crash import forks, pipeline
 from tests.crash.command import Command
 from tests.crash.corruption import Damage, damages
 from tests.crash.pipeline import Prepared, Undisturbed
 from tests.scorecard import Scorecard
-from unbroken import checkpoint
-from unbroken.artifact import Published, verify
+from unbroken.checkpoints.format import read_checkpoint
+from unbroken.checkpoints.store import CORRUPT, CheckpointStore, Entry
+from unbroken.checkpoints.tree import leaves
 from unbroken.errors import CheckpointError, CorruptCheckpointError, DataError
-from unbroken.journal import Journal
-from unbroken.setup import Setup
-from unbroken.split import split_dataset
-from unbroken.store import CORRUPT, CheckpointStore, Entry
+from unbroken.stages.results import Published
+from unbroken.stages.split import split_dataset
+from unbroken.storage.artifact import verify
+from unbroken.storage.journal import Journal
+from unbroken.training.inputs import TrainingInputs
 
 Folders = Callable[[], Path]
 
@@ -117,16 +119,16 @@ def test_a_damaged_published_checkpoint_or_manifest_is_never_taken_for_whole(
     published = finished[1]
     content = Path(published.path).read_bytes()
     manifest = Path(published.manifest.path).read_bytes()
-    whole = checkpoint.leaves(checkpoint.read(Path(published.path)), "")
+    whole = leaves(read_checkpoint(Path(published.path)), "")
 
     def loaded(damaged: bytes) -> str | None:
         path = tmp_path / "checkpoint.pth"
         path.write_bytes(damaged)
         with pytest.raises(CorruptCheckpointError, match=str(path)):
-            checkpoint.read(path, published.digest)
+            read_checkpoint(path, published.digest)
         # A reader that has no digest may overlook what changes no value, such as a bit of padding, and nothing else.
         try:
-            found = checkpoint.leaves(checkpoint.read(path), "")
+            found = leaves(read_checkpoint(path), "")
         except CheckpointError:
             return None
         return None if same_leaves(found, whole) else "other values were read"
@@ -151,7 +153,7 @@ def test_damaged_intermediate_files_are_never_read_as_whole(
     prepared = finished[0]
 
     def train() -> object:
-        return Setup.read(prepared.config, prepared.splits, prepared.preprocessed.scaler, prepared.run)
+        return TrainingInputs.read(prepared.config, prepared.splits, prepared.preprocessed.scaler, prepared.run)
 
     def split() -> object:
         return split_dataset(prepared.dataset, prepared.preprocessed.dataset, prepared.config.split, prepared.run)

@@ -15,8 +15,8 @@ from tests.crash.disk import Fault, Faults, Operation, Recorder
 from tests.crash.pipeline import Undisturbed
 from tests.crash.power import State
 from tests.scorecard import Scorecard
-from unbroken.journal import Journal
-from unbroken.store import NAME, CheckpointStore
+from unbroken.checkpoints.store import NAME, CheckpointStore
+from unbroken.storage.journal import Journal
 
 Folders = Callable[[], Path]
 Place = tuple[int, int]

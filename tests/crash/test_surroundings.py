@@ -13,9 +13,9 @@ from tests.crash.command import Command
 from tests.crash.disk import Fault, Faults
 from tests.crash.pipeline import Undisturbed
 from tests.scorecard import Scorecard
+from unbroken.checkpoints.store import CORRUPT, CheckpointStore
 from unbroken.errors import ConfigError, LockedError, StoppedError
-from unbroken.journal import Journal
-from unbroken.store import CORRUPT, CheckpointStore
+from unbroken.storage.journal import Journal
 
 Folders = Callable[[], Path]
 

@@ -6,14 +6,14 @@ from pathlib import Path
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from unbroken.features import Features
-from unbroken.model import MLP
+from unbroken.features.spec import FeatureSpec
+from unbroken.models.mlp import MLP
 
 
 class FailsOnce(MLP):
     """Raises a RuntimeError in one forward pass of training, the first time a marker file is not there."""
 
-    def __init__(self, features: Features, marker: str, at_step: int) -> None:
+    def __init__(self, features: FeatureSpec, marker: str, at_step: int) -> None:
         super().__init__(features, hidden=[8], dropout=0.2)
         self.marker, self.at_step, self.steps = Path(marker), at_step, 0
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from flows.terminal import parse
 from tests.flow.conftest import Terminal
 from tests.scorecard import Scorecard
 from tests.unit.stages import hundred, write
+from unbroken.cli.terminal import parse
 from unbroken.config import Config
 from unbroken.errors import UnbrokenError
 

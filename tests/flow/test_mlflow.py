@@ -20,9 +20,8 @@ from tests.contract import write_rows
 from tests.flow.conftest import ROOT, Terminal
 from tests.flow.test_terminal import wait_for_epoch
 from tests.server import free_port, wait_until_served
-from unbroken.config import Config, DataConfig, TrackingConfig, TrainingConfig
-from unbroken.registry import Registry
-from unbroken.retrain_config import GateConfig, RetrainConfig
+from unbroken.config import Config, DataConfig, GateConfig, RetrainConfig, TrackingConfig, TrainingConfig
+from unbroken.serving.registry import Registry
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

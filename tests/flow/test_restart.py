@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from prefect.states import AwaitingRetry, Completed, Crashed, Pending, Running, State
 
-from tasks.restart import GAVE_UP, LONGEST_WAIT, deaths_of, given_up, next_attempt
+from unbroken.orchestration.restart import GAVE_UP, LONGEST_WAIT, deaths_of, given_up, next_attempt
 
 ATTEMPT = (Pending, Running)
 

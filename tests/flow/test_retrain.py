@@ -20,11 +20,19 @@ from flows.retrain import retrain
 from tests.contract import write_rows
 from tests.flow.conftest import ROOT
 from tests.flow.test_terminal import wait_for_epoch
-from unbroken import atomic
-from unbroken.config import Config, DataConfig, ModelConfig, StartConfig, TrainingConfig
+from unbroken.config import (
+    Config,
+    DataConfig,
+    GateConfig,
+    ModelConfig,
+    PredictConfig,
+    RetrainConfig,
+    StartConfig,
+    TrainingConfig,
+)
 from unbroken.errors import DataError
-from unbroken.registry import Registry
-from unbroken.retrain_config import GateConfig, PredictConfig, RetrainConfig
+from unbroken.serving.registry import Registry
+from unbroken.storage import atomic
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 

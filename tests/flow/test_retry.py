@@ -12,8 +12,8 @@ from prefect.client.schemas.objects import State, TaskRun
 
 from flows.train import train
 from unbroken.config import Config, DataConfig, ModelConfig, TrainingConfig
-from unbroken.journal import Journal
 from unbroken.run import open_run
+from unbroken.storage.journal import Journal
 
 STEPS = 4  # 800 rows to train, 256 a batch
 IN_EPOCH_4 = 3 * STEPS + 2

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from deploy.automations import SILENCE, UNATTENDED
 from tests.contract import run_stages
 from tests.flow.served import Served, engine_runs, events
 from unbroken.config import Config, DataConfig, TrainingConfig
+from unbroken.orchestration.automations import SILENCE, UNATTENDED
 
 pytestmark = pytest.mark.timeout(600)
 

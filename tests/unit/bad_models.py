@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unbroken.features import Features
+from unbroken.features.spec import FeatureSpec
 
 NOT_CALLABLE = 3
 
@@ -50,7 +50,7 @@ class Twofold(nn.Module):
         return numbers, codes
 
 
-def no_module(features: Features) -> dict[str, Any]:
+def no_module(features: FeatureSpec) -> dict[str, Any]:
     return {}
 
 
@@ -58,23 +58,23 @@ def no_arguments() -> nn.Module:
     return nn.Identity()
 
 
-def wrong_shape(features: Features) -> nn.Module:
+def wrong_shape(features: FeatureSpec) -> nn.Module:
     return Shaped(2, features.outputs + 2)
 
 
-def one_input(features: Features) -> nn.Module:
+def one_input(features: FeatureSpec) -> nn.Module:
     return Unready()
 
 
-def too_wide(features: Features) -> nn.Module:
+def too_wide(features: FeatureSpec) -> nn.Module:
     return TooWide()
 
 
-def twofold(features: Features) -> nn.Module:
+def twofold(features: FeatureSpec) -> nn.Module:
     return Twofold()
 
 
-def no_parameters(features: Features) -> nn.Module:
+def no_parameters(features: FeatureSpec) -> nn.Module:
     class Constant(nn.Module):
         def forward(self, numbers: Tensor, codes: Tensor) -> Tensor:
             return numbers[:, :1]

@@ -7,13 +7,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from unbroken.features import Features
+from unbroken.features.spec import FeatureSpec
 
 
 class NoisyNet(nn.Module):
     """Adds noise from Python, NumPy and torch while training; its BatchNorm keeps running statistics."""
 
-    def __init__(self, features: Features, width: int) -> None:
+    def __init__(self, features: FeatureSpec, width: int) -> None:
         super().__init__()
         self.first = nn.Linear(len(features.numbers), width)
         self.norm = nn.BatchNorm1d(width)
@@ -31,7 +31,7 @@ class NoisyNet(nn.Module):
 class Gated(nn.Module):
     """Has elementwise parts that a compiler can join; dropout draws from the generator while training."""
 
-    def __init__(self, features: Features, width: int) -> None:
+    def __init__(self, features: FeatureSpec, width: int) -> None:
         super().__init__()
         self.first, self.gate = nn.Linear(len(features.numbers), width), nn.Linear(len(features.numbers), width)
         self.norm, self.dropout = nn.LayerNorm(width), nn.Dropout(0.2)
@@ -43,7 +43,7 @@ class Gated(nn.Module):
         return self.last(self.dropout(self.norm(self.first(numbers).tanh() * self.gate(numbers).sigmoid())))
 
 
-def compiled(features: Features, width: int) -> nn.Module:
+def compiled(features: FeatureSpec, width: int) -> nn.Module:
     """Return a compiled model; with fixed shapes, since a kernel for any shape rounds in another way than one for this shape."""
     model = Gated(features, width)
     model.compile(dynamic=False)

@@ -8,13 +8,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from unbroken.config import Config, DataConfig, PreprocessConfig, SplitConfig
-from unbroken.load_data import load_data, read_manifest
-from unbroken.preprocess import preprocess
+from unbroken.data.dataset import Manifest, SplitDatasets
+from unbroken.data.schema import Schema
+from unbroken.features.encoder import Encoder
 from unbroken.run import Run, open_run
-from unbroken.scaler import Scaler
-from unbroken.schema import Schema
-from unbroken.split import SplitDatasets, split_dataset
-from unbroken.table import Manifest
+from unbroken.stages.load_data import load_data, read_manifest
+from unbroken.stages.preprocess import preprocess
+from unbroken.stages.split import split_dataset
 
 HALVES = [0, 1] * 50
 """A label for 100 rows."""
@@ -56,7 +56,7 @@ class Prepared:
 
     run: Run
     manifest: Manifest
-    scaler: Scaler
+    scaler: Encoder
     rows: pa.Table
     splits: SplitDatasets
 
@@ -89,7 +89,7 @@ def prepared(
     return Prepared(
         run=run,
         manifest=read_manifest(dataset),
-        scaler=Scaler.load(Path(done.scaler.path)),
+        scaler=Encoder.load(Path(done.scaler.path)),
         rows=pq.read_table(done.dataset.path),
         splits=split_dataset(dataset, done.dataset, split, run),
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 
-from unbroken import atomic
+from unbroken.storage import atomic
 
 
 @pytest.mark.parametrize("sizes", [[0], [10], [3, atomic.BUFFER - 3], [atomic.BUFFER + 1, 7], [1] * 1000, [3 << 20]])

@@ -14,12 +14,13 @@ from tests.unit.bad.columns import COLUMNS, LABELS, VALUES
 from tests.unit.bad.files import FILES, URLS
 from tests.unit.bad.settings import FOLDERS, SETTINGS, SPLITS
 from unbroken.config import Config, DataConfig, TrainingConfig
-from unbroken.engine import _Loop, train
 from unbroken.errors import UnbrokenError
-from unbroken.load_data import load_data
-from unbroken.preprocess import preprocess
 from unbroken.run import open_run
-from unbroken.split import split_dataset
+from unbroken.stages.load_data import load_data
+from unbroken.stages.preprocess import preprocess
+from unbroken.stages.split import split_dataset
+from unbroken.stages.train import train
+from unbroken.training.loop import TrainLoop
 
 CATALOGUE = FILES | URLS | COLUMNS | VALUES | LABELS | SPLITS | SETTINGS | FOLDERS
 
@@ -31,7 +32,7 @@ class TrainingStarted(BaseException):
 def begin(config: Config) -> None:
     """Run the stages up to the first step of the training, which is one too far."""
 
-    with mock.patch.object(_Loop, "_step", side_effect=TrainingStarted):
+    with mock.patch.object(TrainLoop, "_step", side_effect=TrainingStarted):
         run = open_run(config)
         dataset = load_data(config.data, run)
         preprocessed = preprocess(dataset, config.preprocess, config.split, run)

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from tests.contract import encoded
-from unbroken import checkpoint
+from unbroken.checkpoints.format import read_checkpoint
+from unbroken.checkpoints.numerics import collect_numerics
+from unbroken.checkpoints.tree import canonical
 from unbroken.errors import CorruptCheckpointError
-from unbroken.state import canonical
 
 
 def test_equal_content_gives_equal_bytes_however_it_came_about():
@@ -45,7 +46,7 @@ def test_a_view_is_stored_alone_and_not_with_all_it_is_a_view_of(tmp_path: Path)
 
 
 def test_numerics_name_what_the_bits_depend_on():
-    assert checkpoint.numerics("cpu", 2) == {
+    assert collect_numerics("cpu", 2) == {
         "torch": str(torch.__version__),
         "cpu": torch.backends.cpu.get_cpu_capability(),
         "device": "cpu",
@@ -64,4 +65,4 @@ def test_a_part_that_claims_to_be_encrypted_or_compressed_is_damage(tmp_path: Pa
     for place, bit in claims:
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :])
         with pytest.raises(CorruptCheckpointError, match=r"checkpoint\.pth"):
-            checkpoint.read(path)
+            read_checkpoint(path)

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from tasks.form import explain
 from unbroken.config import (
     CheckpointConfig,
     Config,
@@ -17,11 +16,12 @@ from unbroken.config import (
     SplitConfig,
     TrackingConfig,
     TrainingConfig,
-    identity,
-    length_from_epochs,
-    smaller_is_better,
 )
+from unbroken.config.config import identity
+from unbroken.config.metrics import smaller_is_better
+from unbroken.config.training import length_from_epochs
 from unbroken.errors import ConfigError
+from unbroken.orchestration.form import explain
 
 CONFIG = TypeAdapter(Config)
 

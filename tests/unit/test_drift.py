@@ -10,12 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from unbroken.artifact import from_json, to_json
-from unbroken.drift import Drift, Profile, check, compare, enforce, profile
+from unbroken.config import ChecksConfig
+from unbroken.data.dataset import TableFile
+from unbroken.data.schema import Column, Schema
 from unbroken.errors import ConfigError, DataError
-from unbroken.retrain_config import ChecksConfig
-from unbroken.schema import Column, Schema
-from unbroken.table import TableFile
+from unbroken.retraining.drift import Drift, check_drift, enforce_rules, measure_drift
+from unbroken.retraining.profile import Profile, profile_rows
+from unbroken.storage.artifact import from_json, to_json
 
 SCHEMA = Schema(
     features=(
@@ -51,7 +52,7 @@ def rows_of(seed: int, **changed: object) -> dict[str, object]:
 
 def profiled(path: Path, rows: dict[str, object], like: Profile | None = None) -> Profile:
     pq.write_table(pa.table(rows), path)
-    return profile([TableFile(url=str(path), rows=ROWS)], SCHEMA, like)
+    return profile_rows([TableFile(url=str(path), rows=ROWS)], SCHEMA, like)
 
 
 @pytest.fixture
@@ -61,12 +62,12 @@ def before(tmp_path: Path) -> Profile:
 
 def drifts_of(before: Profile, tmp_path: Path, **changed: object) -> dict[str, Drift]:
     now = profiled(tmp_path / "now.parquet", rows_of(1, **changed), before)
-    return {drift.column: drift for drift in compare(before, now)}
+    return {drift.column: drift for drift in measure_drift(before, now)}
 
 
 def found_by(rules: ChecksConfig, before: Profile, tmp_path: Path, **changed: object) -> list[tuple[str, str, str]]:
     now = profiled(tmp_path / "now.parquet", rows_of(1, **changed), before)
-    return [(finding.action, finding.column, finding.rule) for finding in check(before, now, rules)]
+    return [(finding.action, finding.column, finding.rule) for finding in check_drift(before, now, rules)]
 
 
 def test_bins_hold_equal_shares_of_the_rows_they_were_made_from(before: Profile):
@@ -135,7 +136,7 @@ def test_what_blocks_is_raised_with_its_numbers_and_what_warns_is_logged(
     now = profiled(tmp_path / "now.parquet", rows_of(1, **changed), before)
 
     with caplog.at_level(logging.WARNING), pytest.raises(DataError) as raised:
-        enforce(check(before, now, rules), "may.parquet")
+        enforce_rules(check_drift(before, now, rules), "may.parquet")
 
     assert str(raised.value).startswith("may.parquet: amount: share missing rose by 0.750, expected at most 0.5.")
     assert "may.parquet: colour: share of unseen values 0.250, expected at most 0.05" in caplog.text
@@ -156,9 +157,9 @@ def test_the_mean_of_a_value_to_predict_moves_in_standard_deviations(tmp_path: P
         path = tmp_path / f"{seed}.parquet"
         pq.write_table(pa.table({"colour": ["red"] * ROWS, "amount": draw.normal(mean, 2, ROWS)}), path)
         file = TableFile(url=str(path), rows=ROWS)
-        profiles.append(profile([file], schema, profiles[0] if profiles else None))
+        profiles.append(profile_rows([file], schema, profiles[0] if profiles else None))
 
-    findings = check(*profiles, only("label", "warn"))
+    findings = check_drift(*profiles, only("label", "warn"))
 
     assert [finding.rule for finding in findings] == ["label moved by"]
     assert findings[0].found == pytest.approx(1.5, abs=0.1)

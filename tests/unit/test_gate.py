@@ -8,19 +8,19 @@ import pyarrow as pa
 import pytest
 
 from tests.contract import run_stages
-from unbroken import gate, predict
-from unbroken.artifact import Dataset, Restored
-from unbroken.compare import compare, score
-from unbroken.config import Config, DataConfig, ModelConfig, TrainingConfig
+from unbroken.config import Config, DataConfig, GateConfig, ModelConfig, RetrainConfig, TrainingConfig
+from unbroken.data.dataset import Dataset
+from unbroken.data.parquet import Writer
 from unbroken.errors import ConfigError, DataError
-from unbroken.find_new_data import Round
-from unbroken.gate import judge, score_of
-from unbroken.prepare_data import Prepared
-from unbroken.registry import Version
-from unbroken.retrain_config import GateConfig, RetrainConfig
-from unbroken.scaler import Scaler
-from unbroken.table import Writer
-from unbroken.watermark import NOTHING_SEEN
+from unbroken.features.encoder import Encoder
+from unbroken.retraining import gate
+from unbroken.retraining.comparison import compare_models, score_rows
+from unbroken.retraining.datasets import CycleDatasets
+from unbroken.retraining.gate import judge, score_of
+from unbroken.retraining.new_data import Cycle
+from unbroken.serving.prediction import load_predictor
+from unbroken.serving.registry import NOTHING_SEEN, Version
+from unbroken.stages.results import Restored
 
 GATE = GateConfig(resamples=300)
 SEEDS = 20
@@ -60,22 +60,22 @@ def trained(folder: Path, rows: pa.RecordBatch, epochs: int) -> tuple[Dataset, R
 
 def contest(
     folder: Path, seed: int, challenger_rows: pa.RecordBatch, epochs: int, outliers: int
-) -> tuple[Round, Prepared, Restored]:
+) -> tuple[Cycle, CycleDatasets, Restored]:
     """Train a decent champion and the challenger, and hold out fresh rows."""
     _, champion = trained(folder / "champion", rows_of(500, seed), epochs=4)
     train, challenger = trained(folder / "challenger", challenger_rows, epochs)
     test = written(folder / "test.parquet", rows_of(600, seed + 2000, outliers=outliers))
     version = Version(path=champion.path, digest=champion.digest, profile="")
-    found = Round(folder=str(folder), new=(), older=(), champion=version, before=NOTHING_SEEN, after=NOTHING_SEEN)
-    schema = Scaler.of_published(Path(champion.path), champion.digest).schema
-    prepared = Prepared(fresh=test, test=test, train=train, replay=None, schema=schema, config=Config())
+    found = Cycle(folder=str(folder), new=(), older=(), champion=version, before=NOTHING_SEEN, after=NOTHING_SEEN)
+    schema = Encoder.of_published(Path(champion.path), champion.digest).schema
+    prepared = CycleDatasets(fresh=test, test=test, train=train, replay=None, schema=schema, config=Config())
     return found, prepared, challenger
 
 
 def true_auroc(path: str, seed: int, folder: Path) -> float:
     rows = written(folder / "many.parquet", rows_of(5_000, seed + 3000))
     labels = rows_of(5_000, seed + 3000).column("late").to_numpy()
-    predicted = score(predict.load(path), rows, (0, 1))
+    predicted = score_rows(load_predictor(path), rows, (0, 1))
     return score_of("auroc", predicted, labels)(np.ones(len(labels), np.int64))
 
 
@@ -91,14 +91,14 @@ def test_a_worse_challenger_is_promoted_for_none_of_20_seeds(
         assert found.champion is not None
         assert true_auroc(challenger.path, seed, folder) < true_auroc(found.champion.path, seed, folder)
 
-        verdict = compare(found, prepared, challenger, RetrainConfig(gate=GATE))
+        verdict = compare_models(found, prepared, challenger, RetrainConfig(gate=GATE))
 
         promoted.append(verdict.promote)
-        theirs, ours = predict.load(found.champion.path), predict.load(challenger.path)
+        theirs, ours = load_predictor(found.champion.path), load_predictor(challenger.path)
         labels = rows_of(600, seed + 2000).column("late").to_numpy()
-        mistaken = score(replace(theirs, scaler=ours.scaler), prepared.test, (0, 1))
+        mistaken = score_rows(replace(theirs, scaler=ours.scaler), prepared.test, (0, 1))
         under_the_challengers_scaler.append(
-            judge(mistaken, score(ours, prepared.test, (0, 1)), labels, "binary", GATE).promote
+            judge(mistaken, score_rows(ours, prepared.test, (0, 1)), labels, "binary", GATE).promote
         )
     assert sum(promoted) == 0
     if outliers:
@@ -115,7 +115,7 @@ def test_a_better_challenger_is_promoted(tmp_path: Path):
         assert found.champion is not None
         strong = Restored(path=found.champion.path, digest=found.champion.digest, epoch=0, step=0, metrics={})
 
-        verdict = compare(better, prepared, strong, RetrainConfig(gate=GATE))
+        verdict = compare_models(better, prepared, strong, RetrainConfig(gate=GATE))
 
         assert verdict.promote
         assert verdict.low > 0
@@ -124,12 +124,12 @@ def test_a_better_challenger_is_promoted(tmp_path: Path):
 def test_the_first_challenger_has_to_beat_the_shares_of_the_classes(tmp_path: Path):
     found, prepared, challenger = contest(tmp_path, 0, rows_of(500, 1), 3, 0)
 
-    learnt = compare(replace(found, champion=None), prepared, challenger, RetrainConfig(gate=GATE))
+    learnt = compare_models(replace(found, champion=None), prepared, challenger, RetrainConfig(gate=GATE))
     assert learnt.promote
     assert learnt.champion == 0.5
 
     _, nothing = trained(tmp_path / "nothing", rows_of(500, 1, flipped=0.5), epochs=30)
-    guessed = compare(
+    guessed = compare_models(
         replace(found, champion=None), prepared, nothing, RetrainConfig(gate=replace(GATE, metric="loss"))
     )
     assert not guessed.promote
@@ -142,7 +142,7 @@ def test_slices_are_the_values_of_raw_columns_that_need_be_no_features(tmp_path:
     test = written(tmp_path / "sliced.parquet", rows.append_column("origin", origin))
     config = RetrainConfig(gate=replace(GATE, slices=("origin",), slice_rows=50))
 
-    verdict = compare(found, replace(prepared, test=test), challenger, config)
+    verdict = compare_models(found, replace(prepared, test=test), challenger, config)
 
     assert {part.name: part.rows for part in verdict.slices} == {
         "origin=EWR": 300,
@@ -154,11 +154,11 @@ def test_slices_are_the_values_of_raw_columns_that_need_be_no_features(tmp_path:
 
 def test_a_class_that_a_model_does_not_know_has_probability_0(tmp_path: Path):
     _, prepared, challenger = contest(tmp_path, 0, rows_of(500, 1), 1, 0)
-    model = predict.load(challenger.path)
+    model = load_predictor(challenger.path)
 
-    found = score(model, prepared.test, (0, 1, 2))
+    found = score_rows(model, prepared.test, (0, 1, 2))
 
-    assert found[:, :2].tolist() == score(model, prepared.test, (0, 1)).tolist()
+    assert found[:, :2].tolist() == score_rows(model, prepared.test, (0, 1)).tolist()
     assert found[:, 2].tolist() == [0.0] * 600
 
 

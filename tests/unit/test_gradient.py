@@ -5,20 +5,22 @@ from typing import Any
 import pytest
 import torch
 
-from unbroken.batches import Rows
+from unbroken.batches.rows import Rows
 from unbroken.config import TaskName, TrainingConfig
-from unbroken.features import CategoryFeature, Features
-from unbroken.gradient import AutogradGradient, MLPGradient, gradient_of
-from unbroken.model import MLP
-from unbroken.optimizer import FusedAdamUpdater, build_optimizer, updater_of
+from unbroken.features.spec import CategoryFeature, FeatureSpec
+from unbroken.models.mlp import MLP
+from unbroken.optimization.fused_adam import FusedAdamUpdater
+from unbroken.optimization.gradient import AutogradGradient, gradient_of
+from unbroken.optimization.mlp_gradient import MLPGradient
+from unbroken.optimization.optimizer import build_optimizer, updater_of
 
 CODES = {"no category": (), "two categories": (5, 100)}
 
 
-def features_of(task: TaskName, codes: tuple[int, ...]) -> Features:
+def features_of(task: TaskName, codes: tuple[int, ...]) -> FeatureSpec:
     categories = tuple(CategoryFeature(name=f"category_{place}", codes=count) for place, count in enumerate(codes))
     classes = {"binary": (0, 1), "multiclass": ("a", "b", "c"), "regression": ()}[task]
-    return Features(numbers=("x", "y", "z"), categories=categories, label="label", task=task, classes=classes)
+    return FeatureSpec(numbers=("x", "y", "z"), categories=categories, label="label", task=task, classes=classes)
 
 
 def batch_of(task: TaskName, codes: tuple[int, ...], rows: int = 40) -> Rows:

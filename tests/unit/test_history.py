@@ -4,8 +4,8 @@ import math
 
 import pytest
 
+from unbroken.checkpoints.history import best_epoch, is_finished, stopped_early
 from unbroken.config import TrainingConfig
-from unbroken.history import best_epoch, is_finished, stopped_early
 
 
 def history(*losses: float, monitor: str = "test_loss") -> list[dict[str, float]]:

@@ -5,15 +5,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from unbroken import inspect
-from unbroken.artifact import Artifact
+from unbroken.checkpoints.inspection import differences, entries
+from unbroken.cli.runs import main
 from unbroken.config import CheckpointConfig, Config, DataConfig, TrainingConfig
-from unbroken.engine import train
-from unbroken.load_data import load_data
-from unbroken.preprocess import preprocess
-from unbroken.publish import save_checkpoint
 from unbroken.run import open_run
-from unbroken.split import split_dataset
+from unbroken.stages.load_data import load_data
+from unbroken.stages.preprocess import preprocess
+from unbroken.stages.save_checkpoint import save_checkpoint
+from unbroken.stages.split import split_dataset
+from unbroken.stages.train import train
+from unbroken.storage.artifact import Artifact
 
 
 def trained(folder: Path, seed: int = 0) -> Path:
@@ -51,7 +52,7 @@ def state_of(run: Path) -> dict[str, bytes]:
 
 def test_list_shows_each_checkpoint_with_its_size_and_metrics(run: Path, capsys: pytest.CaptureFixture[str]):
     before = state_of(run)
-    assert inspect.main(["list", str(run)]) == 0
+    assert main(["list", str(run)]) == 0
     shown = capsys.readouterr().out
     for path in (run / "checkpoints").glob("*.pth"):
         assert path.name in shown
@@ -61,13 +62,13 @@ def test_list_shows_each_checkpoint_with_its_size_and_metrics(run: Path, capsys:
 
 
 def test_list_marks_a_corrupt_checkpoint(run: Path, capsys: pytest.CaptureFixture[str]):
-    flip(inspect.entries(run)[0].path)
-    assert inspect.main(["list", str(run)]) == 1
+    flip(entries(run)[0].path)
+    assert main(["list", str(run)]) == 1
     assert "corrupt" in capsys.readouterr().out
 
 
 def test_verify_of_a_whole_run_ends_with_0(run: Path, capsys: pytest.CaptureFixture[str]):
-    assert inspect.main(["verify", str(run)]) == 0
+    assert main(["verify", str(run)]) == 0
     shown = capsys.readouterr().out
     assert sum(line.startswith("whole ") for line in shown.splitlines()) == 4
     assert "CORRUPT" not in shown
@@ -80,7 +81,7 @@ def test_verify_names_the_damaged_file_and_changes_nothing(name: str, run: Path,
     (damaged,) = run.glob(name)
     damaged.write_bytes(damaged.read_bytes()[:100])
     before = state_of(run)
-    assert inspect.main(["verify", str(run)]) == 1
+    assert main(["verify", str(run)]) == 1
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("CORRUPT")]
     assert damaged.name in line
     assert state_of(run) == before
@@ -91,25 +92,25 @@ def test_verify_finds_a_manifest_that_tells_something_else_than_its_checkpoint(
 ):
     manifest = run / "checkpoint.json"
     manifest.write_text(manifest.read_text().replace('"step": 4', '"step": 5'))
-    assert inspect.main(["verify", str(run)]) == 1
+    assert main(["verify", str(run)]) == 1
     assert "step: not as in checkpoint.pth" in capsys.readouterr().out
 
 
 def test_verify_names_a_missing_manifest(run: Path, capsys: pytest.CaptureFixture[str]):
     (run / "checkpoint.json").unlink()
-    assert inspect.main(["verify", str(run)]) == 1
+    assert main(["verify", str(run)]) == 1
     assert "No such file" in capsys.readouterr().out
 
 
 def test_diff_of_equal_runs_ends_with_0(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     again = trained(tmp_path / "again")
-    assert inspect.main(["diff", str(run), str(again)]) == 0
+    assert main(["diff", str(run), str(again)]) == 0
     assert "the same, to the bit" in capsys.readouterr().out
 
 
 def test_diff_names_the_first_leaf_that_differs(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     other = trained(tmp_path / "other", seed=1)
-    assert inspect.main(["diff", str(run), str(other)]) == 1
+    assert main(["diff", str(run), str(other)]) == 1
     shown = capsys.readouterr().out
     assert "the first is run_key" in shown
     assert run.name in shown
@@ -122,7 +123,7 @@ def test_diff_finds_one_changed_bit_in_one_weight(run: Path, tmp_path: Path, cap
     before = weights[3, 2].item()
     weights.view(torch.int32)[3, 2] ^= 1
     torch.save(tree, tmp_path / "other.pth")
-    assert inspect.main(["diff", str(run / "checkpoint.pth"), str(tmp_path / "other.pth")]) == 1
+    assert main(["diff", str(run / "checkpoint.pth"), str(tmp_path / "other.pth")]) == 1
     shown = capsys.readouterr().out
     assert "1 leaves differ, the first is model_state_dict.layers.0.weight" in shown
     assert f"1 of {weights.numel()} elements differ, [{3 * weights.shape[1] + 2}] is {before!r}" in " ".join(
@@ -132,8 +133,8 @@ def test_diff_finds_one_changed_bit_in_one_weight(run: Path, tmp_path: Path, cap
 
 def test_diff_tells_a_zero_from_a_negative_zero_and_a_nan_from_none():
     one = {"a": torch.tensor([0.0]), "b": float("nan"), "c": torch.tensor([float("nan")])}
-    assert inspect.differences(one, {**one, "b": float("nan"), "c": torch.tensor([float("nan")])}) == []
-    ((name, left, right),) = inspect.differences(one, {**one, "a": torch.tensor([-0.0])})
+    assert differences(one, {**one, "b": float("nan"), "c": torch.tensor([float("nan")])}) == []
+    ((name, left, right),) = differences(one, {**one, "a": torch.tensor([-0.0])})
     assert (name, left, right) == ("a", "1 of 1 elements differ, [0] is 0.0", "[0] is -0.0")
 
 
@@ -141,11 +142,11 @@ def test_diff_tells_a_zero_from_a_negative_zero_and_a_nan_from_none():
 def test_a_path_that_is_no_run_is_refused_in_a_sentence(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    assert inspect.main([*command, str(tmp_path / "nowhere")]) in {1, 2}
+    assert main([*command, str(tmp_path / "nowhere")]) in {1, 2}
     assert "error: " in capsys.readouterr().err
 
 
 def test_a_run_without_checkpoints_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     (tmp_path / "checkpoints").mkdir()
-    assert inspect.main(["verify", str(tmp_path)]) == 2
+    assert main(["verify", str(tmp_path)]) == 2
     assert "found no checkpoint" in capsys.readouterr().err

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from tests.contract import assert_resumes_identically, run_stages, write_rows
+from unbroken.checkpoints.interval import best_interval
 from unbroken.config import CheckpointConfig, Config, DataConfig, TrainingConfig
 from unbroken.errors import ConfigError
-from unbroken.interval import best_interval
-from unbroken.journal import Journal
 from unbroken.run import open_run
+from unbroken.storage.journal import Journal
 
 
 @pytest.mark.parametrize(("cost", "between_failures"), [(0.02, 86_400.0), (5.0, 3_600.0), (60.0, 600.0)])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from unbroken.journal import Journal
+from unbroken.storage.journal import Journal
 
 
 def at_noon() -> datetime:

@@ -8,11 +8,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.unit.stages import HALVES, hundred, loaded, opened, prepared, write
-from unbroken import atomic
-from unbroken.artifact import Dataset, from_json, verify
+from unbroken.data.dataset import Dataset, Manifest
+from unbroken.data.parquet import read_slices
 from unbroken.errors import DataError
-from unbroken.load_data import load_data, read_manifest
-from unbroken.table import Manifest, read
+from unbroken.stages.load_data import load_data, read_manifest
+from unbroken.storage import atomic
+from unbroken.storage.artifact import from_json, verify
 
 ROWS = [float(row) for row in range(100)]
 FLIGHTS = Path(__file__).parents[2] / "data/flights"
@@ -89,7 +90,7 @@ def test_rows_are_never_held_all_at_once(tmp_path: Path):
     path = write(tmp_path / "big.parquet", {"x": np.arange(rows), "label": np.arange(rows) % 2})
     manifest = loaded(path, tmp_path)
 
-    largest = max(part.rows.nbytes for part in read(manifest.files, ["x"]))
+    largest = max(part.rows.nbytes for part in read_slices(manifest.files, ["x"]))
 
     assert largest < 600_000
 

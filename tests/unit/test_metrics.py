@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from unbroken.batches import Rows
+from unbroken.batches.rows import Rows
 from unbroken.config import TaskName
-from unbroken.metrics import evaluate, loss_of
-from unbroken.scaler import LabelScale
-from unbroken.schema import Column
+from unbroken.data.schema import Column
+from unbroken.features.encoder import LabelScale
+from unbroken.models.loss import loss_of
+from unbroken.models.metrics import evaluate
 
 LABEL = LabelScale(column=Column(name="label", kind="number"), classes=(), mean=0.0, deviation=1.0)
 

@@ -6,17 +6,19 @@ from torch import nn
 
 from unbroken.config import ModelConfig
 from unbroken.errors import ConfigError
-from unbroken.features import CategoryFeature, Features
-from unbroken.model import MLP, build_model, embedding_width, predictions
+from unbroken.features.spec import CategoryFeature, FeatureSpec
+from unbroken.models.factory import build_model
+from unbroken.models.forward import predictions
+from unbroken.models.mlp import MLP, embedding_width
 
-CLASSIC = Features(
+CLASSIC = FeatureSpec(
     numbers=tuple(f"feature_{place}" for place in range(10)),
     categories=(),
     label="label",
     task="binary",
     classes=(0, 1),
 )
-MIXED = Features(
+MIXED = FeatureSpec(
     numbers=("height",),
     categories=(CategoryFeature(name="colour", codes=5), CategoryFeature(name="shape", codes=100)),
     label="label",

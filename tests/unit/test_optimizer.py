@@ -9,7 +9,8 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from unbroken.config import TrainingConfig
 from unbroken.errors import ConfigError
-from unbroken.optimizer import build_optimizer, build_scheduler, step_epoch, steps_each_batch
+from unbroken.optimization.optimizer import build_optimizer
+from unbroken.optimization.scheduler import build_scheduler, step_epoch, steps_each_batch
 
 
 def optimizer_of(**settings: Any) -> torch.optim.Optimizer:

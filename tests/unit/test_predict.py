@@ -14,18 +14,20 @@ import torch
 
 import unbroken
 from tests.contract import encoded, run_stages, write_rows
-from unbroken import checkpoint
-from unbroken.artifact import Restored
-from unbroken.batches import read_rows
+from unbroken.batches.rows import read_rows
+from unbroken.checkpoints.format import read_checkpoint
 from unbroken.config import Config, DataConfig, ModelConfig, TrainingConfig
+from unbroken.data.split import TEST, with_parts
 from unbroken.errors import CheckpointMismatchError, CorruptCheckpointError, DataError, RegistryError
-from unbroken.gate import score_of
-from unbroken.load_data import load_data, read_manifest
-from unbroken.metrics import outputs_of
-from unbroken.predict import Predictor, load, predict_files
-from unbroken.preprocess import preprocess
+from unbroken.models.forward import outputs_of
+from unbroken.retraining.gate import score_of
 from unbroken.run import open_run
-from unbroken.split import TEST, split_dataset, with_parts
+from unbroken.serving.prediction import Predictor, load_predictor
+from unbroken.serving.scoring import predict_files
+from unbroken.stages.load_data import load_data, read_manifest
+from unbroken.stages.preprocess import preprocess
+from unbroken.stages.results import Restored
+from unbroken.stages.split import split_dataset
 
 ROWS = 3000
 
@@ -51,7 +53,7 @@ def binary(tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, Restored]:
 
 @pytest.fixture
 def predictor(binary: tuple[Config, Restored]) -> Predictor:
-    return load(binary[1].path)
+    return load_predictor(binary[1].path)
 
 
 @pytest.fixture
@@ -87,7 +89,7 @@ def test_raw_rows_alone_give_the_bits_of_the_evaluation(label: str, tmp_path: Pa
     dataset = load_data(config.data, run)
     preprocessed = preprocess(dataset, config.preprocess, config.split, run)
     splits = split_dataset(dataset, preprocessed.dataset, config.split, run)
-    model = load(restored.path)
+    model = load_predictor(restored.path)
     features = model.scaler.features
     _, evaluated = outputs_of(model.model, read_rows(splits.test, features), features.task)
     if label == "regression":
@@ -146,7 +148,7 @@ def test_predictions_name_the_class_the_model_and_the_columns_to_keep(
 def test_a_multiclass_model_gives_a_probability_for_each_class(tmp_path: Path):
     config, restored = trained(tmp_path, "multiclass")
 
-    found = load(restored.path).predict(pq.read_table(config.data.source))
+    found = load_predictor(restored.path).predict(pq.read_table(config.data.source))
 
     names = ["probability_high", "probability_low", "probability_middle"]
     assert found.column_names == [*names, "class", "model"]
@@ -158,7 +160,7 @@ def test_a_multiclass_model_gives_a_probability_for_each_class(tmp_path: Path):
 def test_a_regression_model_gives_values_in_the_labels_own_unit(tmp_path: Path):
     config, restored = trained(tmp_path, "regression")
 
-    found = load(restored.path).predict(raw_test_rows(config))
+    found = load_predictor(restored.path).predict(raw_test_rows(config))
 
     errors = found["value"].to_numpy() - raw_test_rows(config)["label"].to_numpy()
     assert np.sqrt((errors**2).mean()) == pytest.approx(restored.metrics["test_rmse"], rel=1e-6)
@@ -242,7 +244,7 @@ def test_codes_of_digits_stay_text_when_they_come_from_csv(tmp_path: Path):
     rows = pa.table({"code": codes, "label": [int(code) % 2 for code in codes]})
     pq.write_table(rows, tmp_path / "rows.parquet")
     pa.csv.write_csv(rows, tmp_path / "rows.csv")
-    model = load(run_stages(config_for(str(tmp_path / "rows.parquet"), tmp_path)).path)
+    model = load_predictor(run_stages(config_for(str(tmp_path / "rows.parquet"), tmp_path)).path)
 
     done = predict_files(model, str(tmp_path / "rows.csv"), tmp_path / "out.parquet")
 
@@ -251,12 +253,12 @@ def test_codes_of_digits_stay_text_when_they_come_from_csv(tmp_path: Path):
 
 def test_a_flipped_bit_in_the_weights_is_refused(binary: tuple[Config, Restored], tmp_path: Path):
     content = bytearray(Path(binary[1].path).read_bytes())
-    weights = checkpoint.read(Path(binary[1].path))["model_state_dict"]["layers.0.weight"]
+    weights = read_checkpoint(Path(binary[1].path))["model_state_dict"]["layers.0.weight"]
     content[content.index(weights.numpy().tobytes()) + 5] ^= 1
     (tmp_path / "checkpoint.pth").write_bytes(content)
 
     with pytest.raises(CorruptCheckpointError, match="the checksum of"):
-        load(tmp_path / "checkpoint.pth")
+        load_predictor(tmp_path / "checkpoint.pth")
 
 
 def test_any_flipped_bit_is_refused_where_the_manifest_lies_beside_the_checkpoint(
@@ -269,28 +271,28 @@ def test_any_flipped_bit_is_refused_where_the_manifest_lies_beside_the_checkpoin
         content[place] ^= 1
         (tmp_path / "checkpoint.pth").write_bytes(content)
         with pytest.raises(CorruptCheckpointError, match="found SHA-256"):
-            load(tmp_path / "checkpoint.pth")
+            load_predictor(tmp_path / "checkpoint.pth")
         content[place] ^= 1
 
 
 def test_a_checkpoint_that_names_a_function_of_its_own_calls_nothing(binary: tuple[Config, Restored], tmp_path: Path):
-    tree = checkpoint.read(Path(binary[1].path))
+    tree = read_checkpoint(Path(binary[1].path))
     tree["config"]["model"] |= {"factory": "os:mkdir", "options": {}}
     (tmp_path / "checkpoint.pth").write_bytes(encoded(tree))
 
     with pytest.raises(CheckpointMismatchError, match=r"built by 'os:mkdir', expected 'mlp'"):
-        load(tmp_path / "checkpoint.pth")
+        load_predictor(tmp_path / "checkpoint.pth")
 
 
 def test_a_folder_without_a_champion_is_refused(tmp_path: Path):
     with pytest.raises(RegistryError, match=r"found no champion\.json"):
-        load(tmp_path)
+        load_predictor(tmp_path)
 
 
 def test_loading_leaves_the_random_generators_alone(binary: tuple[Config, Restored]):
     before = torch.get_rng_state()
 
-    load(binary[1].path)
+    load_predictor(binary[1].path)
 
     assert torch.equal(torch.get_rng_state(), before)
 

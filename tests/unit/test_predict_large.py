@@ -12,21 +12,22 @@ import pytest
 
 from tests.contract import run_stages
 from unbroken.config import Config, DataConfig, ModelConfig, TrainingConfig
-from unbroken.predict import load
+from unbroken.serving.prediction import load_predictor
 
 LIMITED = """
 import resource, sys
 from pathlib import Path
 import pyarrow.parquet
-from unbroken import predict
+from unbroken.serving.prediction import load_predictor
+from unbroken.serving.scoring import predict_files
 model_path, small, big, target, megabytes, way = sys.argv[1:]
-model = predict.load(model_path)
-predict.predict_files(model, small, Path(target))  # starts every thread, so that their stacks are not counted
+model = load_predictor(model_path)
+predict_files(model, small, Path(target))  # starts every thread, so that their stacks are not counted
 used = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmData")) * 1024
 limit = used + int(megabytes) * 2**20
 resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 if way == "stream":
-    print(predict.predict_files(model, big, Path(target)).rows)
+    print(predict_files(model, big, Path(target)).rows)
 else:
     pyarrow.parquet.read_table(big)
 """
@@ -66,7 +67,7 @@ def test_a_file_larger_than_the_memory_limit_is_scored_within_it(tmp_path: Path)
     assert whole.returncode != 0, "the limit would let the whole file in, so it proves nothing"
     assert "malloc of size" in whole.stderr or "MemoryError" in whole.stderr, whole.stderr[-2000:]
     first = pq.ParquetFile(big).read_row_group(0)
-    expected = load(restored.path).predict(first)
+    expected = load_predictor(restored.path).predict(first)
     found = next(pq.ParquetFile(tmp_path / "stream.parquet").iter_batches(len(first)))
     assert (
         found.column("probability").to_numpy().tobytes()

@@ -9,10 +9,11 @@ import pyarrow as pa
 import pytest
 
 from tests.unit.stages import HALVES, Prepared, hundred, loaded, prepared, write
-from unbroken import preprocess
 from unbroken.config import PreprocessConfig, SplitConfig
+from unbroken.data.split import TRAIN, assign
 from unbroken.errors import DataError
-from unbroken.split import TRAIN, assign
+from unbroken.features import fit as fitting
+from unbroken.features.fit import fit
 
 ROWS = 300
 SPLITS = [
@@ -157,7 +158,7 @@ def test_a_column_whose_quantiles_coincide_keeps_its_range(tmp_path: Path):
 
 
 def test_quantiles_of_a_sample_are_used_when_the_rows_are_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(preprocess, "QUANTILE_ROWS", 2000)
+    monkeypatch.setattr(fitting, "QUANTILE_ROWS", 2000)
     draw = np.random.Generator(np.random.PCG64(0))
     table = {"x": draw.random(20_000), "sparse": [None] * 19_999 + [1.0], "label": [0, 1] * 10_000}
     split = SplitConfig(kind="time", column="x", test_fraction=0.01)
@@ -222,9 +223,9 @@ def test_a_name_taken_by_a_derived_column_is_an_error(tmp_path: Path):
 
 def test_a_streamed_fit_equals_that_of_one_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = write(tmp_path / "a.parquet", columns("amounts"))
-    whole = preprocess.fit(loaded(path, tmp_path), PreprocessConfig(), SplitConfig())
-    monkeypatch.setattr("unbroken.table.BATCH_ROWS", 7)
-    streamed = preprocess.fit(loaded(path, tmp_path), PreprocessConfig(), SplitConfig())
+    whole = fit(loaded(path, tmp_path), PreprocessConfig(), SplitConfig())
+    monkeypatch.setattr("unbroken.data.parquet.BATCH_ROWS", 7)
+    streamed = fit(loaded(path, tmp_path), PreprocessConfig(), SplitConfig())
 
     for one, other in zip(whole.numbers, streamed.numbers, strict=True):
         assert (one.low, one.high, one.indicator) == (other.low, other.high, other.indicator)

@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unbroken.randomness import SMALL, Permutation, derive
+from unbroken.data.permutation import SORTED_ROWS, Permutation, derive
 
-SIZES = st.one_of(st.integers(1, 300), st.integers(SMALL - 2, SMALL + 300), st.sampled_from([2**16, 2**16 + 1, 99_991]))
+SIZES = st.one_of(
+    st.integers(1, 300), st.integers(SORTED_ROWS - 2, SORTED_ROWS + 300), st.sampled_from([2**16, 2**16 + 1, 99_991])
+)
 KEYS = st.integers(0, 2**64 - 1)
 
 CHI_SQUARE_999 = {99: 148.2}

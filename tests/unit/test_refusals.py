@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from tests.contract import encoded, run_stages, write_rows
-from unbroken import checkpoint
+from unbroken.checkpoints.format import read_checkpoint
 from unbroken.config import Config, DataConfig, ModelConfig, SplitConfig, TrainingConfig
 from unbroken.errors import CheckpointError, CheckpointMismatchError
-from unbroken.journal import Journal
 from unbroken.run import Run, open_run
+from unbroken.storage.journal import Journal
 
 WAYS_OUT = ("move it away", "Use the version of unbroken that wrote it", "Give it to torch.load instead")
 
@@ -42,7 +42,7 @@ def configured(folder: Path, **training: Any) -> Config:
 
 def train(config: Config) -> Trained:
     restored = run_stages(config)
-    return Trained(config=config, run=open_run(config), tree=checkpoint.read(Path(restored.path)))
+    return Trained(config=config, run=open_run(config), tree=read_checkpoint(Path(restored.path)))
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def trained(once: Trained, tmp_path: Path) -> Trained:
     """A copy of the run that a test may damage."""
     shutil.copytree(once.run.path, tmp_path / "runs" / once.run.key)
     config = replace(once.config, runs_folder=str(tmp_path / "runs"))
-    return Trained(config=config, run=open_run(config), tree=checkpoint.read(once.run.published))
+    return Trained(config=config, run=open_run(config), tree=read_checkpoint(once.run.published))
 
 
 def plant(run: Run, content: bytes, epoch: int = 3) -> Path:
@@ -132,7 +132,7 @@ def test_a_checkpoint_of_other_data_is_refused(trained: Trained, tmp_path: Path)
 
 def changed(trained: Trained, change: Callable[[dict[str, Any]], Any]) -> bytes:
     """Return a checkpoint of the run with something changed inside."""
-    tree = checkpoint.read(trained.run.published)
+    tree = read_checkpoint(trained.run.published)
     change(tree)
     return encoded(tree)
 

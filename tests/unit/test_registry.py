@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from unbroken.artifact import Artifact
+from unbroken.cli.registry import main
 from unbroken.errors import CorruptCheckpointError, DataError, RegistryError
-from unbroken.registry import Registry, Version, champion_path, main
-from unbroken.watermark import NOTHING_SEEN, Watermark
+from unbroken.serving.registry import NOTHING_SEEN, Registry, Version, Watermark, champion_path
+from unbroken.storage.artifact import Artifact
 
 ROOT = Path(__file__).parents[2]
 

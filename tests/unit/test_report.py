@@ -7,7 +7,7 @@ from rich.console import Console
 
 from tests.contract import run_stages, stopping_after, write_rows
 from unbroken.config import CheckpointConfig, Config, DataConfig, TrainingConfig
-from unbroken.report import RunReport
+from unbroken.reports.run import RunReport
 from unbroken.run import open_run
 
 

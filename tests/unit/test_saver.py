@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from unbroken.saver import BackgroundSaver
+from unbroken.checkpoints.background import BackgroundWriter
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Disk:
 
 def test_saves_happen_in_order_and_all_before_the_end():
     disk = Disk(full_at=set())
-    with BackgroundSaver() as saver:
+    with BackgroundWriter() as saver:
         for name in "abcd":
             saver.submit(disk.save(name), required=True)
     assert disk.saved == ["a", "b", "c", "d"]
@@ -37,7 +37,7 @@ def test_saves_happen_in_order_and_all_before_the_end():
 
 def test_a_failed_save_is_made_up_for_by_the_next(caplog: pytest.LogCaptureFixture):
     disk = Disk(full_at={2})
-    with BackgroundSaver() as saver:
+    with BackgroundWriter() as saver:
         for name in "abc":
             saver.submit(disk.save(name), required=True)
     assert disk.saved == ["a", "c"]
@@ -46,7 +46,7 @@ def test_a_failed_save_is_made_up_for_by_the_next(caplog: pytest.LogCaptureFixtu
 
 def test_inside_an_epoch_any_number_of_failures_is_borne():
     disk = Disk(full_at={1, 2, 3})
-    with BackgroundSaver() as saver:
+    with BackgroundWriter() as saver:
         for name in "abcd":
             saver.submit(disk.save(name), required=False)
     assert disk.saved == ["d"]
@@ -56,7 +56,7 @@ def test_a_required_save_that_fails_after_a_failed_one_ends_the_training():
     disk = Disk(full_at={1, 2})
 
     def train() -> None:
-        with BackgroundSaver() as saver:
+        with BackgroundWriter() as saver:
             saver.submit(disk.save("a"), required=False)
             saver.submit(disk.save("b"), required=True)
             saver.submit(disk.save("c"), required=True)
@@ -68,7 +68,7 @@ def test_a_required_save_that_fails_after_a_failed_one_ends_the_training():
 
 def test_the_last_save_is_tried_twice():
     disk = Disk(full_at={2})
-    with BackgroundSaver() as saver:
+    with BackgroundWriter() as saver:
         saver.submit(disk.save("a"), required=True)
         saver.submit(disk.save("b"), required=True)
     assert disk.saved == ["a", "b"]
@@ -76,7 +76,7 @@ def test_the_last_save_is_tried_twice():
 
 def test_a_last_save_that_fails_twice_is_raised():
     disk = Disk(full_at={1, 2})
-    with pytest.raises(OSError, match="'a'"), BackgroundSaver() as saver:
+    with pytest.raises(OSError, match="'a'"), BackgroundWriter() as saver:
         saver.submit(disk.save("a"), required=True)
 
 
@@ -84,7 +84,7 @@ def test_an_error_of_the_training_is_raised_with_that_of_the_last_save_as_a_note
     disk = Disk(full_at={1, 2})
 
     def train() -> None:
-        with BackgroundSaver() as saver:
+        with BackgroundWriter() as saver:
             saver.submit(disk.save("a"), required=True)
             raise ValueError("diverged")
 
@@ -98,7 +98,7 @@ def test_what_is_no_error_of_the_disk_is_raised_at_once():
         raise TypeError("a defect")
 
     def train() -> None:
-        with BackgroundSaver() as saver:
+        with BackgroundWriter() as saver:
             saver.submit(wrong, required=False)
             saver.submit(lambda: None, required=False)
 

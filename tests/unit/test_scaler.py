@@ -8,10 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from unbroken.artifact import from_json, to_json
+from unbroken.data.kinds import Kind
+from unbroken.data.schema import Column, Schema
 from unbroken.errors import DataError
-from unbroken.scaler import MISSING, UNSEEN, CategoryCodes, LabelScale, NumberScale, Scaler
-from unbroken.schema import Column, Kind, Schema
+from unbroken.features.encoder import MISSING, UNSEEN, CategoryCodes, Encoder, LabelScale, NumberScale
+from unbroken.storage.artifact import from_json, to_json
 
 
 def subject(name: str, place: int) -> str:
@@ -182,14 +183,14 @@ def test_a_time_that_microseconds_cannot_hold_is_named():
 @pytest.mark.parametrize("classes", [(False, True), (0, 1), (0.0, 1.0), ("0", "1"), (1, 2, 3), (1.0, 2.5), (0, 2**62)])
 def test_a_scaler_comes_back_from_its_file_with_the_types_of_its_classes(classes: tuple[Any, ...]):
     column = Column(name="y", kind="number")
-    scaler = Scaler(
+    scaler = Encoder(
         schema=Schema(features=(column,), label=column, task="binary", classes=classes),
         numbers=(scale(0.1, 1 / 3, fill=5e-324),),
         categories=(CategoryCodes(name="c", values=("", "NA", "ü\n")),),
         label=LabelScale(column=column, classes=classes, mean=0.1 + 0.2, deviation=1e-300),
     )
 
-    again = from_json(Scaler, to_json(scaler), "scaler.json")
+    again = from_json(Encoder, to_json(scaler), "scaler.json")
 
     assert again == scaler
     assert [type(value) for value in again.label.classes] == [type(value) for value in classes]

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from tests.unit.stages import HALVES, hundred, loaded, prepared, schema_of, write
+from unbroken.data.kinds import kind_of
 from unbroken.errors import DataError
-from unbroken.schema import kind_of
 
 NUMBERS = list(range(100))
 DAYS = [datetime.date(2020, 1, 1) + datetime.timedelta(days=day) for day in NUMBERS]

@@ -11,10 +11,10 @@ import pytest
 
 from tests.unit.stages import HALVES, hundred, loaded, opened, prepared, write
 from unbroken.config import DataConfig
+from unbroken.data.parquet import read_slices
+from unbroken.data.sources import digest_files, find_files, fingerprint_files
 from unbroken.errors import ConfigError, DataError
-from unbroken.load_data import load_data
-from unbroken.source import digests, find_files, fingerprint
-from unbroken.table import read
+from unbroken.stages.load_data import load_data
 
 COLUMNS: dict[str, list[Any]] = {"x": [float(row) for row in range(100)], "label": HALVES}
 TEXT = "x,label\n" + "".join(f"{row}.0,{label}\n" for row, label in enumerate(HALVES))
@@ -26,12 +26,12 @@ def part(first: int, last: int) -> dict[str, list[Any]]:
 
 def values(source: str | Path, folder: Path, name: str = "x") -> list[object]:
     manifest = loaded(source, folder, label="label")
-    return [value for rows in read(manifest.files, [name]) for value in rows.column(name).to_pylist()]
+    return [value for rows in read_slices(manifest.files, [name]) for value in rows.column(name).to_pylist()]
 
 
 def fingerprint_of(source: str | Path) -> str:
     files = find_files(str(source))
-    return fingerprint(files, digests(files))
+    return fingerprint_files(files, digest_files(files))
 
 
 def test_one_parquet_file(tmp_path: Path):

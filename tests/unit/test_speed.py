@@ -13,15 +13,16 @@ from torch import nn
 from torch.nn import functional
 
 from tests.contract import run_stages
-from unbroken.batches import Rows, epoch_batches
+from unbroken.batches.epoch import epoch_batches
+from unbroken.batches.rows import Rows
 from unbroken.config import Config, DataConfig, ModelConfig, TrainingConfig
-from unbroken.engine import _Loop
-from unbroken.features import Features
-from unbroken.gradient import gradient_of
-from unbroken.journal import Journal
-from unbroken.model import MLP
-from unbroken.optimizer import build_optimizer, updater_of
+from unbroken.features.spec import FeatureSpec
+from unbroken.models.mlp import MLP
+from unbroken.optimization.gradient import gradient_of
+from unbroken.optimization.optimizer import build_optimizer, updater_of
 from unbroken.run import open_run
+from unbroken.storage.journal import Journal
+from unbroken.training.loop import TrainLoop
 
 ROWS, NUMBERS, BATCH = 6400, 10, 32
 
@@ -34,7 +35,7 @@ def drawn() -> tuple[torch.Tensor, torch.Tensor]:
 
 def own_epoch() -> Callable[[], None]:
     numbers, labels = drawn()
-    features = Features(
+    features = FeatureSpec(
         numbers=tuple(map(str, range(NUMBERS))), categories=(), label="label", task="binary", classes=(0, 1)
     )
     model, rows = MLP(features, [32]), Rows(numbers, torch.empty(ROWS, 0, dtype=torch.long), labels)
@@ -90,8 +91,10 @@ def test_a_checkpoint_holds_the_training_up_for_a_small_part_of_an_epoch(
         runs_folder=str(tmp_path / "runs"),
     )
     stalls: list[float] = []
-    save = _Loop._save
-    monkeypatch.setattr(_Loop, "_save", lambda loop, **details: stalls.append(seconds(lambda: save(loop, **details))))
+    save = TrainLoop._save
+    monkeypatch.setattr(
+        TrainLoop, "_save", lambda loop, **details: stalls.append(seconds(lambda: save(loop, **details)))
+    )
 
     run_stages(config)
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from tests.unit.stages import HALVES, hundred, loaded, prepared, write
 from unbroken.config import SplitConfig
+from unbroken.data.dataset import Manifest, TableFile
+from unbroken.data.schema import Column, Schema
+from unbroken.data.split import TEST, TRAIN, VALIDATION, assign
 from unbroken.errors import DataError
-from unbroken.schema import Column, Schema
-from unbroken.split import TEST, TRAIN, VALIDATION, assign
-from unbroken.table import Manifest, TableFile
 
 ROWS = [float(row) for row in range(100)]
 

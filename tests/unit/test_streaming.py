@@ -9,10 +9,12 @@ import pytest
 import torch
 
 from tests.contract import run_stages, stopping_after, write_rows
-from unbroken.batches import Rows, epoch_batches
-from unbroken.config import BLOCK_ROWS, CheckpointConfig, Config, DataConfig, ModelConfig, SplitConfig, TrainingConfig
+from unbroken.batches.epoch import epoch_batches
+from unbroken.batches.order import windows
+from unbroken.batches.rows import Rows
+from unbroken.config import CheckpointConfig, Config, DataConfig, ModelConfig, SplitConfig, TrainingConfig
+from unbroken.config.training import BLOCK_ROWS
 from unbroken.errors import ConfigError
-from unbroken.order import windows
 from unbroken.run import open_run
 
 ROWS = 40_000

@@ -11,17 +11,18 @@ import pytest
 import torch
 
 from tests.contract import assert_resumes_identically, run_stages, write_rows
-from unbroken import checkpoint
-from unbroken.artifact import Restored
-from unbroken.batches import Rows
+from unbroken.batches.rows import Rows
+from unbroken.checkpoints.format import read_checkpoint
+from unbroken.checkpoints.tree import Tree
 from unbroken.config import Config, DataConfig, ModelConfig, StartConfig, TrainingConfig
 from unbroken.errors import CheckpointMismatchError, ConfigError, DataError
-from unbroken.metrics import outputs_of
-from unbroken.model import MLP, build_model
+from unbroken.features.encoder import CategoryCodes, Encoder, NumberScale
+from unbroken.models.factory import build_model
+from unbroken.models.forward import outputs_of
+from unbroken.models.mlp import MLP
 from unbroken.run import open_run
-from unbroken.scaler import CategoryCodes, NumberScale, Scaler
-from unbroken.start import fold
-from unbroken.state import Tree
+from unbroken.stages.results import Restored
+from unbroken.training.warm_start import fold
 
 
 def config_for(source: str, folder: Path, **start: Any) -> Config:
@@ -54,10 +55,10 @@ def newer(tmp_path: Path) -> str:
 def weights_before_training(config: Config) -> Tree:
     """Return the state dict of the run before its first step: a learning rate of nothing leaves it there."""
     still = replace(config, training=replace(config.training, epochs=1, optimizer="SGD", learning_rate=1e-30))
-    return checkpoint.read(Path(run_stages(still).path))["model_state_dict"]
+    return read_checkpoint(Path(run_stages(still).path))["model_state_dict"]
 
 
-def logits_of(model: torch.nn.Module, scaler: Scaler, rows: pa.RecordBatch) -> torch.Tensor:
+def logits_of(model: torch.nn.Module, scaler: Encoder, rows: pa.RecordBatch) -> torch.Tensor:
     batch = scaler.transform_inputs(rows, lambda name, place: f"{name} {place}")
     features = scaler.features
     numbers = torch.tensor(np.stack([batch[name].to_numpy() for name in features.numbers], axis=1))
@@ -66,7 +67,7 @@ def logits_of(model: torch.nn.Module, scaler: Scaler, rows: pa.RecordBatch) -> t
 
 
 def test_a_warm_start_with_the_kept_scaler_copies_the_weights(champion: Restored, newer: str, tmp_path: Path):
-    before = checkpoint.read(Path(champion.path))["model_state_dict"]
+    before = read_checkpoint(Path(champion.path))["model_state_dict"]
 
     after = weights_before_training(config_for(newer, tmp_path, warm_from=champion.path))
 
@@ -97,7 +98,7 @@ def test_a_warm_started_run_that_is_stopped_ends_with_the_same_bytes(
 def test_the_optimizer_goes_on_with_its_moments_only_when_they_are_kept(champion: Restored, newer: str, tmp_path: Path):
     def steps(**start: Any) -> float:
         config = config_for(newer, tmp_path, warm_from=champion.path, **start)
-        state = checkpoint.read(Path(run_stages(config).path))["optimizer_state_dict"]["state"]
+        state = read_checkpoint(Path(run_stages(config).path))["optimizer_state_dict"]["state"]
         return float(state[0]["step"])
 
     assert steps(optimizer="reset") == 12
@@ -107,13 +108,13 @@ def test_the_optimizer_goes_on_with_its_moments_only_when_they_are_kept(champion
 def test_the_learning_rate_factor_multiplies_the_learning_rate(champion: Restored, newer: str, tmp_path: Path):
     config = config_for(newer, tmp_path, warm_from=champion.path, learning_rate_factor=0.25)
 
-    tree = checkpoint.read(Path(run_stages(config).path))
+    tree = read_checkpoint(Path(run_stages(config).path))
 
     assert tree["optimizer_state_dict"]["param_groups"][0]["lr"] == config.training.learning_rate * 0.25
     assert tree["history"][-1]["learning_rate"] == config.training.learning_rate * 0.25
 
 
-def scaler_like(old: Scaler, *, low: float, high: float, fill: float, values: tuple[str, ...]) -> Scaler:
+def scaler_like(old: Encoder, *, low: float, high: float, fill: float, values: tuple[str, ...]) -> Encoder:
     """Return a scaler fitted to other rows: other ranges and means, an indicator for each number, more categories."""
     numbers = tuple(replace(scale, low=low, high=high, fill=fill, indicator=True) for scale in old.numbers)
     return replace(old, numbers=numbers, categories=(CategoryCodes(name="colour", values=values),))
@@ -122,8 +123,8 @@ def scaler_like(old: Scaler, *, low: float, high: float, fill: float, values: tu
 def test_folding_a_refitted_scaler_into_the_first_layer_leaves_the_function_unchanged(
     champion: Restored, tmp_path: Path
 ):
-    tree = checkpoint.read(Path(champion.path))
-    old = Scaler.of_tree(tree["scaler"], Path(champion.path))
+    tree = read_checkpoint(Path(champion.path))
+    old = Encoder.of_tree(tree["scaler"], Path(champion.path))
     new = scaler_like(old, low=-9.0, high=7.5, fill=0.75, values=("blue", "cyan", "green", "red", *map(str, range(60))))
     before, after = (build_model(ModelConfig(options={"hidden": [8]}), scaler.features) for scaler in (old, new))
     assert isinstance(after, MLP)
@@ -149,7 +150,7 @@ def test_folding_a_refitted_scaler_into_the_first_layer_leaves_the_function_unch
 
 def test_a_constant_column_is_folded_whether_it_was_or_becomes_constant():
     old, new = (
-        Scaler.of_tree(
+        Encoder.of_tree(
             {
                 "schema": {
                     "features": [{"name": "x", "kind": "number"}],
@@ -182,17 +183,17 @@ def test_a_constant_column_is_folded_whether_it_was_or_becomes_constant():
 def test_a_refitted_scaler_has_the_new_ranges_and_the_old_categories_too(
     champion: Restored, newer: str, tmp_path: Path
 ):
-    old = Scaler.of_tree(checkpoint.read(Path(champion.path))["scaler"], Path(champion.path))
+    old = Encoder.of_tree(read_checkpoint(Path(champion.path))["scaler"], Path(champion.path))
 
-    tree = checkpoint.read(Path(run_stages(config_for(newer, tmp_path, warm_from=champion.path, scaler="refit")).path))
+    tree = read_checkpoint(Path(run_stages(config_for(newer, tmp_path, warm_from=champion.path, scaler="refit")).path))
 
-    new = Scaler.of_tree(tree["scaler"], Path(champion.path))
+    new = Encoder.of_tree(tree["scaler"], Path(champion.path))
     assert number(new, "number_0").high > number(old, "number_0").high * 1.3
     assert number(new, "number_1").indicator
     assert set(new.categories[0].values) >= {"blue", "green", "red"}
 
 
-def number(scaler: Scaler, name: str) -> NumberScale:
+def number(scaler: Encoder, name: str) -> NumberScale:
     return next(scale for scale in scaler.numbers if scale.name == name)
 
 

@@ -7,15 +7,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from unbroken import source
-from unbroken.artifact import Artifact
-from unbroken.config import Config, DataConfig
+from unbroken.config import Config, DataConfig, RetrainConfig
+from unbroken.data.dataset import TableFile
+from unbroken.data.sources import SourceFile, digest_files, find_files
 from unbroken.errors import DataError
-from unbroken.find_new_data import Round, find_new_data, registry_of
-from unbroken.prepare_data import prepare_data
-from unbroken.retrain_config import RetrainConfig
-from unbroken.table import TableFile
-from unbroken.watermark import NOTHING_SEEN, Watermark, after_files, identify, newest, split_rows
+from unbroken.retraining.datasets import prepare_data
+from unbroken.retraining.new_data import Cycle, find_new_data, registry_of
+from unbroken.retraining.watermark import after_files, identify, newest, split_rows
+from unbroken.serving.registry import NOTHING_SEEN, Watermark
+from unbroken.storage.artifact import Artifact
 
 START = datetime(2024, 1, 1)
 
@@ -34,13 +34,13 @@ def config_for(folder: Path, **settings: object) -> RetrainConfig:
     return RetrainConfig(models_folder=str(folder / "models"), train=train, **settings)  # ty: ignore[invalid-argument-type]
 
 
-def found_in(config: RetrainConfig) -> Round:
+def found_in(config: RetrainConfig) -> Cycle:
     found = find_new_data(config)
     assert found is not None
     return found
 
 
-def see(found: Round, config: RetrainConfig) -> None:
+def see(found: Cycle, config: RetrainConfig) -> None:
     """Move the watermark as the end of the round does."""
     registry = registry_of(config)
     for name in ("checkpoint.pth", "checkpoint.json", "profile.json"):
@@ -74,9 +74,9 @@ def test_a_file_is_new_until_its_content_was_seen_whatever_its_name(tmp_path: Pa
     assert second.after == after_files(first.after, identify(*named(tmp_path)))
 
 
-def named(folder: Path) -> tuple[list[source.SourceFile], list[str]]:
-    files = source.find_files(str(folder / "in"))
-    return files, source.digests(files)
+def named(folder: Path) -> tuple[list[SourceFile], list[str]]:
+    files = find_files(str(folder / "in"))
+    return files, digest_files(files)
 
 
 def test_a_file_that_was_rewritten_is_new(tmp_path: Path):

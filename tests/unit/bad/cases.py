@@ -8,14 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from tests.unit.stages import hundred, write
-from unbroken.config import (
-    CheckpointConfig,
-    ModelConfig,
-    PreprocessConfig,
-    SplitConfig,
-    StartConfig,
-    TrainingConfig,
-)
+from unbroken.config import CheckpointConfig, ModelConfig, PreprocessConfig, SplitConfig, StartConfig, TrainingConfig
 
 ROWS = [float(row) for row in range(100)]
 GOOD = hundred(ROWS)

@@ -1,0 +1,1 @@
+"""Rows as tensors, in the order of an epoch, in memory or streamed from disk."""

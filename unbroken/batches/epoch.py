@@ -1,0 +1,42 @@
+"""The batches of an epoch: any step of any epoch is reached without replaying what came before."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+
+from unbroken.batches.order import windows
+from unbroken.batches.rows import Rows, Shufflable
+from unbroken.data.permutation import SORTED_ROWS
+
+
+def epoch_batches(
+    rows: Shufflable,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    first_step: int = 0,
+    prepare: Callable[[Rows], Rows] = lambda block: block,
+    shuffle_rows: int = 1 << 19,
+) -> Iterator[Rows]:
+    """Yield the batches of an epoch in its order, from any step on; the last one may be smaller.
+
+    Rows are gathered in blocks of many batches, since gathering costs per call more than per row; `prepare` is applied
+    to each block, and must treat each row alone.
+    """
+    position = first_step * batch_size
+    block = max(1, SORTED_ROWS // batch_size) * batch_size
+    carried: list[Rows] = []
+    for window, take in rows.shuffled(windows(len(rows), shuffle_rows, seed, epoch, position), shuffle_rows):
+        for start in range(max(0, position - window.start), len(window), block):
+            stop = min(start + block, len(window))
+            gathered = Rows.cat([*carried, take(torch.from_numpy(window.order.at(start, stop)))])
+            # A batch that a window cuts off is completed by the next one.
+            whole = len(gathered) if window.start + stop == len(rows) else len(gathered) // batch_size * batch_size
+            carried = [gathered.slice(whole, len(gathered))]
+            if whole:
+                yield from prepare(gathered.slice(0, whole)).split(batch_size)
+
+
+def steps_per_epoch(rows: int, batch_size: int) -> int:
+    """Return how many batches an epoch has."""
+    return -(-rows // batch_size)

@@ -1,0 +1,32 @@
+"""How much memory the rows may take, and how much they would."""
+
+import os
+from pathlib import Path
+
+from unbroken.features.spec import FeatureSpec
+
+CONTROL_GROUP = Path("/sys/fs/cgroup/memory.max")
+
+
+def memory_limit(mebibytes: int | None) -> int:
+    """Return a configured limit in bytes; half of what this machine, or the container it is, has, if none is configured."""
+    if mebibytes is not None:
+        return mebibytes << 20
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    granted = CONTROL_GROUP.read_text().strip() if CONTROL_GROUP.is_file() else "max"
+    return (physical if granted == "max" else min(physical, int(granted))) // 2
+
+
+def bytes_in_memory(features: FeatureSpec) -> int:
+    """Return the bytes of a row as float32 numbers, int64 codes and the label."""
+    return 4 * len(features.numbers) + 8 * len(features.categories) + (8 if features.task == "multiclass" else 4)
+
+
+def bytes_on_disk(features: FeatureSpec) -> int:
+    """Return the bytes of a row in a row file: four for each column."""
+    return 4 * len(features.columns)
+
+
+def bytes_to_score(features: FeatureSpec) -> int:
+    """Return the bytes of a row that a metric of all rows keeps: the AUROC a probability a class, and as much to sort them."""
+    return 0 if features.task == "regression" else 8 * features.outputs + 8

@@ -1,0 +1,101 @@
+"""Rows as tensors: the model's inputs and the label."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from unbroken.batches.order import Window
+from unbroken.data.dataset import Dataset
+from unbroken.data.parquet import read_dataset
+from unbroken.features.spec import FeatureSpec
+
+Take = Callable[[Int[Tensor, " taken"]], "Rows"]
+"""Returns a copy of the rows at some places of a window."""
+
+
+class Shufflable(Protocol):
+    """Rows, wherever they are kept."""
+
+    def __len__(self) -> int: ...
+    def shuffled(self, windows: Iterator[Window], most: int, /) -> Iterator[tuple[Window, Take]]:
+        """Yield windows of at most so many rows, each with what takes rows from it until the next one is asked for."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Some rows as the model's inputs and the label: class codes (int64, float32 if binary) or standardised float32 values."""
+
+    numbers: Float[Tensor, "rows numbers"]
+    codes: Int[Tensor, "rows categories"]
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, index: Int[Tensor, " taken"]) -> "Rows":
+        """Return a copy of some rows in the order of the index."""
+        return Rows(*(part.index_select(0, index) for part in self._parts()))
+
+    def slice(self, start: int, stop: int) -> "Rows":
+        """Return a view of the rows start .. stop-1."""
+        return Rows(*(part[start:stop] for part in self._parts()))
+
+    def split(self, size: int) -> "Iterator[Rows]":
+        """Yield views of so many rows each, in order; the last one may have fewer."""
+        return map(Rows, *(part.split(size) for part in self._parts()))
+
+    def shuffled(self, windows: Iterator[Window], _: int, /) -> Iterator[tuple[Window, Take]]:
+        """Yield each window with what takes rows from it by their places."""
+        for window in windows:
+            yield window, partial(self._take_from, window)
+
+    def _take_from(self, window: Window, places: Int[Tensor, " taken"]) -> "Rows":
+        index = torch.from_numpy(window.rows(places.numpy()))
+        return self.take(index.to(self.labels.device))
+
+    def to(self, device: torch.device) -> "Rows":
+        """Return the rows on a device."""
+        return Rows(*(part.to(device) for part in self._parts()))
+
+    @classmethod
+    def cat(cls, rows: "list[Rows]") -> "Rows":
+        """Return rows one after the other."""
+        rows = [some for some in rows if len(some)] or rows[:1]
+        return rows[0] if len(rows) == 1 else cls(*map(torch.cat, zip(*(some._parts() for some in rows), strict=True)))
+
+    @property
+    def device(self) -> torch.device:
+        """Where they are."""
+        return self.labels.device
+
+    def _parts(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.numbers, self.codes, self.labels
+
+
+def read_rows(dataset: Dataset, features: FeatureSpec) -> Rows:
+    """Read a preprocessed dataset into memory."""
+    rows, names = dataset.rows, [category.name for category in features.categories]
+    numbers = np.empty((rows, len(features.numbers)), np.float32)
+    codes = np.empty((rows, len(names)), np.int64)
+    labels = np.empty(rows, np.int64 if features.task == "multiclass" else np.float32)
+    start = 0
+    for batch in read_dataset(dataset, features.columns):
+        stop = start + batch.num_rows
+        _fill(numbers[start:stop], batch, features.numbers)
+        _fill(codes[start:stop], batch, names)
+        labels[start:stop] = batch.column(features.label).to_numpy()
+        start = stop
+    return Rows(torch.from_numpy(numbers), torch.from_numpy(codes), torch.from_numpy(labels))
+
+
+def _fill(target: np.ndarray, batch: pa.RecordBatch, names: tuple[str, ...] | list[str]) -> None:
+    for place, name in enumerate(names):
+        target[:, place] = batch.column(name).to_numpy()

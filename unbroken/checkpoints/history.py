@@ -1,0 +1,38 @@
+"""Decisions that follow from the history of the epochs alone, so that they need no state of their own."""
+
+import math
+
+from unbroken.config import TrainingConfig
+from unbroken.config.metrics import smaller_is_better
+
+History = list[dict[str, float]]
+
+
+def best_epoch(history: History, monitor: str) -> int | None:
+    """Return the number of the epoch with the best monitored metric, the earliest of equals; None if none is a number."""
+    best = _improvements(history, monitor, 0.0)
+    return best[-1] if best else None
+
+
+def stopped_early(history: History, config: TrainingConfig) -> bool:
+    """Tell whether the monitored metric has not become better by `min_delta` for `patience` epochs."""
+    if config.patience is None or not history:
+        return False
+    better = _improvements(history, config.monitor, config.min_delta)
+    return len(history) - (better[-1] if better else 0) >= config.patience
+
+
+def is_finished(history: History, config: TrainingConfig) -> bool:
+    """Tell whether a training has reached its end: all its epochs, or no progress any more."""
+    return len(history) >= config.epochs or stopped_early(history, config)
+
+
+def _improvements(history: History, monitor: str, min_delta: float) -> list[int]:
+    sign = 1 if smaller_is_better(monitor) else -1
+    best, epochs = math.inf, []
+    for epoch, entry in enumerate(history, start=1):
+        value = sign * entry[monitor]
+        if value < best and (best == math.inf or best - value > min_delta):
+            best = value
+            epochs.append(epoch)
+    return epochs

@@ -1,0 +1,125 @@
+"""Look into what was saved: list, verify and compare. Nothing is changed."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from unbroken.checkpoints.format import read_checkpoint
+from unbroken.checkpoints.store import CheckpointStore, Entry
+from unbroken.checkpoints.tree import Tree, leaves
+from unbroken.errors import CheckpointError, CorruptCheckpointError
+from unbroken.storage.journal import Journal
+
+REPEATED = ("format", "run_key", "epoch", "step", "schema", "scaler")
+"""What a manifest repeats of its checkpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileStatus:
+    """A file, and what is wrong with it, if anything is."""
+
+    path: Path
+    complaint: str | None
+
+
+def entries(run: Path) -> list[Entry]:
+    """Return the checkpoints of a run's folder, newest first; raise CheckpointError if it is none or has none."""
+    folder = run / "checkpoints"
+    if not folder.is_dir():
+        raise CheckpointError(
+            f"{run}: found no folder {folder.name}, expected the folder of a run, e.g. runs/0123456789abcdef"
+        )
+    if found := CheckpointStore(folder, Journal(run / "journal.jsonl")).entries():
+        return found
+    raise CheckpointError(f"{folder}: found no checkpoint; train first")
+
+
+def verify_run(run: Path) -> Iterator[FileStatus]:
+    """Judge each file of a run that has a digest: its checkpoints, what is published, and the manifest beside it."""
+    for entry in entries(run):
+        yield _judge(entry.path, entry.digest)
+    published, manifest = run / "checkpoint.pth", run / "checkpoint.json"
+    if published.exists() or manifest.exists():
+        yield from _judge_published(published, manifest)
+
+
+def differences(one: Tree, other: Tree) -> list[tuple[str, str, str]]:
+    """Return the name and both values of each leaf in which two checkpoints differ by at least a bit."""
+    here, there = dict(leaves(one, "")), dict(leaves(other, ""))
+    names = dict.fromkeys([*here, *there])
+    pairs = [(name, here.get(name, "nothing"), there.get(name, "nothing")) for name in names]
+    return [(name[1:], *_told(left, right)) for name, left, right in pairs if _bits(left) != _bits(right)]
+
+
+def read_newest(path: Path) -> Tree:
+    """Read a checkpoint file, or the newest checkpoint of a run's folder."""
+    if path.is_dir():
+        return entries(path)[0].read()
+    if not path.exists():
+        raise CheckpointError(f"{path}: found nothing there, expected a checkpoint or the folder of a run")
+    return read_checkpoint(path)
+
+
+def _judge_published(published: Path, manifest: Path) -> Iterator[FileStatus]:
+    """Judge the manifest by the checkpoint, which says of itself all but its digest, and the checkpoint by that."""
+    try:
+        told = json.loads(manifest.read_bytes())
+        digest = str(told["sha256"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        yield FileStatus(manifest, f"found no SHA-256 in it ({error!r}); type the training's command again")
+        return
+    verdict = _judge(published, digest)
+    yield verdict
+    if verdict.complaint is None:
+        tree = read_checkpoint(published)
+        expected = {name: tree[name] for name in REPEATED} | {"metrics": tree["history"][-1]}
+        wrong = [name for name, value in expected.items() if _plain(told.get(name)) != _plain(value)]
+        yield FileStatus(manifest, f"{', '.join(wrong)}: not as in {published.name}" if wrong else None)
+
+
+def _plain(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def _judge(path: Path, digest: str) -> FileStatus:
+    try:
+        read_checkpoint(path, digest)
+    except CheckpointError as error:
+        return FileStatus(path, str(error))
+    return FileStatus(path, None)
+
+
+def metrics_of(entry: Entry) -> dict[str, float] | None:
+    """Return the metrics of the last whole epoch in a checkpoint, or None if it is corrupt."""
+    try:
+        history = entry.read()["history"]
+    except CorruptCheckpointError:
+        return None
+    return {name: value for name, value in history[-1].items() if name != "epoch"} if history else {}
+
+
+def _bits(value: Any) -> object:
+    if isinstance(value, Tensor):
+        return str(value.dtype), tuple(value.shape), value.contiguous().numpy().tobytes()
+    return repr(value)
+
+
+def _told(left: Any, right: Any) -> tuple[str, str]:
+    """Return two different values in words; of two tensors alike in shape, the first element that differs."""
+    if not (isinstance(left, Tensor) and isinstance(right, Tensor)):
+        return _summary(left), _summary(right)
+    if (left.dtype, left.shape) != (right.dtype, right.shape):
+        return _summary(left), _summary(right)
+    # What is equal in value may differ in bits: a zero and a negative one.
+    places = ((left != right) | (left.signbit() != right.signbit())).flatten().nonzero().flatten().tolist()
+    place = places[0] if places else 0
+    one, other = (part.flatten()[place].item() for part in (left, right))
+    return f"{len(places)} of {left.numel()} elements differ, [{place}] is {one!r}", f"[{place}] is {other!r}"
+
+
+def _summary(value: Any) -> str:
+    return f"{value.dtype} {list(value.shape)}" if isinstance(value, Tensor) else repr(value)

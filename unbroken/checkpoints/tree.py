@@ -1,0 +1,79 @@
+"""Trees of tensors and plain values: copied so that equal content is equal bytes, and compared leaf by leaf."""
+
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Tree = dict[str, Any]
+"""Nested dicts, lists and tuples of tensors, numbers, texts and None."""
+
+
+class Buffers:
+    """The memory of one snapshot, for the next to use again: fresh memory costs more than the copying."""
+
+    def __init__(self) -> None:
+        self._before: Iterator[Tensor] = iter(())
+        self._now: list[Tensor] = []
+
+    def begin(self) -> Callable[[Tensor], Tensor]:
+        """Return what copies tensors, one by one in the order of the snapshot before, to the CPU."""
+        self._before, self._now = iter(self._now), []
+        return self._copy
+
+    def _copy(self, tensor: Tensor) -> Tensor:
+        found = next(self._before, None)
+        if found is not None and found.shape == tensor.shape and found.dtype == tensor.dtype:
+            copied = found.copy_(tensor.detach())
+        else:
+            copied = clone(tensor)
+        self._now.append(copied)
+        return copied
+
+
+def clone(tensor: Tensor) -> Tensor:
+    """Return a copy on the CPU, in new memory of its own."""
+    return tensor.detach().clone(memory_format=torch.contiguous_format).cpu()
+
+
+def canonical(value: Any, copy: Callable[[Tensor], Tensor] = clone) -> Any:
+    """Copy a tree so that equal content pickles to equal bytes.
+
+    Pickle writes a second occurrence of the same object as a reference. Whether two equal texts are the
+    same object depends on where they came from, and differs after a restart: so texts are interned,
+    containers are new, and each tensor gets a storage of its own.
+    """
+    if isinstance(value, Tensor):
+        return copy(value)
+    if isinstance(value, str):
+        return sys.intern(str(value))
+    if isinstance(value, dict):
+        return {canonical(key, copy): canonical(inner, copy) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [canonical(inner, copy) for inner in value]
+    if isinstance(value, tuple):
+        return tuple([canonical(inner, copy) for inner in value])
+    if isinstance(value, np.generic):
+        return value.item()
+    return value
+
+
+def leaves(tree: Any, name: str) -> list[tuple[str, Any]]:
+    """Return every leaf of a tree with its dotted name."""
+    if isinstance(tree, dict):
+        return [leaf for key, inner in tree.items() for leaf in leaves(inner, f"{name}.{key}")]
+    if isinstance(tree, list | tuple):
+        return [leaf for place, inner in enumerate(tree) for leaf in leaves(inner, f"{name}[{place}]")]
+    return [(name, tree)]
+
+
+def differing_leaves(found: Any, expected: Any, name: str) -> list[tuple[str, Any, Any]]:
+    """Return the name and both values of each leaf that two trees do not have in common; "nothing" where one has none."""
+    here, there = dict(leaves(found, name)), dict(leaves(expected, name))
+    keys = list(dict.fromkeys([*here, *there]))
+    absent = "nothing"
+    pairs = [(key, here.get(key, absent), there.get(key, absent)) for key in keys]
+    return [(key, one, other) for key, one, other in pairs if one != other]

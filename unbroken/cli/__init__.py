@@ -1,0 +1,1 @@
+"""The command `unbroken`, and what a person at a terminal sees."""

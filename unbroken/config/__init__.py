@@ -1,0 +1,27 @@
+"""What a user can set: plain frozen values. No file is read and no torch imported here."""
+
+from unbroken.config.checkpoint import CheckpointConfig, TrackingConfig
+from unbroken.config.config import Config
+from unbroken.config.data import DataConfig, PreprocessConfig, SplitConfig
+from unbroken.config.metrics import TaskName
+from unbroken.config.model import ModelConfig, StartConfig
+from unbroken.config.prediction import PredictConfig
+from unbroken.config.retraining import ChecksConfig, GateConfig, RetrainConfig
+from unbroken.config.training import TrainingConfig
+
+__all__ = [
+    "CheckpointConfig",
+    "ChecksConfig",
+    "Config",
+    "DataConfig",
+    "GateConfig",
+    "ModelConfig",
+    "PredictConfig",
+    "PreprocessConfig",
+    "RetrainConfig",
+    "SplitConfig",
+    "StartConfig",
+    "TaskName",
+    "TrackingConfig",
+    "TrainingConfig",
+]

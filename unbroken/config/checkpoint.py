@@ -1,0 +1,67 @@
+"""What a user can set of saving, and of who is told of a run."""
+
+import importlib.util
+from dataclasses import dataclass
+from typing import Literal
+
+from unbroken.config.strict import STRICT
+from unbroken.config.validation import require, require_no_credentials, require_types
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointConfig:
+    """When checkpoints are written, beyond one at the end of each epoch, and which are kept."""
+
+    __pydantic_config__ = STRICT
+
+    every_steps: int | None = None
+    """Also write one every so many steps."""
+    every_seconds: float | Literal["auto"] | None = 60.0
+    """Also write one when so many seconds have passed since the last; `auto` computes them from what one costs here."""
+    hours_between_failures: float = 24.0
+    """Mean time between two failures of the machine or its processes, for `auto`."""
+    keep_last: int = 2
+    """How many of the newest are kept, at least 2, so that a corrupt one has a whole one behind it."""
+    publish: Literal["last", "best"] = "last"
+    """Which epoch becomes `checkpoint.pth`: the last, or the best by `training.monitor`, which is always kept."""
+    wait: bool = True
+    """Wait while another process trains this run; otherwise fail at once."""
+
+    def __post_init__(self) -> None:
+        require_types(self, "checkpoint.")
+        require(
+            self.every_steps is None or self.every_steps >= 1, "checkpoint.every_steps", self.every_steps, "at least 1"
+        )
+        seconds = self.every_seconds
+        chosen = seconds is None or seconds == "auto"
+        require(chosen or seconds > 0, "checkpoint.every_seconds", seconds, "above 0, or auto")
+        hours = self.hours_between_failures
+        require(hours > 0, "checkpoint.hours_between_failures", hours, "above 0")
+        require(self.keep_last >= 2, "checkpoint.keep_last", self.keep_last, "at least 2")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackingConfig:
+    """An MLflow server that is told of the run; the weights do not depend on it."""
+
+    __pydantic_config__ = STRICT
+
+    uri: str | None = None
+    """URL of the server, e.g. `http://127.0.0.1:5000`; off when not given. Credentials come from the environment as MLflow reads
+    it, e.g. MLFLOW_TRACKING_TOKEN. Needs the extra `mlflow`."""
+    experiment: str = "unbroken"
+    """Name of the experiment there."""
+
+    def __post_init__(self) -> None:
+        require_types(self, "tracking.")
+        require(bool(self.experiment.strip()), "tracking.experiment", self.experiment, "a name")
+        if self.uri is not None:
+            require_no_credentials("tracking.uri", self.uri)
+            require("://" in self.uri, "tracking.uri", self.uri, "a URL such as http://127.0.0.1:5000")
+            installed = importlib.util.find_spec("mlflow") is not None
+            require(
+                installed,
+                "tracking.uri",
+                self.uri,
+                "none, since mlflow is not installed: pip install 'unbroken[mlflow]'",
+            )

@@ -1,0 +1,62 @@
+"""All that a user can set of one training run, and which of it decides the weights."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from unbroken.config.checkpoint import CheckpointConfig, TrackingConfig
+from unbroken.config.data import DataConfig, PreprocessConfig, SplitConfig
+from unbroken.config.model import ModelConfig, StartConfig
+from unbroken.config.strict import STRICT
+from unbroken.config.training import TrainingConfig, length_from_epochs
+from unbroken.config.validation import require, require_path, require_types
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """One training run."""
+
+    __pydantic_config__ = STRICT
+
+    data: DataConfig = field(default_factory=DataConfig)
+    preprocess: PreprocessConfig = field(default_factory=PreprocessConfig)
+    split: SplitConfig = field(default_factory=SplitConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    start: StartConfig = field(default_factory=StartConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    runs_folder: str = "runs"
+    """Folder that holds one private folder per run."""
+
+    def __post_init__(self) -> None:
+        require_types(self, "")
+        require_path("runs_folder", self.runs_folder)
+        require("://" not in self.runs_folder, "runs_folder", self.runs_folder, "a folder of this machine, not a URL")
+        monitored, _, _ = self.training.monitor.partition("_")
+        has_part = monitored == "test" or self.split.validation_fraction > 0
+        require(has_part, "training.monitor", self.training.monitor, "test_..., or a split.validation_fraction above 0")
+
+
+def started_training(config: Config) -> TrainingConfig:
+    """Return the training settings with the learning rate that a warm start gives."""
+    factor = config.start.learning_rate_factor if config.start.warm_from else 1.0
+    return dataclasses.replace(config.training, learning_rate=config.training.learning_rate * factor)
+
+
+def identity(config: Config) -> dict[str, Any]:
+    """Return the settings that decide the weights: all but the places, the saving and the number of epochs.
+
+    The number of epochs counts when the learning rate's schedule takes its length from it.
+    """
+    settings = dataclasses.asdict(config)
+    del settings["data"]["source"]
+    if not length_from_epochs(config.training):
+        del settings["training"]["epochs"]
+    del settings["training"]["memory_limit"]
+    for name in ("checkpoint", "tracking", "runs_folder"):
+        del settings[name]
+    # The checkpoint of a warm start counts by its content, as the data does, and not by its place.
+    if settings["start"].pop("warm_from") is None:
+        del settings["start"]
+    return settings

@@ -1,0 +1,88 @@
+"""What a user can set of the data: where rows come from, how columns become inputs, which rows train."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from unbroken.config.strict import STRICT
+from unbroken.config.validation import require, require_no_credentials, require_path, require_types
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Where the rows come from and what the columns mean."""
+
+    __pydantic_config__ = STRICT
+
+    source: str = "data/flights"
+    """Parquet or CSV (also .gz): a file, a folder (also Hive-partitioned), a glob or an fsspec URL;
+    or `sample`, the built-in 1000 x 10 example.
+    Credentials for a URL come from the environment as fsspec reads it, e.g. FSSPEC_S3_KEY."""
+    label: str | None = None
+    """Column to predict; the last column when not given."""
+    include: tuple[str, ...] = ()
+    """Feature columns to use; all but the label when empty."""
+    exclude: tuple[str, ...] = ()
+    """Feature columns to leave out."""
+    categories: tuple[str, ...] = ()
+    """Integer columns that are names, not amounts: each value gets a code and an embedding."""
+    task: Literal["auto", "binary", "multiclass", "regression"] = "auto"
+    """What is predicted; `auto` decides by the label: 2 values binary, text or up to 20 integers multiclass, else regression."""
+
+    def __post_init__(self) -> None:
+        require_types(self, "data.")
+        require_path("data.source", self.source)
+        require_no_credentials("data.source", self.source)
+        require("::" not in self.source, "data.source", self.source, "a URL of one file system, without ::")
+        require(self.label != "", "data.label", self.label, "the name of a column")
+        for name, columns in (("include", self.include), ("exclude", self.exclude), ("categories", self.categories)):
+            twice = sorted({column for column in columns if columns.count(column) > 1})
+            require(not twice, f"data.{name}", twice, "each column once")
+            require(name == "categories" or self.label not in columns, f"data.{name}", self.label, "not the label")
+        both = sorted(set(self.include) & set(self.exclude))
+        require(not both, "data.include and data.exclude", both, "no column in both")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreprocessConfig:
+    """How columns become numbers in 0 .. 1 and category codes. Everything is fitted on training rows only."""
+
+    __pydantic_config__ = STRICT
+
+    clip_quantile: float = 0.0
+    """Share of a numeric column's training values cut off at each end before scaling, 0 .. 0.25; 0 scales by min and max."""
+    max_categories: int = 1000
+    """Most frequent values of a category column that get a code of their own; the rest share the code of unseen values."""
+
+    def __post_init__(self) -> None:
+        require_types(self, "preprocess.")
+        require(0 <= self.clip_quantile <= 0.25, "preprocess.clip_quantile", self.clip_quantile, "0 .. 0.25")
+        require(self.max_categories >= 1, "preprocess.max_categories", self.max_categories, "at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitConfig:
+    """Which rows train and which test: a pure function of the rows and the seed."""
+
+    __pydantic_config__ = STRICT
+
+    kind: Literal["random", "stratified", "group", "time"] = "random"
+    """`stratified` keeps the shares of the classes, `group` keeps rows of one group together, `time` tests on the latest rows."""
+    test_fraction: float = 0.2
+    """Share of the rows that test, above 0 and below 1."""
+    validation_fraction: float = 0.0
+    """Share of the rows held out to choose the best epoch or stop early; 0 for none."""
+    column: str | None = None
+    """Column that groups or dates the rows, for `group` and `time`."""
+    seed: int = 0
+    """Seed of the assignment."""
+
+    def __post_init__(self) -> None:
+        require_types(self, "split.")
+        require(0 < self.test_fraction < 1, "split.test_fraction", self.test_fraction, "above 0 and below 1")
+        held_out = self.test_fraction + self.validation_fraction
+        require(self.validation_fraction >= 0, "split.validation_fraction", self.validation_fraction, "0 or more")
+        require(held_out < 1, "split.test_fraction + split.validation_fraction", held_out, "below 1")
+        needs = self.kind in ("group", "time")
+        require(
+            needs == (self.column is not None), "split.column", self.column, "a column for group and time, else none"
+        )

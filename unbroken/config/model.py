@@ -1,0 +1,52 @@
+"""What a user can set of the network and of where its weights come from."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from unbroken.config.strict import STRICT
+from unbroken.config.validation import require, require_types
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """The network."""
+
+    __pydantic_config__ = STRICT
+
+    factory: str = "mlp"
+    """`mlp`, or `package.module:function` that takes a `Features` and the options and returns a `torch.nn.Module`."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Keyword arguments of the factory; for `mlp`: hidden (layer sizes, default [128, 64]) and dropout (0 .. 1, default 0)."""
+
+    def __post_init__(self) -> None:
+        require_types(self, "model.")
+        module, _, function = self.factory.partition(":")
+        named = all(part.isidentifier() for part in [*module.split("."), function])
+        require(self.factory == "mlp" or named, "model.factory", self.factory, "'mlp' or 'package.module:function'")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartConfig:
+    """Where the weights of a new run come from; a run that has a checkpoint always goes on from that."""
+
+    __pydantic_config__ = STRICT
+
+    warm_from: str | None = None
+    """Published checkpoint to start from, its manifest beside it; from random weights when not given."""
+    scaler: Literal["keep", "refit"] = "keep"
+    """`keep` uses that checkpoint's scaler; `refit` fits ranges and further categories to the new rows and folds the
+    change into the first layer, so that the first prediction is the same."""
+    optimizer: Literal["reset", "keep"] = "reset"
+    """`keep` goes on with the optimizer's moments; only with the same optimizer and scaler `keep`."""
+    learning_rate_factor: float = 1.0
+    """Multiplies `training.learning_rate` in a warm start."""
+
+    def __post_init__(self) -> None:
+        require_types(self, "start.")
+        both = self.optimizer == "keep" and self.scaler == "refit"
+        require(
+            not both, "start.optimizer", self.optimizer, "'reset' with start.scaler refit, whose weights it changes"
+        )
+        factor = self.learning_rate_factor
+        require(math.isfinite(factor) and factor > 0, "start.learning_rate_factor", factor, "a finite number above 0")

@@ -1,0 +1,115 @@
+"""What a user can set of retraining."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from unbroken.config.config import Config
+from unbroken.config.data import SplitConfig
+from unbroken.config.strict import STRICT
+from unbroken.config.validation import require
+
+Rule = Literal["block", "warn", "ignore"]
+GateMetric = Literal["auto", "loss", "accuracy", "auroc", "rmse", "mae"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChecksConfig:
+    """What new rows may look like, measured against the rows the champion was trained on.
+
+    A missing column, a column of another kind, a row without a label and a class that the champion does not know always
+    block: there is nothing to score them with. The rules below say what follows when their limit is passed.
+    """
+
+    __pydantic_config__ = STRICT
+
+    nulls: Rule = "block"
+    """The share of missing values of a feature rose by more than `null_rise`."""
+    null_rise: float = 0.5
+    """Largest rise of that share, 0 .. 1."""
+    ranges: Rule = "warn"
+    """More than `outside_share` of a number's values lie below the least or above the greatest of training."""
+    outside_share: float = 0.05
+    """Largest share of values outside, 0 .. 1."""
+    unseen: Rule = "warn"
+    """More than `unseen_share` of a category's values were never seen in training."""
+    unseen_share: float = 0.05
+    """Largest share of unseen values, 0 .. 1."""
+    label: Rule = "warn"
+    """The share of a class, or for regression the mean in standard deviations, moved by more than `label_shift`."""
+    label_shift: float = 0.2
+    """Largest move of the label."""
+    psi: Rule = "warn"
+    """The population stability index of a feature is above `psi_limit`."""
+    psi_limit: float = 0.25
+    """Largest index; by convention 0.1 is a small shift and 0.25 a large one."""
+    ks: Rule = "ignore"
+    """The Kolmogorov-Smirnov distance of a number is above `ks_limit`."""
+    ks_limit: float = 0.2
+    """Largest distance of the two cumulative distributions, 0 .. 1."""
+
+    def __post_init__(self) -> None:
+        for name in ("null_rise", "outside_share", "unseen_share", "label_shift", "psi_limit", "ks_limit"):
+            require(getattr(self, name) >= 0, f"checks.{name}", getattr(self, name), "0 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateConfig:
+    """When the challenger takes the champion's place. A tie keeps the champion."""
+
+    __pydantic_config__ = STRICT
+
+    metric: GateMetric = "auto"
+    """What is compared; `auto` is auroc for classes and rmse for regression."""
+    margin: float = 0.0
+    """Gain, in units of the metric, that the lower end of its confidence interval has to exceed."""
+    confidence: float = 0.95
+    """Confidence of the two-sided bootstrap interval, above 0.5 and below 1."""
+    resamples: int = 1000
+    """Bootstrap resamples, at least 100."""
+    slices: tuple[str, ...] = ()
+    """Columns whose every value is a slice on which the challenger may not fall far behind."""
+    slice_bound: float = 0.02
+    """Largest loss, in units of the metric, on any slice."""
+    slice_rows: int = 200
+    """Smallest slice that counts."""
+
+    def __post_init__(self) -> None:
+        require(self.margin >= 0, "gate.margin", self.margin, "0 or more")
+        require(0.5 < self.confidence < 1, "gate.confidence", self.confidence, "above 0.5 and below 1")
+        require(self.resamples >= 100, "gate.resamples", self.resamples, "at least 100")
+        require(self.slice_bound >= 0, "gate.slice_bound", self.slice_bound, "0 or more")
+        require(self.slice_rows >= 1, "gate.slice_rows", self.slice_rows, "at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrainConfig:
+    """One model that is retrained as new rows come."""
+
+    __pydantic_config__ = STRICT
+
+    model: str = "flights"
+    """Name of the model: its folder in `models_folder`."""
+    models_folder: str = "models"
+    """Folder that holds one private folder per model: its versions, its champion, its audit log."""
+    watermark_column: str | None = None
+    """Timestamp or date column that tells which rows are new: those later than all before, so that a late row with an
+    early time is passed over. When not given, a file is new if its content is."""
+    replay: float = 0.5
+    """Older rows mixed into the training, as a multiple of the new training rows, so that the model does not forget."""
+    start: Literal["auto", "scratch"] = "auto"
+    """`auto` starts from the champion's weights if there is one, by the settings in `train.start`."""
+    holdout: SplitConfig = field(default_factory=SplitConfig)
+    """Which of the new rows judge champion and challenger; no training sees them."""
+    checks: ChecksConfig = field(default_factory=ChecksConfig)
+    gate: GateConfig = field(default_factory=GateConfig)
+    train: Config = field(default_factory=Config)
+    """How the challenger is trained; `train.data.source` is where new rows arrive."""
+
+    def __post_init__(self) -> None:
+        plain = self.model.replace("-", "").replace("_", "").replace(".", "").isalnum() and self.model[0].isalnum()
+        require(plain, "model", self.model, "letters, digits, '-', '_' and '.'")
+        require(self.replay >= 0, "replay", self.replay, "0 or more")
+        fraction = self.holdout.validation_fraction
+        require(fraction == 0, "holdout.validation_fraction", fraction, "0; set train.split.validation_fraction")
+        given = self.train.start.warm_from
+        require(given is None, "train.start.warm_from", given, "none: retraining starts from the champion")

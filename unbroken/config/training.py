@@ -1,0 +1,98 @@
+"""What a user can set of how the weights are updated."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from unbroken.config.metrics import METRICS
+from unbroken.config.strict import STRICT
+from unbroken.config.validation import require, require_types
+
+MOST_THREADS = 1024
+
+BLOCK_ROWS = 1 << 10
+"""Rows that are read from disk together."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """How the weights are updated."""
+
+    __pydantic_config__ = STRICT
+
+    epochs: int = 5
+    """Total number of epochs, those already done included: raise it to train on."""
+    batch_size: int = 256
+    """Rows per optimizer step."""
+    learning_rate: float = 3e-3
+    """The optimizer's `lr`."""
+    optimizer: str = "Adam"
+    """Name of a class in `torch.optim`."""
+    optimizer_options: dict[str, Any] = field(default_factory=dict)
+    """Further keyword arguments of the optimizer."""
+    scheduler: str | None = None
+    """Name of a class in `torch.optim.lr_scheduler`."""
+    scheduler_options: dict[str, Any] = field(default_factory=dict)
+    """Keyword arguments of the scheduler. OneCycleLR and CosineAnnealingLR take a length left out (total_steps, T_max)
+    from `epochs`; then another number of epochs is another run."""
+    class_weights: Literal["none", "balanced"] | tuple[float, ...] = "none"
+    """Weight of each class in the loss: `balanced` by inverse frequency, or one number a class."""
+    gradient_clip: float | None = None
+    """Largest 2-norm of the whole gradient; none when not given."""
+    monitor: str = "test_loss"
+    """Metric that picks the best epoch, stops early and drives ReduceLROnPlateau, e.g. `validation_auroc`."""
+    patience: int | None = None
+    """Stop after this many epochs without a better monitored metric; never when not given."""
+    min_delta: float = 0.0
+    """Smallest change of the monitored metric that counts as better."""
+    seed: int = 0
+    """Seed of the weights, the data order and dropout."""
+    shuffle_rows: int = 1 << 19
+    """Rows that are shuffled together, at least 1024. More rows than that are cut into blocks of 1024, and each epoch shuffles
+    the rows of so many at a time, in blocks chosen anew from everywhere."""
+    memory_limit: int | None = None
+    """MiB that the rows may take; half of this machine's memory when not given. More than that are streamed from disk, in the
+    same order: the weights do not depend on it."""
+    device: str = "cpu"
+    """Torch device, e.g. `cpu` or `cuda:0`. The bits of the result depend on it."""
+    threads: int = 1
+    """Torch threads. The bits of the result can depend on it; small models are fastest with 1."""
+
+    def __post_init__(self) -> None:
+        require_types(self, "training.")
+        require(self.epochs >= 1, "training.epochs", self.epochs, "at least 1")
+        require(self.batch_size >= 1, "training.batch_size", self.batch_size, "at least 1")
+        require(1 <= self.threads <= MOST_THREADS, "training.threads", self.threads, f"1 .. {MOST_THREADS}")
+        require(self.shuffle_rows >= BLOCK_ROWS, "training.shuffle_rows", self.shuffle_rows, f"at least {BLOCK_ROWS}")
+        limit = self.memory_limit
+        require(limit is None or limit >= 1, "training.memory_limit", limit, "at least 1")
+        positive = math.isfinite(self.learning_rate) and self.learning_rate > 0
+        require(positive, "training.learning_rate", self.learning_rate, "a finite number above 0")
+        own = "lr" not in self.optimizer_options
+        require(own, "training.optimizer_options", self.optimizer_options, "no `lr`: that is training.learning_rate")
+        clip = self.gradient_clip
+        require(
+            clip is None or (math.isfinite(clip) and clip > 0),
+            "training.gradient_clip",
+            clip,
+            "a finite number above 0",
+        )
+        require(self.patience is None or self.patience >= 1, "training.patience", self.patience, "at least 1")
+        require(
+            self.min_delta >= 0 and math.isfinite(self.min_delta), "training.min_delta", self.min_delta, "0 or more"
+        )
+        part, _, metric = self.monitor.partition("_")
+        known = part in ("test", "validation") and metric in METRICS
+        require(known, "training.monitor", self.monitor, f"test_ or validation_ and one of {', '.join(METRICS)}")
+        if isinstance(self.class_weights, tuple):
+            whole = all(math.isfinite(weight) and weight > 0 for weight in self.class_weights)
+            require(whole, "training.class_weights", self.class_weights, "finite numbers above 0")
+
+
+SCHEDULER_LENGTHS = {"OneCycleLR": "total_steps", "CosineAnnealingLR": "T_max"}
+
+
+def length_from_epochs(training: TrainingConfig) -> bool:
+    """Tell whether the scheduler's shape is derived from the number of epochs."""
+    length = SCHEDULER_LENGTHS.get(training.scheduler or "")
+    return length is not None and not {length, "epochs"} & set(training.scheduler_options)

@@ -1,0 +1,145 @@
+"""The column contract: what each column is, what is predicted, and whether every file agrees."""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from unbroken.config import DataConfig, TaskName
+from unbroken.data.dataset import Manifest, Slice, TableFile
+from unbroken.data.footers import Footer
+from unbroken.data.kinds import Kind, as_labels, kind_of
+from unbroken.data.parquet import read_slices
+from unbroken.data.schema import ClassValue, Column, Schema
+from unbroken.errors import DataError
+
+MOST_INTEGER_CLASSES = 20
+MOST_CLASSES = 1000
+
+
+def choose_columns(files: dict[str, pa.Schema], config: DataConfig) -> tuple[tuple[Column, ...], Column]:
+    """Return the feature columns and the label that the configuration selects, after comparing all files by their paths.
+
+    The columns and their order are those of the first file. The others may have them in another order and more of
+    them, and a column without any value there has no type and fits all. Raise DataError on the first that differs.
+    """
+    first, arrow = next(iter(files.items()))
+    label = config.label or arrow.names[-1]
+    wanted = config.include or tuple(name for name in arrow.names if name != label)
+    for name in (*wanted, *config.exclude, *config.categories, label):
+        if name not in arrow.names:
+            raise DataError(f"{first}: no column {name}; found {', '.join(arrow.names)}")
+    names = tuple(name for name in wanted if name not in config.exclude)
+    if not names:
+        raise DataError(
+            f"{first}: no feature is left; found the label {label} and excluded {', '.join(config.exclude) or 'none'}"
+        )
+    way_out = "Name another with data.label"
+    features = tuple(_column(name, files, config, "Leave it out with data.exclude") for name in names)
+    return features, _column(label, files, config, way_out)
+
+
+def _column(name: str, files: dict[str, pa.Schema], config: DataConfig, way_out: str) -> Column:
+    """Return a column that has the same kind in every file that has values of it."""
+    known: tuple[str, Kind] | None = None
+    for path, arrow in files.items():
+        places = arrow.get_all_field_indices(name)
+        if len(places) != 1:
+            raise DataError(
+                f"{path}: column {name}: found it {len(places)} times, expected once as in {next(iter(files))}. "
+                f"Found {', '.join(arrow.names)}"
+            )
+        type = arrow.field(places[0]).type
+        if pa.types.is_null(type):
+            continue
+        kind = _kind(name, type, config, path, way_out)
+        if known is not None and kind != known[1]:
+            raise DataError(f"{path}: column {name}: found {kind} ({type}), expected {known[1]} as in {known[0]}")
+        known = known or (path, kind)
+    if known is None:
+        raise DataError(f"{next(iter(files))}: column {name}: found no value in any file. {way_out}")
+    return Column(name=name, kind=known[1])
+
+
+def _kind(name: str, type: pa.DataType, config: DataConfig, path: str, way_out: str) -> Kind:
+    kind = kind_of(type)
+    if kind is None:
+        raise DataError(
+            f"{path}: column {name}: found type {type}, expected numbers, booleans, text, timestamps or dates. {way_out}"
+        )
+    if name not in config.categories:
+        return kind
+    if not (pa.types.is_integer(type) or kind in ("category", "boolean")):
+        raise DataError(f"{path}: column {name}: found type {type}, expected integers or text for data.categories")
+    return "category"
+
+
+def infer_task(
+    label: Column, values: set[ClassValue] | None, config: DataConfig, path: str
+) -> tuple[TaskName, tuple[ClassValue, ...]]:
+    """Decide what is predicted from the label's kind and its distinct values (None: too many to be classes).
+
+    Raise DataError if the label cannot serve the task that the configuration asks for.
+    """
+    subject = f"{path}: label {label.name}"
+    if label.kind in ("timestamp", "date"):
+        raise DataError(f"{subject}: found a {label.kind}, expected numbers, booleans or text")
+    if values is None and label.kind == "category":
+        raise DataError(f"{subject}: found more than {MOST_CLASSES} distinct texts, expected classes")
+    classes = tuple(sorted(values or ()))
+    if len(classes) == 1:
+        raise DataError(f"{subject}: found only the value {classes[0]!r}, expected at least two to learn from")
+    task = _automatic_task(label, classes) if config.task == "auto" else config.task
+    count = len(classes) or f"more than {MOST_CLASSES}"
+    if task == "regression" and label.kind == "category":
+        raise DataError(f"{subject}: found text, expected numbers for data.task regression")
+    if task == "binary" and len(classes) != 2:
+        raise DataError(f"{subject}: found {count} distinct values, expected 2 for data.task binary")
+    if task == "multiclass" and not 2 <= len(classes) <= MOST_CLASSES:
+        raise DataError(
+            f"{subject}: found {count} distinct values, expected 2 .. {MOST_CLASSES} for data.task multiclass"
+        )
+    return task, () if task == "regression" else classes
+
+
+def _automatic_task(label: Column, classes: tuple[ClassValue, ...]) -> TaskName:
+    if len(classes) == 2:
+        return "binary"
+    if label.kind == "category":
+        return "multiclass"
+    whole = all(float(value).is_integer() for value in classes)
+    return "multiclass" if whole and 2 < len(classes) <= MOST_INTEGER_CLASSES else "regression"
+
+
+def check_contract(footers: list[Footer], config: DataConfig, fingerprint: str) -> Manifest:
+    """Return the manifest of some files after checking every footer and every label; raise DataError."""
+    if not footers:
+        raise DataError(f"{config.source}: found 0 rows, expected at least 2")
+    features, label = choose_columns({footer.file.name: footer.schema for footer in footers}, config)
+    files = tuple(footer.file for footer in footers)
+    task, classes = infer_task(label, _label_values(files, label), config, config.source)
+    return Manifest(
+        fingerprint=fingerprint, files=files, schema=Schema(features=features, label=label, task=task, classes=classes)
+    )
+
+
+def _label_values(files: tuple[TableFile, ...], label: Column) -> set[ClassValue] | None:
+    """Return the distinct labels, None if there are more than MOST_CLASSES; raise DataError on a missing one."""
+    values: set[ClassValue] | None = set()
+    for part in read_slices(files, [label.name]):
+        labels = as_labels(part.column(label.name), label.name, part.subject)
+        _reject_missing(labels, label, part)
+        if values is not None:
+            values.update(pc.unique(labels).to_pylist())
+            values = values if len(values) <= MOST_CLASSES else None
+    return values
+
+
+def _reject_missing(labels: pa.Array, label: Column, part: Slice) -> None:
+    missing = pc.is_null(labels, nan_is_null=True)
+    if pa.types.is_floating(labels.type):
+        missing = pc.or_(missing, pc.invert(pc.is_finite(pc.fill_null(labels, 0.0))))
+    if pc.any(missing).as_py():
+        place = pc.index(missing, True).as_py()
+        raise DataError(
+            f"{part.subject(label.name, place)}: found {labels[place]}, expected a label in every row. "
+            f"Drop such rows from the source"
+        )

@@ -1,0 +1,143 @@
+"""Find the files behind a source and tell by their content whether they are the same data."""
+
+import hashlib
+import posixpath
+import zlib
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal, cast
+from urllib.parse import unquote
+
+import fsspec
+import pyarrow as pa
+from fsspec import AbstractFileSystem
+from fsspec.implementations.local import LocalFileSystem
+
+from unbroken.errors import DataError
+
+Format = Literal["parquet", "csv"]
+SAMPLE = "sample"
+ENDINGS: dict[str, Format] = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".csv.gz": "csv"}
+HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
+PERMANENT = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceFile:
+    """One file of a source: its URL for fsspec, its format, the Hive partition values in its path, and the CSV file it was."""
+
+    url: str
+    format: Format
+    partition: dict[str, str | None] = field(default_factory=dict)
+    origin: str | None = None
+
+
+@contextmanager
+def read_errors(path: str) -> Generator[None]:
+    """Turn Arrow's and the file system's complaints about a file into a DataError that names it."""
+    try:
+        yield
+    except (pa.ArrowException, UnicodeDecodeError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from error
+    except OSError as error:
+        # Arrow reports a bad file as an OSError without a number; most of those with one may pass and are retried.
+        if error.errno is not None and not isinstance(error, PERMANENT):
+            raise
+        raise DataError(f"{path}: cannot be read: {error}") from error
+
+
+def find_files(source: str) -> list[SourceFile]:
+    """List the data files of a path, folder, glob or URL in a fixed order: sorted by path.
+
+    Names that begin with `_` or `.` are passed over, as Hive and Spark write them beside data.
+    Raise DataError if there are none or the formats are mixed.
+    """
+    files_system, root = _open(source)
+    with read_errors(source):
+        base, paths = _paths(files_system, root)
+    if not paths:
+        raise DataError(f"{source}: no data there; found no file that ends in {', '.join(ENDINGS)}")
+    files = [
+        SourceFile(url=files_system.unstrip_protocol(path), format=_format(path), partition=_partition(path, base))
+        for path in paths
+    ]
+    formats = sorted({file.format for file in files})
+    if len(formats) > 1:
+        raise DataError(
+            f"{source}: found {' and '.join(formats)} files; expected one format. Name one, e.g. {source}/*.parquet"
+        )
+    names = sorted({tuple(sorted(file.partition)) for file in files})
+    if len(names) > 1:
+        raise DataError(f"{source}: files are partitioned by {names[0]} and by {names[1]}; expected one layout")
+    return files
+
+
+def digest_files(files: list[SourceFile]) -> list[str]:
+    """Return the SHA-256 of the content of each file."""
+    return [_digest(file) for file in files]
+
+
+def fingerprint_files(files: list[SourceFile], content: list[str]) -> str:
+    """Return one SHA-256 for the data: contents and partition values in order, and neither names nor times."""
+    parts = hashlib.sha256()
+    for file, found in zip(files, content, strict=True):
+        parts.update(f"{found} {sorted(file.partition.items())}\n".encode())
+    return parts.hexdigest()
+
+
+def local_path(file: SourceFile) -> str | None:
+    """Return the path of a local file, or None for a remote one."""
+    files_system, path = fsspec.url_to_fs(file.url)
+    return path if isinstance(files_system, LocalFileSystem) else None
+
+
+def _open(source: str) -> tuple[AbstractFileSystem, str]:
+    try:
+        files_system, root = fsspec.url_to_fs(source)
+    except (ValueError, ImportError) as error:
+        raise DataError(f"{source}: cannot be opened: {error}") from error
+    return cast(AbstractFileSystem, files_system), root.rstrip("/") or "/"
+
+
+def _paths(files_system: AbstractFileSystem, root: str) -> tuple[str, list[str]]:
+    """Return the folder below which names mean something, and the files; a path that exists is no glob."""
+    if files_system.isfile(root):
+        return posixpath.dirname(root), [root]
+    if files_system.isdir(root):
+        return root, sorted(_below(files_system, root))
+    if not any(mark in root for mark in "*?["):
+        raise DataError(f"{root}: no such file or folder")
+    fixed = root[: min(root.index(mark) for mark in "*?[" if mark in root)]
+    base = posixpath.dirname(fixed)
+    found = [path for path in cast(list[str], files_system.glob(root)) if not _hidden(path.removeprefix(base))]
+    folders = [path for path in found if files_system.isdir(path)]
+    inside = {file for folder in folders for file in _below(files_system, folder)}
+    return base, sorted(inside | {path for path in found if files_system.isfile(path)})
+
+
+def _below(files_system: AbstractFileSystem, folder: str) -> list[str]:
+    found = cast(list[str], files_system.find(folder))
+    return [path for path in found if path.lower().endswith(tuple(ENDINGS)) and not _hidden(path.removeprefix(folder))]
+
+
+def _hidden(path: str) -> bool:
+    return any(part.startswith(("_", ".")) for part in path.split("/") if "=" not in part)
+
+
+def _format(path: str) -> Format:
+    for ending, format in ENDINGS.items():
+        if path.lower().endswith(ending):
+            return format
+    raise DataError(f"{path}: unknown kind of file; expected a name that ends in {', '.join(ENDINGS)}")
+
+
+def _partition(path: str, base: str) -> dict[str, str | None]:
+    folders = posixpath.dirname(path.removeprefix(base)).split("/")
+    pairs = [folder.split("=", 1) for folder in folders if "=" in folder]
+    return {unquote(name): None if value == HIVE_NULL else unquote(value) for name, value in pairs}
+
+
+def _digest(file: SourceFile) -> str:
+    with read_errors(file.url), fsspec.open(file.url, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,160 @@
+"""Which rows train, validate and test: a pure function of the rows and the seed."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from unbroken.config import SplitConfig
+from unbroken.data.dataset import Manifest, Slice
+from unbroken.data.kinds import kind_of
+from unbroken.data.parquet import read_slices
+from unbroken.data.permutation import Permutation, derive
+from unbroken.data.prefetch import prefetch
+from unbroken.errors import DataError
+
+TRAIN, VALIDATION, TEST = 0, 1, 2
+Parts = NDArray[np.uint8]
+
+Assignment = Callable[[int, int], Parts]
+"""Returns the parts of the rows start .. stop-1."""
+
+
+def with_parts(manifest: Manifest, columns: list[str], config: SplitConfig) -> Iterator[tuple[Slice, Parts]]:
+    """Yield the rows of a loaded dataset, each slice with the part of each of its rows."""
+    assignment = assign(manifest, config)
+    start = 0
+    for rows in prefetch(read_slices(manifest.files, columns)):
+        yield rows, assignment(start, start + len(rows))
+        start += len(rows)
+
+
+def assign(manifest: Manifest, config: SplitConfig) -> Assignment:
+    """Return which part each row belongs to; raise DataError if a part would have no rows.
+
+    A random split is computed as it is asked for; the other kinds read one column and hold a few bytes a row.
+    """
+    sizes = Sizes.of(manifest.rows, config)
+    _require_rows(sizes, manifest, config)
+    if config.kind == "random":
+        order = Permutation(manifest.rows, derive(config.seed, "split"))
+        return lambda start, stop: sizes.parts(order.of(np.arange(start, stop)))
+    kinds = {"stratified": _stratified, "group": _grouped, "time": _by_time}
+    parts = kinds[config.kind](manifest, config)
+    for part, name in ((TRAIN, "train"), (VALIDATION, "validation"), (TEST, "test")):
+        if not (parts == part).any() and (part != VALIDATION or config.validation_fraction):
+            raise DataError(
+                f"{manifest.files[0].name}: split.kind {config.kind}: found no row for the {name} part; "
+                f"change its fraction or the kind of split"
+            )
+    return lambda start, stop: parts[start:stop]
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How many rows test and validate; the others train."""
+
+    test: int
+    validation: int
+
+    @classmethod
+    def of(cls, rows: int, config: SplitConfig) -> "Sizes":
+        """Round the fractions of a number of rows."""
+        return cls(test=round(rows * config.test_fraction), validation=round(rows * config.validation_fraction))
+
+    def parts(self, positions: NDArray[np.int64]) -> Parts:
+        """Return the parts of rows by their positions in some order: the first test, the next validate."""
+        held_out, tested = positions < self.test + self.validation, positions < self.test
+        return held_out.view(np.uint8) + tested.view(np.uint8)  # TRAIN + 0, VALIDATION + 0, VALIDATION + 1
+
+
+def _require_rows(sizes: Sizes, manifest: Manifest, config: SplitConfig) -> None:
+    train = manifest.rows - sizes.test - sizes.validation
+    if sizes.test < 1 or train < 1 or (config.validation_fraction and sizes.validation < 1):
+        raise DataError(
+            f"{manifest.files[0].name}: split: {manifest.rows} rows in all give {train} to train, {sizes.validation} to "
+            f"validate, {sizes.test} to test; expected at least 1 each. "
+            f"Change split.test_fraction or split.validation_fraction"
+        )
+
+
+def _stratified(manifest: Manifest, config: SplitConfig) -> Parts:
+    label = manifest.schema.label.name
+    if manifest.schema.task == "regression":
+        raise DataError(f"split.kind stratified: label {label} has no classes; use random")
+    codes, counts = _codes(_column(manifest, label))
+    tests = _shares(counts, config.test_fraction)
+    validations = _shares(counts, config.validation_fraction)
+    parts = np.empty(manifest.rows, np.uint8)
+    for code, count in enumerate(counts):
+        order = Permutation(int(count), derive(config.seed, "split", code))
+        sizes = Sizes(test=int(tests[code]), validation=int(validations[code]))
+        parts[codes == code] = sizes.parts(order.of(np.arange(count)))
+    return parts
+
+
+def _grouped(manifest: Manifest, config: SplitConfig) -> Parts:
+    codes, counts = _codes(_column(manifest, _column_name(config)))
+    shuffled = Permutation(len(counts), derive(config.seed, "split")).at(0, len(counts))
+    before = np.empty(len(counts), np.int64)
+    before[shuffled] = np.cumsum(counts[shuffled]) - counts[shuffled]
+    # A group goes where its middle falls: whole groups cannot give the exact fractions, this comes closest.
+    return Sizes.of(manifest.rows, config).parts(before + counts // 2)[codes]
+
+
+def _by_time(manifest: Manifest, config: SplitConfig) -> Parts:
+    name = _column_name(config)
+    times = _column(manifest, name)
+    if kind_of(times.type) not in ("number", "timestamp", "date"):
+        raise DataError(
+            f"{manifest.files[0].name}: split.column {name}: found type {times.type}, expected timestamps, dates or numbers"
+        )
+    order = np.argsort(times.to_numpy(), kind="stable")
+    positions = np.empty(manifest.rows, np.int64)
+    positions[order[::-1]] = np.arange(manifest.rows)
+    return Sizes.of(manifest.rows, config).parts(positions)
+
+
+def _shares(counts: NDArray[np.int64], fraction: float) -> NDArray[np.int64]:
+    """Divide round(total * fraction) rows over the classes by the largest remainders."""
+    exact = counts * fraction
+    shares = np.floor(exact).astype(np.int64)
+    missing = round(counts.sum() * fraction) - shares.sum()
+    shares[np.argsort(shares - exact, kind="stable")[:missing]] += 1
+    return shares
+
+
+def _codes(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return for each row the number of its value, in the order in which they first occur, and the count of each."""
+    codes = pc.index_in(column, value_set=pc.unique(column)).to_numpy().astype(np.int64)
+    return codes, np.bincount(codes)
+
+
+def _column_name(config: SplitConfig) -> str:
+    assert config.column is not None  # SplitConfig requires it for these kinds
+    return config.column
+
+
+def _column(manifest: Manifest, name: str) -> pa.ChunkedArray:
+    """Return a column of all files that has a value in every row and one type."""
+    chunks: list[pa.Array] = []
+    for rows in read_slices(manifest.files, [name]):
+        chunk = rows.column(name)
+        missing = pc.is_null(chunk, nan_is_null=True)
+        if pc.any(missing).as_py():
+            place = pc.index(missing, True).as_py()
+            raise DataError(f"{rows.subject(name, place)}: found no value, expected one in every row to split by it")
+        if chunks and chunk.type != chunks[0].type:
+            chunk = _cast(chunk, chunks[0].type, rows.subject(name, 0))
+        chunks.append(chunk)
+    return pa.chunked_array(chunks)
+
+
+def _cast(chunk: pa.Array, type: pa.DataType, subject: str) -> pa.Array:
+    try:
+        return chunk.cast(type)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise DataError(f"{subject}: found type {chunk.type}, expected {type} as in the first file: {error}") from error

@@ -1,0 +1,62 @@
+"""Optimizers by their torch names."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from unbroken.config import TrainingConfig
+from unbroken.errors import ConfigError
+from unbroken.optimization.fused_adam import FusedAdamUpdater
+
+FUSED = ("Adam", "AdamW", "SGD", "Adagrad")
+"""Optimizers that torch implements as one fused kernel on the CPU too."""
+
+UNUSABLE = ("Optimizer", "LBFGS", "SparseAdam")
+"""The base class, one that needs a closure, and one for sparse gradients alone."""
+
+
+def _import_no_compiler() -> None:
+    """Keep torch from importing its compiler, a second or two of work, for methods that it must not compile; we compile none."""
+    for name in ("add_param_group", "state_dict", "load_state_dict", "zero_grad"):
+        method = inspect.unwrap(getattr(Optimizer, name))
+        vars(method).setdefault("__dynamo_disable", method)
+
+
+def build_optimizer(config: TrainingConfig, model: nn.Module) -> Optimizer:
+    """Return the configured optimizer over a model's parameters; raise ConfigError naming what does not fit."""
+    kind = getattr(torch.optim, config.optimizer, None)
+    if not (inspect.isclass(kind) and issubclass(kind, Optimizer)) or config.optimizer in UNUSABLE:
+        raise ConfigError(
+            f"training.optimizer: found {config.optimizer!r}, expected one of {', '.join(class_names(torch.optim, Optimizer))}"
+        )
+    options = dict(config.optimizer_options)
+    if config.optimizer in FUSED and not {"fused", "foreach", "differentiable"} & set(options):
+        options["fused"] = True
+    return construct(kind, "optimizer", model.parameters(), lr=config.learning_rate, **options)
+
+
+def updater_of(optimizer: Optimizer) -> Callable[[], object]:
+    """Return the fastest way to an optimizer's step: the same bits as `optimizer.step()`."""
+    group = optimizer.param_groups[0]
+    plain = not (group.get("amsgrad") or group.get("maximize") or group.get("capturable"))
+    if type(optimizer) in FusedAdamUpdater.KERNELS and len(optimizer.param_groups) == 1 and group["fused"] and plain:
+        return FusedAdamUpdater(optimizer)
+    return optimizer.step
+
+
+def construct(kind: type, what: str, /, *arguments: Any, **options: Any) -> Any:
+    """Call a class of torch; raise ConfigError naming the setting `training.<what>` if it refuses the options."""
+    try:
+        return kind(*arguments, **options)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"training.{what} {kind.__name__} with {options}: {error}") from error
+
+
+def class_names(module: Any, base: type) -> list[str]:
+    """Return the names of the usable classes of a module below a base class."""
+    kinds = {name: kind for name, kind in vars(module).items() if inspect.isclass(kind) and issubclass(kind, base)}
+    return sorted(name for name, kind in kinds.items() if kind is not base and name not in (*UNUSABLE, "_LRScheduler"))

@@ -1,0 +1,38 @@
+"""The Prefect server of one process at a terminal: `python -m unbroken.orchestration.own_server DESCRIPTOR`.
+
+It listens at a socket that its parent has bound, so that no port is found taken, and ends when the pipe at its standard
+input closes, which the kernel does when the parent ends, whatever ends it.
+"""
+
+import os
+import socket
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from unbroken.orchestration.garbage import lasting, leave_to_the_kernel_at_exit
+
+if TYPE_CHECKING:
+    import uvicorn
+
+
+def main() -> None:
+    """Serve until the parent ends."""
+    leave_to_the_kernel_at_exit()
+    with lasting():
+        import uvicorn  # noqa: PLC0415 (the collector must be off before)
+        from prefect.server.api.server import create_app  # noqa: PLC0415
+
+        app = create_app(ephemeral=True, final=True)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="on"))
+    threading.Thread(target=_end_with_parent, args=(server,), daemon=True).start()
+    server.run(sockets=[socket.socket(fileno=int(sys.argv[1]))])
+
+
+def _end_with_parent(server: "uvicorn.Server") -> None:
+    os.read(sys.stdin.fileno(), 1)
+    server.should_exit = True
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""A champion and its challengers: what is new, whether it looks right, and who wins."""

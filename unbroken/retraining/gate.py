@@ -1,0 +1,198 @@
+"""Is the challenger truly better? A paired comparison on the same rows, with a bootstrap confidence interval.
+
+Both models score each row, and each resample draws the same rows for both (Efron and Tibshirani, "An Introduction to the
+Bootstrap", 1993): what makes a row hard for both cancels. The challenger is promoted only if the whole interval of its
+gain lies above the margin, so chance or a tie keeps the champion.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unbroken.config import GateConfig, TaskName
+from unbroken.config.metrics import smaller_is_better
+from unbroken.config.retraining import GateMetric
+from unbroken.data.permutation import derive
+from unbroken.errors import ConfigError, DataError
+
+Predicted = NDArray[np.float64]
+"""[rows, classes] probabilities, or [rows] values."""
+
+Counts = NDArray[np.int64]
+"""How often each row counts."""
+
+SMALLEST_PROBABILITY = 1e-12
+
+METRICS_OF: dict[TaskName, tuple[GateMetric, ...]] = {
+    "binary": ("auroc", "loss", "accuracy"),
+    "multiclass": ("auroc", "loss", "accuracy"),
+    "regression": ("rmse", "mae", "loss"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SliceScore:
+    """Both scores on the rows of one slice; `gain` is positive where the challenger is better."""
+
+    name: str
+    rows: int
+    champion: float
+    challenger: float
+    gain: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What the gate says and why; `low` and `high` are the ends of the interval of `gain`."""
+
+    promote: bool
+    reason: str
+    metric: str
+    rows: int
+    champion: float
+    challenger: float
+    gain: float
+    low: float
+    high: float
+    slices: tuple[SliceScore, ...] = ()
+
+    def __str__(self) -> str:
+        return (
+            f"{'promote' if self.promote else 'keep the champion'}: {self.reason}; {self.metric} of champion "
+            f"{self.champion:.4f}, challenger {self.challenger:.4f} on {self.rows:,} rows, "
+            f"gain {self.gain:+.4f} in {self.low:+.4f} .. {self.high:+.4f}"
+        )
+
+
+def judge(
+    champion: Predicted,
+    challenger: Predicted,
+    labels: NDArray,
+    task: TaskName,
+    config: GateConfig,
+    slices: Mapping[str, NDArray] | None = None,
+) -> Verdict:
+    """Compare the predictions of two models for the same rows.
+
+    `labels` are class codes or values, `slices` the values of each slice column. Raise ConfigError for a metric that the
+    task does not have, DataError if the rows do not define it.
+    """
+    metric = metric_for(task, config)
+    sign = -1.0 if smaller_is_better(f"test_{metric}") else 1.0
+    first, second = (score_of(metric, predicted, labels) for predicted in (champion, challenger))
+    once = np.ones(len(labels), np.int64)
+    gain = sign * (second(once) - first(once))
+    if np.isnan(gain):
+        raise DataError(
+            f"found {len(labels)} rows that judge, which do not define {metric}; expected every class in them"
+        )
+    low, high = _interval(lambda counts: sign * (second(counts) - first(counts)), len(labels), config)
+    scores = tuple(_slice_scores(metric, sign, champion, challenger, labels, slices or {}, config))
+    promote, reason = _decide(low, scores, config)
+    return Verdict(
+        promote=promote,
+        reason=reason,
+        metric=metric,
+        rows=len(labels),
+        champion=first(once),
+        challenger=second(once),
+        gain=gain,
+        low=low,
+        high=high,
+        slices=scores,
+    )
+
+
+def metric_for(task: TaskName, config: GateConfig) -> GateMetric:
+    """Return the metric that a task is judged by."""
+    known = METRICS_OF[task]
+    if config.metric != "auto" and config.metric not in known:
+        raise ConfigError(f"gate.metric: found {config.metric!r}, expected one of {', '.join(known)} for {task}")
+    return known[0] if config.metric == "auto" else config.metric
+
+
+def score_of(metric: GateMetric, predicted: Predicted, labels: NDArray) -> Callable[[Counts], float]:
+    """Return what computes a metric of rows that count so often; NaN where the rows do not define it."""
+    if metric == "auroc":
+        return _auroc(predicted, labels)
+    if predicted.ndim == 1:
+        errors = np.abs(predicted - labels) if metric == "mae" else (predicted - labels) ** 2
+    elif metric == "loss":
+        errors = -np.log(np.maximum(predicted[np.arange(len(labels)), labels], SMALLEST_PROBABILITY))
+    else:
+        errors = (predicted.argmax(axis=1) == labels).astype(np.float64)
+    root = np.sqrt if metric == "rmse" else float
+    return lambda counts: float(root(counts @ errors / counts.sum()))
+
+
+def _auroc(predicted: Predicted, labels: NDArray) -> Callable[[Counts], float]:
+    """The area under the ROC curve by ranks, ties counting half; of several classes the mean of one against the rest."""
+    classes = predicted.shape[1]
+    areas = [_area(predicted[:, code], labels == code) for code in ([1] if classes == 2 else range(classes))]
+    return lambda counts: float(np.mean([area(counts) for area in areas]))
+
+
+def _area(scores: Predicted, positive: NDArray[np.bool_]) -> Callable[[Counts], float]:
+    order = np.argsort(scores, kind="stable")
+    starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))
+    ordered = positive[order]
+
+    def area(counts: Counts) -> float:
+        weights = counts[order]
+        above = np.add.reduceat(weights * ordered, starts)
+        below = np.add.reduceat(weights * ~ordered, starts)
+        pairs = float(above.sum()) * float(below.sum())
+        return float((above * (np.cumsum(below) - below / 2)).sum()) / pairs if pairs else np.nan
+
+    return area
+
+
+def _interval(gain: Callable[[Counts], float], rows: int, config: GateConfig) -> tuple[float, float]:
+    draw = np.random.Generator(np.random.PCG64(derive(0, "bootstrap", rows)))
+    samples = (np.bincount(draw.integers(0, rows, rows), minlength=rows) for _ in range(config.resamples))
+    gains = np.array([gain(counts) for counts in samples])
+    gains = gains[~np.isnan(gains)]
+    if not len(gains):
+        raise DataError(f"found {rows} rows that judge, too few to resample; expected more")
+    tail = (1 - config.confidence) / 2
+    low, high = np.quantile(gains, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def _slice_scores(
+    metric: GateMetric,
+    sign: float,
+    champion: Predicted,
+    challenger: Predicted,
+    labels: NDArray,
+    slices: Mapping[str, NDArray],
+    config: GateConfig,
+) -> list[SliceScore]:
+    found = []
+    for column, values in slices.items():
+        for value in np.unique(values):
+            of_slice = values == value
+            rows = int(of_slice.sum())
+            if rows < config.slice_rows:
+                continue
+            once = np.ones(rows, np.int64)
+            before, after = (
+                score_of(metric, part[of_slice], labels[of_slice])(once) for part in (champion, challenger)
+            )
+            gain = sign * (after - before)
+            if np.isnan(gain):  # a slice of one class
+                continue
+            found.append(SliceScore(name=f"{column}={value}", rows=rows, champion=before, challenger=after, gain=gain))
+    return found
+
+
+def _decide(low: float, slices: tuple[SliceScore, ...], config: GateConfig) -> tuple[bool, str]:
+    if not low > config.margin:
+        return False, f"the interval of the gain is not above {config.margin:g}"
+    fallen = [part for part in slices if part.gain < -config.slice_bound]
+    if fallen:
+        worst = min(fallen, key=lambda part: part.gain)
+        return False, f"{worst.name} falls by {-worst.gain:.4f}, more than {config.slice_bound:g}"
+    return True, f"the interval of the gain is above {config.margin:g}"

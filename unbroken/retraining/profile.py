@@ -1,0 +1,148 @@
+"""A profile of each column of some rows: what drift is measured by."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow.compute as pc
+
+from unbroken.data.dataset import Slice, TableFile
+from unbroken.data.kinds import TIMES, Float64, as_floats, as_texts
+from unbroken.data.parquet import read_slices
+from unbroken.data.permutation import Permutation, derive
+from unbroken.data.schema import Column, Schema
+from unbroken.errors import DataError
+
+BINS = 20
+
+SAMPLE_ROWS = 1 << 16
+"""Rows, chosen at random, whose quantiles are the edges of the bins."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnProfile:
+    """One column: the share `missing`, then for a number its moments and bins, for a category the share of each value.
+
+    `shares` are those of the bins between the `edges`; `outside` is the share beyond `low` or `high` of the profile that
+    this one was made like.
+    """
+
+    name: str
+    kind: str
+    missing: float
+    low: float | None = None
+    high: float | None = None
+    mean: float | None = None
+    deviation: float | None = None
+    outside: float = 0.0
+    edges: tuple[float, ...] = ()
+    shares: tuple[float, ...] = ()
+    values: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """The columns of some rows; the last one is the label, a category if it has classes."""
+
+    rows: int
+    columns: tuple[ColumnProfile, ...]
+
+
+def profile_rows(files: list[TableFile], schema: Schema, like: Profile | None = None) -> Profile:
+    """Profile the columns of a schema in one pass, in the bins and ranges of another profile or, in two, in bins of its own."""
+    columns = [*schema.features, schema.label]
+    before = {column.name: column for column in like.columns} if like else {}
+    edges = {} if like else _edges(files, schema)
+    parts = []
+    for column in columns:
+        coded = column.kind == "category" or (column is schema.label and bool(schema.classes))
+        reference = before.get(column.name)
+        bins = reference.edges if reference else edges.get(column.name, ())
+        parts.append(_Categories(column) if coded else _Numbers(column, bins, reference))
+    rows = 0
+    for part in read_slices(files, [column.name for column in columns]):
+        rows += len(part)
+        for fitting in parts:
+            fitting.add(part)
+    if not rows:
+        raise DataError("found no rows to profile")
+    return Profile(rows=rows, columns=tuple(fitting.profile(rows) for fitting in parts))
+
+
+def _edges(files: list[TableFile], schema: Schema) -> dict[str, tuple[float, ...]]:
+    """Return the inner edges of bins with equal shares of a sample of the rows."""
+    numbers = [column for column in (*schema.features, schema.label) if column.kind in ("number", "boolean")]
+    order = Permutation(max(1, sum(file.rows for file in files)), derive(0, "profile"))
+    samples: dict[str, list[Float64]] = {column.name: [] for column in numbers}
+    start = 0
+    for part in read_slices(files, [column.name for column in numbers]) if numbers else ():
+        chosen = order.of(np.arange(start, start + len(part))) < SAMPLE_ROWS
+        for column in numbers:
+            values = as_floats(part.column(column.name), column.name, column.kind, part.subject)[chosen]
+            samples[column.name].append(values[~np.isnan(values)])
+        start += len(part)
+    joined = {name: np.concatenate(parts) for name, parts in samples.items()}
+    inner = np.linspace(0, 1, BINS + 1)[1:-1]
+    return {
+        name: tuple(np.unique(np.quantile(values, inner)).tolist()) for name, values in joined.items() if len(values)
+    }
+
+
+@dataclass
+class _Numbers:
+    column: Column
+    edges: tuple[float, ...]
+    reference: ColumnProfile | None
+    counts: list[int] = field(default_factory=list)
+    count: int = 0
+    total: float = 0.0
+    squares: float = 0.0
+    outside: int = 0
+    low: float = np.inf
+    high: float = -np.inf
+
+    def add(self, part: Slice) -> None:
+        values = as_floats(part.column(self.column.name), self.column.name, self.column.kind, part.subject)
+        values = values[~np.isnan(values)]
+        places = np.searchsorted(self.edges, values, side="right")
+        found = np.bincount(places, minlength=len(self.edges) + 1)
+        self.counts = (found + np.array(self.counts or [0])).tolist()
+        self.count, self.total = self.count + len(values), self.total + float(values.sum())
+        self.squares += float((values * values).sum())
+        self.low, self.high = values.min(initial=self.low), values.max(initial=self.high)
+        known = self.reference
+        if known and known.low is not None and known.high is not None:
+            self.outside += int(((values < known.low) | (values > known.high)).sum())
+
+    def profile(self, rows: int) -> ColumnProfile:
+        count, moving = self.count, self.column.kind in TIMES
+        mean = self.total / count if count else None
+        deviation = max(self.squares / count - mean * mean, 0.0) ** 0.5 if count and mean is not None else None
+        return ColumnProfile(
+            name=self.column.name,
+            kind=self.column.kind,
+            missing=1 - count / rows,
+            low=float(self.low) if count else None,
+            high=float(self.high) if count else None,
+            mean=mean,
+            deviation=deviation,
+            outside=0.0 if moving else self.outside / max(1, count),
+            edges=self.edges,
+            shares=tuple(part / count for part in self.counts) if count and not moving else (),
+        )
+
+
+@dataclass
+class _Categories:
+    column: Column
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def add(self, part: Slice) -> None:
+        texts = as_texts(part.column(self.column.name))
+        for entry in pc.value_counts(texts.drop_null()).to_pylist():
+            self.counts[entry["values"]] += entry["counts"]
+
+    def profile(self, rows: int) -> ColumnProfile:
+        count = self.counts.total()
+        values = {name: self.counts[name] / count for name in sorted(self.counts)}
+        return ColumnProfile(name=self.column.name, kind="category", missing=1 - count / rows, values=values)

@@ -1,0 +1,198 @@
+"""The models of one name: every version by its digest, which of them is the champion, and who decided that and why.
+
+    models/<name>/versions/<sha256>.pth   a published checkpoint, with its manifest .json and its training profile .profile.json
+    models/<name>/champion.json           the pointer: one file, replaced by one atomic rename
+    models/<name>/audit.jsonl             every decision, one line each
+
+The pointer also holds how far retraining has come, so that a decision and the data it is about count together or not at all.
+`python -m unbroken.registry history NAME`, `... rollback NAME`, `... promote NAME SHA256`.
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from unbroken.errors import CorruptCheckpointError, RegistryError
+from unbroken.storage import atomic
+from unbroken.storage.artifact import Artifact, from_json, to_json
+from unbroken.storage.journal import Clock, Event, Journal, utc_now
+
+SHORTEST = 6
+"""Fewest hexadecimal digits that may name a version."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watermark:
+    """How far retraining has come: the digests of the files it has seen, or the time of the newest row (UTC, ISO 8601)."""
+
+    files: tuple[str, ...] = ()
+    until: str | None = None
+
+    def __str__(self) -> str:
+        return f"rows until {self.until}" if self.until else f"{len(self.files)} files"
+
+
+NOTHING_SEEN = Watermark()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version(Artifact):
+    """A version in the registry: its checkpoint, and the profile of the rows that it was trained on."""
+
+    profile: str
+
+    def __str__(self) -> str:
+        return self.digest[:16]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pointer:
+    """The champions in the order of their promotion, the last one reigning; what was seen; the last decision."""
+
+    champions: tuple[str, ...] = ()
+    watermark: Watermark = NOTHING_SEEN
+    decisions: int = 0
+    last: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The folder of a model's versions."""
+
+    folder: Path
+    clock: Clock = utc_now
+
+    @property
+    def pointer(self) -> Pointer:
+        """The pointer as it is now."""
+        path = self.folder / "champion.json"
+        return from_json(Pointer, path.read_bytes(), str(path)) if path.exists() else Pointer()
+
+    def champion(self) -> Version | None:
+        """Return the champion, its bytes verified, or None before the first promotion."""
+        champions = self.pointer.champions
+        return self.version(champions[-1]) if champions else None
+
+    def version(self, digest: str) -> Version:
+        """Return a version by its digest or the beginning of it; raise RegistryError or CorruptCheckpointError."""
+        found = sorted(self._versions.glob(f"{digest}*.pth")) if len(digest) >= SHORTEST and digest.isalnum() else []
+        if len(found) != 1:
+            raise RegistryError(f"{self._versions}: found {len(found)} versions named {digest!r}, expected one")
+        path = found[0]
+        if (bytes_digest := atomic.digest(path)) != path.stem:
+            raise CorruptCheckpointError(f"{path}: found SHA-256 {bytes_digest}, expected that of its name")
+        return Version(path=str(path), digest=path.stem, profile=str(path.with_suffix(".profile.json")))
+
+    def register(self, checkpoint: Artifact, manifest: Artifact, profile: Artifact) -> Version:
+        """Copy a published checkpoint with its manifest and training profile durably under its digest."""
+        path = self._versions / f"{checkpoint.digest}.pth"
+        _copy(profile, path.with_suffix(".profile.json"))
+        _copy(manifest, path.with_suffix(".json"))
+        _copy(checkpoint, path)
+        return self.version(checkpoint.digest)
+
+    def decide(
+        self,
+        challenger: Version,
+        *,
+        promote: bool,
+        against: str | None,
+        since: Watermark,
+        watermark: Watermark,
+        **details: Any,
+    ) -> Pointer:
+        """Make the challenger the champion, or keep the one it was compared `against`, and move the watermark.
+
+        Raise RegistryError, and change nothing, if another champion reigns by now or the watermark moved `since`.
+        """
+        with self._alone():
+            before = self.pointer
+            reigning = before.champions[-1] if before.champions else None
+            if reigning != against:
+                raise RegistryError(
+                    f"{self.folder}: the champion is {reigning}, but the challenger was compared with {against}; run again"
+                )
+            if before.watermark != since:
+                raise RegistryError(f"{self.folder}: another run has decided about these data meanwhile; run again")
+            champions = (*before.champions, challenger.digest) if promote else before.champions
+            event = "promoted" if promote else "kept the champion"
+            about = {"challenger": challenger.digest, "champion": against, **details}
+            return self._move(replace(before, champions=champions, watermark=watermark), event, about)
+
+    def promote(self, digest: str) -> Pointer:
+        """Make a version the champion by hand."""
+        with self._alone():
+            before, version = self.pointer, self.version(digest)
+            about = {"challenger": version.digest, "champion": before.champions[-1] if before.champions else None}
+            return self._move(
+                replace(before, champions=(*before.champions, version.digest)),
+                "promoted",
+                about | {"reason": "by hand"},
+            )
+
+    def rollback(self) -> Pointer:
+        """Make the champion before this one the champion again; what was seen stays seen."""
+        with self._alone():
+            before = self.pointer
+            if len(before.champions) < 2:
+                raise RegistryError(f"{self.folder}: found no champion before this one to go back to")
+            version = self.version(before.champions[-2])
+            about = {"champion": before.champions[-1], "challenger": version.digest, "reason": "by hand"}
+            return self._move(replace(before, champions=before.champions[:-1]), "rolled back", about)
+
+    def note(self, event: str, **details: Any) -> None:
+        """Write an event that moves nothing to the audit log."""
+        with self._alone():
+            self._audit.append(event, **details)
+
+    def history(self) -> list[Event]:
+        """Return every event in order."""
+        return self._audit.events()
+
+    @property
+    def _versions(self) -> Path:
+        return self.folder / "versions"
+
+    @property
+    def _audit(self) -> Journal:
+        return Journal(self.folder / "audit.jsonl", self.clock)
+
+    def _move(self, pointer: Pointer, event: str, about: dict[str, Any]) -> Pointer:
+        number = pointer.decisions + 1
+        moved = replace(pointer, decisions=number, last={"event": event, "decision": number, **about})
+        atomic.write(self.folder / "champion.json", to_json(moved, indent=1))
+        self._complete_audit()
+        return moved
+
+    @contextmanager
+    def _alone(self) -> Generator[None]:
+        atomic.make_folder(self.folder)
+        with FileLock(self.folder / "lock", mode=0o600):
+            self._complete_audit()
+            yield
+
+    def _complete_audit(self) -> None:
+        """Write the last decision to the audit log unless it is there: a crash can come between the two files."""
+        last = self.pointer.last
+        if last and not any(event.get("decision") == last["decision"] for event in reversed(self._audit.events())):
+            self._audit.append(**last)
+
+
+def champion_path(folder: Path) -> Path:
+    """Return the path of the champion of a model's folder; raise RegistryError if there is none."""
+    champion = Registry(folder).champion()
+    if champion is None:
+        raise RegistryError(f"{folder}: found no champion.json, expected the folder of a model with a champion")
+    return Path(champion.path)
+
+
+def _copy(artifact: Artifact, path: Path) -> None:
+    content = Path(artifact.path).read_bytes()
+    atomic.write(path, content)
+    if (found := atomic.digest(path)) != artifact.digest:
+        path.unlink()
+        raise CorruptCheckpointError(f"{artifact.path}: found SHA-256 {found}, expected {artifact.digest}")

@@ -1,0 +1,74 @@
+"""Score files of raw rows into one Parquet file."""
+
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from unbroken.data.csv import as_parquet
+from unbroken.data.footers import Footer, read_footers
+from unbroken.data.parquet import Writer, read_slices
+from unbroken.data.sources import find_files
+from unbroken.errors import DataError
+from unbroken.serving.prediction import Predictor
+from unbroken.storage import atomic
+from unbroken.storage.artifact import Artifact
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions(Artifact):
+    """A Parquet file of predictions and the SHA-256 of the checkpoint that made them."""
+
+    rows: int
+    model: str
+
+    def __str__(self) -> str:
+        return f"{self.rows:,} rows scored by {self.model[:16]} in {self.path}"
+
+
+def predict_files(predictor: Predictor, data_source: str, target: Path, keep: tuple[str, ...] = ()) -> Predictions:
+    """Score a Parquet or CSV source into one Parquet file, a batch at a time; `keep` columns are copied before the predictions.
+
+    The file takes its name when it is complete. Raise DataError before any row is scored if a column does not fit.
+    """
+    atomic.make_folder(target.parent)
+    with _footers(predictor, data_source, target.parent) as footers:
+        schema = _output_schema(predictor, footers, keep)
+        names = [*keep, *(column.name for column in predictor.scaler.schema.features if column.name not in keep)]
+        with Writer(target, schema) as writer:
+            for rows in read_slices([footer.file for footer in footers], names):
+                found = predictor.predict_batch(rows.rows, rows.subject)
+                kept = [rows.column(name).cast(schema.field(name).type) for name in keep]
+                writer.write(pa.record_batch([*kept, *found.columns], schema=schema))
+    return Predictions(path=str(target), digest=atomic.digest(target), rows=writer.rows, model=predictor.digest)
+
+
+@contextmanager
+def _footers(predictor: Predictor, data_source: str, folder: Path) -> Generator[list[Footer]]:
+    """Yield the checked footers of a source; CSV is converted into a folder that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix=".predict-", dir=folder) as converted:
+        files = [
+            as_parquet(file, Path(converted) / f"{number:05d}.parquet", predictor.texts)
+            for number, file in enumerate(find_files(data_source))
+        ]
+        footers = read_footers(files)
+        for footer in footers:
+            predictor.check(footer.schema, footer.file.name)
+        yield footers
+
+
+def _output_schema(predictor: Predictor, footers: list[Footer], keep: tuple[str, ...]) -> pa.Schema:
+    if taken := sorted(set(keep) & set(predictor.schema.names)):
+        raise DataError(f"predict.keep: {', '.join(taken)}: a column of the predictions has this name; rename it")
+    for footer in footers:
+        if missing := [name for name in keep if name not in footer.schema.names]:
+            raise DataError(f"{footer.file.name}: no column {', '.join(missing)} to keep")
+    kept = [_kept_field(footers[0].schema.field(name)) for name in keep] if footers else []
+    return pa.schema([*kept, *predictor.schema])
+
+
+def _kept_field(field: pa.Field) -> pa.Field:
+    return pa.field(field.name, field.type.value_type if pa.types.is_dictionary(field.type) else field.type)

@@ -1,0 +1,47 @@
+"""Stage 1: check a source against one column contract and list its files in a manifest."""
+
+from pathlib import Path
+
+from unbroken.config import DataConfig
+from unbroken.data import sample
+from unbroken.data.contract import check_contract
+from unbroken.data.csv import as_parquet
+from unbroken.data.dataset import Dataset, Manifest
+from unbroken.data.footers import read_footers
+from unbroken.data.sources import SAMPLE, SourceFile, digest_files, find_files, fingerprint_files
+from unbroken.errors import DataError
+from unbroken.run import Run, discarded_on_bad_input
+from unbroken.storage import atomic
+from unbroken.storage.artifact import from_json, to_json, verify
+
+
+def load_data(config: DataConfig, run: Run) -> Dataset:
+    """Write the manifest of a source after checking every footer and every label.
+
+    A Parquet source is not copied; CSV is converted once. Raise DataError on the first thing that does not fit,
+    and leave no new run behind.
+    """
+    with discarded_on_bad_input(run):
+        manifest = check_contract(read_footers(_parquet_files(config.source, run)), config, run.fingerprint)
+        path = run.data / "dataset.json"
+        atomic.write(path, to_json(manifest, indent=1))
+    return Dataset(
+        path=str(path), digest=atomic.digest(path), rows=manifest.rows, columns=len(manifest.schema.features)
+    )
+
+
+def read_manifest(dataset: Dataset) -> Manifest:
+    """Read the manifest of a loaded dataset back; raise DataError if it is not the one that was written."""
+    verify(dataset)
+    return from_json(Manifest, Path(dataset.path).read_bytes(), dataset.path)
+
+
+def _parquet_files(data_source: str, run: Run) -> list[SourceFile]:
+    if data_source == SAMPLE:
+        path = run.data / "sample.parquet"
+        sample.write(path)
+        return [SourceFile(url=str(path), format="parquet")]
+    files = find_files(data_source)
+    if fingerprint_files(files, digest_files(files)) != run.fingerprint:
+        raise DataError(f"{data_source}: changed while this run was starting; run the same command again")
+    return [as_parquet(file, run.data / f"source-{number:05d}.parquet") for number, file in enumerate(files)]

@@ -1,0 +1,54 @@
+"""Sole ownership of a run: a lock that the kernel frees, and a mark that a forgotten lock cannot fake."""
+
+import logging
+import os
+import secrets
+import socket
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from unbroken.errors import LockedError
+from unbroken.storage import atomic
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def exclusive(folder: Path, *, wait: bool) -> Generator[Callable[[], None]]:
+    """Hold a run alone, and yield what raises LockedError once that is no longer so.
+
+    The kernel lets go of the lock when its holder dies, however it dies. A file system that forgets locks, or a folder
+    that was deleted, lets a second process in: so each holder leaves its own mark, and looks for it before it writes.
+    Raise LockedError if another process has the lock and `wait` is off.
+    """
+    lock = FileLock(folder / "lock", mode=0o600)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        if not wait:
+            raise LockedError(
+                f"{folder}: another process is training this run; wait for it to end, or set checkpoint.wait"
+            ) from None
+        log.warning("%s: another process is training this run; waiting for it to end", folder)
+        lock.acquire()
+    try:
+        yield _mark(folder / "owner")
+    finally:
+        lock.release()
+
+
+def _mark(path: Path) -> Callable[[], None]:
+    mine = f"process {os.getpid()} on {socket.gethostname()}, {secrets.token_hex(8)}"
+    atomic.write(path, mine.encode())
+
+    def require_mine() -> None:
+        found = path.read_text() if path.is_file() else "nothing"
+        if found != mine:
+            raise LockedError(
+                f"{path}: found {found}, expected {mine}: another process took the run over, or it was deleted"
+            )
+
+    return require_mine

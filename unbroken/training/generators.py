@@ -1,0 +1,48 @@
+"""The random generators that a model may draw from while it trains.
+
+Torch's are seeded at the beginning of an epoch and go on with its steps, so their states belong to a checkpoint.
+Python's and NumPy's global ones belong to all threads of the process, and some draw at moments of their own: Prefect's
+connection for events takes a number from `random` every ten or twenty seconds. So these are seeded before each step,
+and nothing of them is kept.
+"""
+
+import random
+from typing import Any
+
+import numpy as np
+import torch
+
+from unbroken.data.permutation import derive
+
+
+def seed_epoch(seed: int, epoch: int, device: torch.device) -> None:
+    """Seed torch's generators for an epoch."""
+    key = derive(seed, "epoch", epoch)
+    torch.manual_seed(key)
+    if device.type == "cuda":
+        torch.cuda.manual_seed_all(key)
+
+
+def seed_shared(seed: int, *purpose: str | int) -> None:
+    """Seed Python's and NumPy's global generators for one purpose, such as a step."""
+    key = derive(seed, *purpose)
+    random.seed(key)
+    np.random.seed(key & 0xFFFFFFFF)
+
+
+def python_was_drawn_from(seed: int, *purpose: str | int) -> bool:
+    """Tell whether anything was drawn from Python's global generator since it was seeded for a purpose."""
+    return random.getstate() != random.Random(derive(seed, *purpose)).getstate()
+
+
+def generator_states(device: torch.device) -> dict[str, Any]:
+    """Return the states of torch's generators."""
+    cuda = torch.cuda.get_rng_state_all() if device.type == "cuda" else []
+    return {"torch": torch.get_rng_state(), "cuda": cuda}
+
+
+def restore_generators(states: dict[str, Any], device: torch.device) -> None:
+    """Put the states of torch's generators back."""
+    torch.set_rng_state(states["torch"])
+    if device.type == "cuda" and states["cuda"]:
+        torch.cuda.set_rng_state_all(states["cuda"])
