@@ -21,7 +21,8 @@ def epoch_batches(
     """Yield the batches of an epoch in its order, from any step on; the last one may be smaller.
 
     Rows are gathered in blocks of many batches, since gathering costs per call more than per row; `prepare` is applied
-    to each block, and must treat each row alone.
+    to each block, and must treat each row alone. The memory of every batch is aligned, since the bits of a matrix
+    product depend on it, and a block begins elsewhere after a resume.
     """
     position = first_step * batch_size
     block = max(1, SORTED_ROWS // batch_size) * batch_size
@@ -34,7 +35,7 @@ def epoch_batches(
             whole = len(gathered) if window.start + stop == len(rows) else len(gathered) // batch_size * batch_size
             carried = [gathered.slice(whole, len(gathered))]
             if whole:
-                yield from prepare(gathered.slice(0, whole)).split(batch_size)
+                yield from prepare(gathered.slice(0, whole)).aligned_split(batch_size)
 
 
 def steps_per_epoch(rows: int, batch_size: int) -> int:

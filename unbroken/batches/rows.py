@@ -16,6 +16,9 @@ from unbroken.data.dataset import Dataset
 from unbroken.data.parquet import read_dataset
 from unbroken.features.spec import FeatureSpec
 
+ALIGNMENT = 64
+"""Bytes at whose multiples torch puts new memory; MKL rounds a product by where its inputs lie."""
+
 Take = Callable[[Int[Tensor, " taken"]], "Rows"]
 """Returns a copy of the rows at some places of a window."""
 
@@ -51,6 +54,15 @@ class Rows:
     def split(self, size: int) -> "Iterator[Rows]":
         """Yield views of so many rows each, in order; the last one may have fewer."""
         return map(Rows, *(part.split(size) for part in self._parts()))
+
+    def aligned_split(self, size: int) -> "Iterator[Rows]":
+        """Yield so many rows each, in order, whose memory is aligned: views where that is so, else copies."""
+        if all(
+            part.data_ptr() % ALIGNMENT == part.stride(0) * part.itemsize * size % ALIGNMENT == 0
+            for part in self._parts()
+        ):
+            return self.split(size)
+        return (Rows(*map(_aligned, rows._parts())) for rows in self.split(size))
 
     def shuffled(self, windows: Iterator[Window], _: int, /) -> Iterator[tuple[Window, Take]]:
         """Yield each window with what takes rows from it by their places."""
@@ -94,6 +106,10 @@ def read_rows(dataset: Dataset, features: FeatureSpec) -> Rows:
         labels[start:stop] = batch.column(features.label).to_numpy()
         start = stop
     return Rows(torch.from_numpy(numbers), torch.from_numpy(codes), torch.from_numpy(labels))
+
+
+def _aligned(part: Tensor) -> Tensor:
+    return part.clone() if part.data_ptr() % ALIGNMENT else part
 
 
 def _fill(target: np.ndarray, batch: pa.RecordBatch, names: tuple[str, ...] | list[str]) -> None:

@@ -1,0 +1,67 @@
+"""The contract over odd shapes: where a batch lies in memory decides the bits of a product, and differs after a resume."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from tests.contract import assert_resumes_identically
+from unbroken.config import CheckpointConfig, Config, DataConfig, ModelConfig, SplitConfig, TrainingConfig
+
+ROWS = 240
+
+
+def write_numbers(path: Path, features: int) -> str:
+    draw = np.random.Generator(np.random.PCG64(features))
+    numbers = draw.standard_normal((ROWS, features))
+    columns = {f"number_{index}": numbers[:, index] for index in range(features)}
+    pq.write_table(pa.table({**columns, "label": (numbers.sum(axis=1) > 0).astype(np.int8)}), path)
+    return str(path)
+
+
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(
+    features=st.integers(1, 30),
+    hidden=st.lists(st.integers(1, 12), max_size=2),
+    batch_size=st.integers(1, 70),
+    threads=st.sampled_from([1, 2]),
+    stop=st.integers(1, 7),
+)
+@example(features=9, hidden=[], batch_size=33, threads=1, stop=3)
+@example(features=13, hidden=[2], batch_size=33, threads=2, stop=3)
+@example(features=27, hidden=[3], batch_size=33, threads=1, stop=3)
+def test_a_run_of_any_shape_stopped_inside_an_epoch_ends_with_the_same_bytes(
+    features: int, hidden: list[int], batch_size: int, threads: int, stop: int
+):
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        config = Config(
+            data=DataConfig(source=write_numbers(folder / "source.parquet", features)),
+            split=SplitConfig(kind="stratified"),
+            model=ModelConfig(options={"hidden": hidden}),
+            training=TrainingConfig(epochs=2, batch_size=batch_size, threads=threads),
+            checkpoint=CheckpointConfig(every_steps=1, every_seconds=None),
+        )
+        assert_resumes_identically(config, [min(stop, 2 * -(-192 // batch_size) - 1)], folder)
+
+
+def write_large(path: Path) -> str:
+    draw = np.random.Generator(np.random.PCG64(0))
+    numbers = draw.standard_normal((40_000, 9)).astype(np.float32)
+    columns = {f"number_{index}": numbers[:, index] for index in range(9)}
+    pq.write_table(pa.table({**columns, "label": numbers.sum(axis=1)}), path)
+    return str(path)
+
+
+def test_a_streamed_run_of_an_odd_shape_stopped_inside_an_epoch_ends_with_the_same_bytes(tmp_path: Path):
+    config = Config(
+        data=DataConfig(source=write_large(tmp_path / "source.parquet")),
+        model=ModelConfig(options={"hidden": [3]}),
+        training=TrainingConfig(epochs=1, batch_size=333, shuffle_rows=4096, memory_limit=1),
+        checkpoint=CheckpointConfig(every_steps=1, every_seconds=None),
+    )
+    assert_resumes_identically(config, [3, 20, 31], tmp_path)
