@@ -13,7 +13,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from pydantic import TypeAdapter, ValidationError
 
 from tests.contract import run_stages, write_rows
-from unbroken.config import Config, DataConfig, ModelConfig, TrainingConfig
+from unbroken.config import Config, DataConfig, ModelConfig, PredictConfig, TrainingConfig
 from unbroken.errors import ConfigError
 from unbroken.run import open_run
 
@@ -112,6 +112,14 @@ def test_credentials_from_the_environment_reach_the_file_system_and_nothing_that
         f"https://host/a.parquet?X-Amz-Signature={SECRET}",
         f"abfs://container/a.parquet?sv=2020&sig={SECRET}",
         f"simplecache::s3://user:{SECRET}@bucket/a.parquet",
+        f"https://host/a.parquet?{SECRET}",
+        f"HTTPS://host/a.parquet?{SECRET}",
+        f"https://host/a.parquet#{SECRET}",
+        f"s3://bucket/a.parquet#{SECRET}",
+        f"s3://user:{SECRET[:3]}/{SECRET[3:]}@bucket/a.parquet",
+        f"s3://user:12/{SECRET}@bucket/a.parquet",
+        f"abfs://container:{SECRET}@account.dfs.core.windows.net/a.parquet",
+        f"s3://bucket/a.parquet?a/b=c&d={SECRET}",
     ],
 )
 def test_a_source_with_credentials_is_refused_without_repeating_them(source: str):
@@ -128,3 +136,17 @@ def test_a_source_with_credentials_is_refused_without_repeating_them(source: str
 def test_a_local_path_may_have_such_marks():
     for path in ("/data/a@b/c.parquet", "file:///data/a@b/c.parquet", "s3://bucket/year=?/a.parquet", "/a?b=c.csv"):
         assert DataConfig(source=path).source == path
+
+
+@pytest.mark.parametrize("scheme", ["abfs", "abfss", "wasbs"])
+def test_the_container_of_an_azure_url_is_no_user(scheme: str):
+    url = f"{scheme}://container@account.dfs.core.windows.net/year=2020/?.parquet"
+    assert DataConfig(source=url).source == url
+
+
+@pytest.mark.parametrize("name", ["source", "model", "target"])
+def test_no_setting_of_a_prediction_takes_credentials(name: str):
+    with pytest.raises(ConfigError, match=f"{name}: found credentials") as refused:
+        PredictConfig(**{name: f"s3://user:{SECRET}@bucket/a.parquet"})
+
+    assert SECRET not in str(refused.value)

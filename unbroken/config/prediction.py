@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from unbroken.config.strict import STRICT
-from unbroken.config.validation import require
+from unbroken.config.validation import require, require_no_credentials
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,4 +28,5 @@ class PredictConfig:
     def __post_init__(self) -> None:
         for name in ("model", "source", "target"):
             require(bool(getattr(self, name).strip()), name, getattr(self, name), "a path")
+            require_no_credentials(name, getattr(self, name))
         require(self.target.endswith(".parquet"), "target", self.target, "a name that ends in .parquet")

@@ -1,15 +1,17 @@
 """What a setting must be: each check names the field, the value found and what was expected."""
 
-import re
 from functools import cache
 from typing import Any, get_type_hints
+from urllib.parse import urlsplit
 
 from pydantic import TypeAdapter, ValidationError
 
 from unbroken.errors import ConfigError
 
-CREDENTIALS = re.compile(r"://[^/]*@|://.*[?&][^/=]*=")
-"""A user before the host, or a query, where signed links keep their key."""
+CONTAINER_SCHEMES = ("abfs", "abfss", "wasb", "wasbs")
+"""Azure's, where what stands before the host is a container: `abfs://container@account.dfs.core.windows.net/path`."""
+LINK_SCHEMES = ("http", "https")
+"""Whose `?` begins a query, where signed links keep their key; elsewhere it can be a glob's wildcard."""
 
 
 def require(holds: bool, name: str, found: object, expected: str) -> None:
@@ -35,12 +37,22 @@ def require_path(name: str, path: str) -> None:
 
 
 def require_no_credentials(name: str, url: str) -> None:
-    """Raise ConfigError if a URL holds a user, a password or a query; the message repeats no more than its scheme."""
-    if CREDENTIALS.search(url):
+    """Raise ConfigError if a URL holds a user, a password, a query or a fragment; the message repeats only its scheme."""
+    if any("://" in part and _may_hold_credentials(part) for part in url.split("::")):
         raise ConfigError(
             f"{name}: found credentials or a query in a {url.partition('://')[0]} URL, expected none, since it is logged "
             f"and stored. Give credentials in the environment, e.g. FSSPEC_S3_KEY"
         )
+
+
+def _may_hold_credentials(url: str) -> bool:
+    scheme, host, path, query, fragment = urlsplit(url)
+    user, at, _ = host.rpartition("@")
+    if (at and (":" in user or scheme not in CONTAINER_SCHEMES)) or fragment:
+        return True
+    if ":" in host and "@" in path:  # a password with a slash in it, which ends the host
+        return True
+    return "&" in query or "=" in query.partition("/")[0] or (bool(query) and scheme in LINK_SCHEMES)
 
 
 @cache
