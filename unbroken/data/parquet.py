@@ -43,10 +43,9 @@ def read_slices(files: Iterable[TableFile], columns: list[str]) -> Iterator[Slic
         stored = [name for name in columns if name not in file.partition]
         start = 0
         with open_parquet(file.url) as parquet:
-            if missing := [name for name in stored if name not in parquet.schema_arrow.names]:
-                raise DataError(
-                    f"{file.url}: no column {', '.join(missing)}; found {', '.join(parquet.schema_arrow.names)}"
-                )
+            names = dict.fromkeys(parquet.schema_arrow.names)
+            if missing := [name for name in stored if name not in names]:
+                raise DataError(f"{file.url}: no column {', '.join(missing)}; found {', '.join(names)}")
             for group in range(parquet.num_row_groups):
                 with read_errors(f"{file.url}: row group {group}"):
                     for batch in parquet.iter_batches(BATCH_ROWS, row_groups=[group], columns=stored):
