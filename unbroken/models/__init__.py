@@ -1,0 +1,1 @@
+"""The network: from inputs to logits, predictions, loss and metrics."""

@@ -1,0 +1,41 @@
+"""The outputs of a model outside training: the same bits for a row whatever rows stand around it."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from unbroken.batches.rows import Rows
+from unbroken.config import TaskName
+
+CHUNK_ROWS = 1 << 10
+"""Rows in every pass of a model outside training. A matrix product of another number of rows rounds differently."""
+
+
+@torch.no_grad()
+def outputs_of(model: nn.Module, rows: Rows, task: TaskName) -> tuple[Float[Tensor, "rows outputs"], Tensor]:
+    """Return the logits of some rows and what `predictions` makes of them; the model's mode is left as it was.
+
+    Every chunk has CHUNK_ROWS rows, the last one filled up, so that the values of a row are the same bits whatever
+    rows stand around it: a row alone, a file and an evaluation agree.
+    """
+    training = model.training
+    model.eval()
+    starts = range(0, max(1, len(rows)), CHUNK_ROWS)
+    chunks = [_chunk(model, rows.slice(start, start + CHUNK_ROWS), task) for start in starts]
+    model.train(training)
+    return torch.cat([logits for logits, _ in chunks]), torch.cat([predicted for _, predicted in chunks])
+
+
+def _chunk(model: nn.Module, rows: Rows, task: TaskName) -> tuple[Tensor, Tensor]:
+    count = len(rows)
+    numbers, codes = (functional.pad(part, (0, 0, 0, CHUNK_ROWS - count)) for part in (rows.numbers, rows.codes))
+    logits = model(numbers, codes)
+    return logits[:count], predictions(logits, task)[:count]
+
+
+def predictions(logits: Float[Tensor, "rows outputs"], task: TaskName) -> Tensor:
+    """Return probabilities ([rows] of class 1 for binary, [rows, classes] for multiclass) or [rows] standardised values."""
+    if task == "binary":
+        return logits.squeeze(1).sigmoid()
+    return logits.softmax(1) if task == "multiclass" else logits.squeeze(1)

