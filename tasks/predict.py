@@ -12,4 +12,4 @@ from unbroken.serving.scoring import Predictions, predict_files
 def predict(config: PredictConfig) -> Predictions:
     """Score a source with a model's champion into one Parquet file."""
     model = load_predictor(config.model, factory=config.factory, device=config.device)
-    return predict_files(model, config.source, Path(config.target), config.keep)
+    return predict_files(model, config.source, Path(config.target), config.keep, overwrite=config.overwrite)

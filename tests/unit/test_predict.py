@@ -212,7 +212,7 @@ def test_columns_that_do_not_fit_are_refused_before_anything_is_written(
     (tmp_path / "out.parquet").write_bytes(b"before")
 
     with pytest.raises(DataError, match=rf"rows\.parquet: {message}"):
-        predict_files(predictor, str(tmp_path / "rows.parquet"), tmp_path / "out.parquet")
+        predict_files(predictor, str(tmp_path / "rows.parquet"), tmp_path / "out.parquet", overwrite=True)
 
     assert (tmp_path / "out.parquet").read_bytes() == b"before"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.parquet", "rows.parquet"]
@@ -227,7 +227,7 @@ def test_an_infinite_value_is_refused_by_its_row_and_the_old_predictions_stay(
     (tmp_path / "out.parquet").write_bytes(b"before")
 
     with pytest.raises(DataError, match="column number_0, row 1234: found inf"):
-        predict_files(predictor, str(tmp_path / "rows.parquet"), tmp_path / "out.parquet")
+        predict_files(predictor, str(tmp_path / "rows.parquet"), tmp_path / "out.parquet", overwrite=True)
 
     assert (tmp_path / "out.parquet").read_bytes() == b"before"
 

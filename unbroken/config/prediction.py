@@ -20,6 +20,8 @@ class PredictConfig:
     """Parquet file to write."""
     keep: tuple[str, ...] = ()
     """Columns of the source that are copied before the predictions."""
+    overwrite: bool = False
+    """Replace a target that holds something else than predictions."""
     factory: str = "mlp"
     """The function that builds the model, if it is one of your own: it has to be the one that the checkpoint names."""
     device: str = "cpu"

@@ -11,9 +11,10 @@ import pyarrow as pa
 from unbroken.data.csv import as_parquet
 from unbroken.data.footers import Footer, read_footers
 from unbroken.data.parquet import Writer, read_slices
-from unbroken.data.sources import find_files
+from unbroken.data.sources import SourceFile, find_files
 from unbroken.errors import DataError
 from unbroken.serving.prediction import Predictor
+from unbroken.serving.target import MARK, require_target
 from unbroken.storage import atomic
 from unbroken.storage.artifact import Artifact
 
@@ -29,13 +30,18 @@ class Predictions(Artifact):
         return f"{self.rows:,} rows scored by {self.model[:16]} in {self.path}"
 
 
-def predict_files(predictor: Predictor, data_source: str, target: Path, keep: tuple[str, ...] = ()) -> Predictions:
+def predict_files(
+    predictor: Predictor, data_source: str, target: Path, keep: tuple[str, ...] = (), *, overwrite: bool = False
+) -> Predictions:
     """Score a Parquet or CSV source into one Parquet file, a batch at a time; `keep` columns are copied before the predictions.
 
-    The file takes its name when it is complete. Raise DataError before any row is scored if a column does not fit.
+    The file takes its name when it is complete. Raise DataError before any row is scored if a column does not fit, or if the
+    target holds anything but predictions, unless it is to be overwritten.
     """
+    files = find_files(data_source)
+    require_target(target, data_source, files, overwrite=overwrite)
     atomic.make_folder(target.parent)
-    with _footers(predictor, data_source, target.parent) as footers:
+    with _footers(predictor, files, target.parent) as footers:
         schema = _output_schema(predictor, footers, keep)
         names = [*keep, *(column.name for column in predictor.scaler.schema.features if column.name not in keep)]
         with Writer(target, schema) as writer:
@@ -47,12 +53,12 @@ def predict_files(predictor: Predictor, data_source: str, target: Path, keep: tu
 
 
 @contextmanager
-def _footers(predictor: Predictor, data_source: str, folder: Path) -> Generator[list[Footer]]:
+def _footers(predictor: Predictor, sources: list[SourceFile], folder: Path) -> Generator[list[Footer]]:
     """Yield the checked footers of a source; CSV is converted into a folder that is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix=".predict-", dir=folder) as converted:
         files = [
             as_parquet(file, Path(converted) / f"{number:05d}.parquet", predictor.texts)
-            for number, file in enumerate(find_files(data_source))
+            for number, file in enumerate(sources)
         ]
         footers = read_footers(files)
         for footer in footers:
@@ -67,7 +73,7 @@ def _output_schema(predictor: Predictor, footers: list[Footer], keep: tuple[str,
         if missing := [name for name in keep if name not in footer.schema.names]:
             raise DataError(f"{footer.file.name}: no column {', '.join(missing)} to keep")
     kept = [_kept_field(footers[0].schema.field(name)) for name in keep] if footers else []
-    return pa.schema([*kept, *predictor.schema])
+    return pa.schema([*kept, *predictor.schema], MARK)
 
 
 def _kept_field(field: pa.Field) -> pa.Field:
