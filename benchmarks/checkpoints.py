@@ -65,7 +65,7 @@ def training(hidden: tuple[int, ...], folder: Path) -> Generator[TrainLoop]:
         runs_folder=str(folder / "runs"),
     )
     run, preprocessed, splits = prepared(config)
-    setup = TrainingInputs.read(config, splits, preprocessed.scaler, run)
+    setup = TrainingInputs.read(config, splits, preprocessed.encoder, run)
     journal = Journal(run.journal)
     with reproducible(1), BackgroundWriter() as saver:
         store = CheckpointStore(run.checkpoints, journal)
@@ -257,7 +257,7 @@ def share_of_an_epoch(folder: Path) -> Comparison:
 
     TrainLoop._save = timed  # ty: ignore[invalid-assignment]
     try:
-        train(config, splits, preprocessed.scaler, run)
+        train(config, splits, preprocessed.encoder, run)
     finally:
         TrainLoop._save = plain
     saved = [event for event in Journal(run.journal).events() if event["event"] == "checkpoint saved"]

@@ -57,15 +57,15 @@ def main(folder: Path) -> None:
     dataset = load_data(config.data, run)
     preprocessed = preprocess(dataset, config.preprocess, config.split, run)
     splits = split_dataset(dataset, preprocessed.dataset, config.split, run)
-    features = Encoder.load(Path(preprocessed.scaler.path)).features
-    found = [training(config, splits, preprocessed.scaler, batch_size) for batch_size in (256, 4096)]
+    features = Encoder.load(Path(preprocessed.encoder.path)).features
+    found = [training(config, splits, preprocessed.encoder, batch_size) for batch_size in (256, 4096)]
     found.append(feeding(splits, features, folder))
     found.append(seek(features, folder))
     save("feeding", found)
     shutil.rmtree(folder)
 
 
-def training(config: Config, splits: SplitDatasets, scaler: object, batch_size: int) -> Comparison:
+def training(config: Config, splits: SplitDatasets, encoder: object, batch_size: int) -> Comparison:
     """Train a run of its own each time: the rate of its second epoch, as its journal tells."""
     seeds = itertools.count(1)
 
@@ -79,7 +79,7 @@ def training(config: Config, splits: SplitDatasets, scaler: object, batch_size: 
         )
         config_now = replace(config, training=settings)
         run = open_run(config_now)
-        train(config_now, splits, scaler, run)  # ty: ignore[invalid-argument-type]
+        train(config_now, splits, encoder, run)  # ty: ignore[invalid-argument-type]
         saved = [event for event in Journal(run.journal).events() if "rows_per_second" in event]
         shutil.rmtree(run.path)
         return saved[-1]["rows_per_second"]

@@ -66,7 +66,7 @@ def unbroken_run(task: peers.Task, threads: int, folder: Path) -> Measurement:
 
     def measure() -> float:
         own = replace(run, folder=str(folder / f"run-{next(number)}"))
-        train(config, splits, preprocessed.scaler, own)
+        train(config, splits, preprocessed.encoder, own)
         saved = [event for event in Journal(own.journal).events() if event["event"] == "checkpoint saved"]
         return saved[-1]["rows_per_second"]
 

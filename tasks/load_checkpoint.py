@@ -11,7 +11,7 @@ from unbroken.storage.artifact import Artifact
 
 @stage
 def load_checkpoint(
-    published: Published, splits: SplitDatasets, scaler: Artifact, config: Config, run: Run
+    published: Published, splits: SplitDatasets, encoder: Artifact, config: Config, run: Run
 ) -> Restored:
     """Restore model and optimizer from `checkpoint.pth` and demand the recorded metrics to the bit."""
-    return library.load_checkpoint(published, splits, scaler, config, run)
+    return library.load_checkpoint(published, splits, encoder, config, run)

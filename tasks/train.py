@@ -13,7 +13,7 @@ from unbroken.training.progress import Progress
 
 
 @stage
-def train(splits: SplitDatasets, scaler: Artifact, config: Config, run: Run) -> Checkpoint:
+def train(splits: SplitDatasets, encoder: Artifact, config: Config, run: Run) -> Checkpoint:
     """Update the weights to the last epoch, from the newest checkpoint of the run on, one checkpoint an epoch."""
     with progress_bar() as bar, progress_artifact(run) as artifact:
 
@@ -21,4 +21,4 @@ def train(splits: SplitDatasets, scaler: Artifact, config: Config, run: Run) -> 
             bar(progress)
             artifact(progress)
 
-        return library.train(config, splits, scaler, run, report)
+        return library.train(config, splits, encoder, run, report)

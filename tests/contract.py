@@ -39,9 +39,9 @@ def run_stages(config: Config) -> Restored:
     dataset = load_data(config.data, run)
     preprocessed = preprocess(dataset, config.preprocess, config.split, run, config.start)
     splits = split_dataset(dataset, preprocessed.dataset, config.split, run)
-    last = train(config, splits, preprocessed.scaler, run)
+    last = train(config, splits, preprocessed.encoder, run)
     published = save_checkpoint(last, config, run)
-    return load_checkpoint(published, splits, preprocessed.scaler, config, run)
+    return load_checkpoint(published, splits, preprocessed.encoder, config, run)
 
 
 @contextmanager

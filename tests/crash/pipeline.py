@@ -83,10 +83,10 @@ def prepare(config: Config) -> Prepared:
 
 def finish(prepared: Prepared) -> Published:
     """Do stages 4 to 6."""
-    config, run, scaler = prepared.config, prepared.run, prepared.preprocessed.scaler
-    last = train(config, prepared.splits, scaler, run)
+    config, run, encoder = prepared.config, prepared.run, prepared.preprocessed.encoder
+    last = train(config, prepared.splits, encoder, run)
     published = save_checkpoint(last, config, run)
-    load_checkpoint(published, prepared.splits, scaler, config, run)
+    load_checkpoint(published, prepared.splits, encoder, config, run)
     return published
 
 

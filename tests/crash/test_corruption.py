@@ -153,7 +153,7 @@ def test_damaged_intermediate_files_are_never_read_as_whole(
     prepared = finished[0]
 
     def train() -> object:
-        return TrainingInputs.read(prepared.config, prepared.splits, prepared.preprocessed.scaler, prepared.run)
+        return TrainingInputs.read(prepared.config, prepared.splits, prepared.preprocessed.encoder, prepared.run)
 
     def split() -> object:
         return split_dataset(prepared.dataset, prepared.preprocessed.dataset, prepared.config.split, prepared.run)
@@ -161,7 +161,7 @@ def test_damaged_intermediate_files_are_never_read_as_whole(
     readers = {
         prepared.splits.train: train,
         prepared.splits.test: train,
-        prepared.preprocessed.scaler: train,
+        prepared.preprocessed.encoder: train,
         prepared.preprocessed.dataset: split,
         prepared.dataset: split,
     }

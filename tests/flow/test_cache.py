@@ -79,7 +79,7 @@ def test_an_edited_library_never_serves_a_stale_result(terminal: Terminal, tmp_p
     next((tmp_path / "runs").glob("*/finished.json")).unlink()
     assert terminal(*arguments, folder=copy).stdout.count("(cached)") == len(STAGES)
 
-    with open(copy / "unbroken" / "scaler.py", "a") as file:
+    with open(copy / "unbroken" / "features" / "encoder.py", "a") as file:
         file.write("\n# edited\n")
 
     edited = terminal(*arguments, folder=copy)

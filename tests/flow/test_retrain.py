@@ -132,7 +132,7 @@ def test_a_challenger_starts_from_the_champion_and_mixes_older_rows_in(tmp_path:
     assert pq.read_metadata(replayed).num_rows == 320
 
 
-def test_a_refitted_scaler_that_cannot_be_folded_into_the_model_means_a_start_from_scratch(tmp_path: Path):
+def test_a_refitted_encoder_that_cannot_be_folded_into_the_model_means_a_start_from_scratch(tmp_path: Path):
     config = config_for(tmp_path)
     own = replace(
         config.train,

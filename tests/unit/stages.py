@@ -56,7 +56,7 @@ class Prepared:
 
     run: Run
     manifest: Manifest
-    scaler: Encoder
+    encoder: Encoder
     rows: pa.Table
     splits: SplitDatasets
 
@@ -89,7 +89,7 @@ def prepared(
     return Prepared(
         run=run,
         manifest=read_manifest(dataset),
-        scaler=Encoder.load(Path(done.scaler.path)),
+        encoder=Encoder.load(Path(done.encoder.path)),
         rows=pq.read_table(done.dataset.path),
         splits=split_dataset(dataset, done.dataset, split, run),
     )

@@ -37,7 +37,7 @@ def begin(config: Config) -> None:
         dataset = load_data(config.data, run)
         preprocessed = preprocess(dataset, config.preprocess, config.split, run)
         splits = split_dataset(dataset, preprocessed.dataset, config.split, run)
-        train(config, splits, preprocessed.scaler, run)
+        train(config, splits, preprocessed.encoder, run)
 
 
 def configured(case: Case, source: str, runs: Path) -> Config:
@@ -96,7 +96,7 @@ def test_a_run_that_exists_is_left_as_it_is(tmp_path: Path):
     dataset = load_data(config.data, run)
     preprocessed = preprocess(dataset, config.preprocess, config.split, run)
     splits = split_dataset(dataset, preprocessed.dataset, config.split, run)
-    train(config, splits, preprocessed.scaler, run)
+    train(config, splits, preprocessed.encoder, run)
     before = disk(tmp_path)
 
     with pytest.raises(UnbrokenError, match=r"training\.epochs: found 1, but 2 are done in .*/runs/"):

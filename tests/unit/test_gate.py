@@ -83,7 +83,7 @@ def true_auroc(path: str, seed: int, folder: Path) -> float:
 def test_a_worse_challenger_is_promoted_for_none_of_20_seeds(
     tmp_path: Path, flipped: float, epochs: int, outliers: int
 ):
-    promoted, under_the_challengers_scaler = [], []
+    promoted, under_the_challengers_encoder = [], []
     for seed in range(SEEDS):
         folder = tmp_path / str(seed)
         rows = rows_of(500, seed + 1000, flipped=flipped, outliers=outliers)
@@ -96,13 +96,13 @@ def test_a_worse_challenger_is_promoted_for_none_of_20_seeds(
         promoted.append(verdict.promote)
         theirs, ours = load_predictor(found.champion.path), load_predictor(challenger.path)
         labels = rows_of(600, seed + 2000).column("late").to_numpy()
-        mistaken = score_rows(replace(theirs, scaler=ours.scaler), prepared.test, (0, 1))
-        under_the_challengers_scaler.append(
+        mistaken = score_rows(replace(theirs, encoder=ours.encoder), prepared.test, (0, 1))
+        under_the_challengers_encoder.append(
             judge(mistaken, score_rows(ours, prepared.test, (0, 1)), labels, "binary", GATE).promote
         )
     assert sum(promoted) == 0
     if outliers:
-        assert sum(under_the_challengers_scaler) > 0, (
+        assert sum(under_the_challengers_encoder) > 0, (
             "the mistake that the comparison avoids would have shown nothing here"
         )
 

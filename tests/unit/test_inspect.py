@@ -30,7 +30,7 @@ def trained(folder: Path, seed: int = 0) -> Path:
     dataset = load_data(config.data, run)
     prepared = preprocess(dataset, config.preprocess, config.split, run)
     splits = split_dataset(dataset, prepared.dataset, config.split, run)
-    save_checkpoint(train(config, splits, Artifact.of(Path(prepared.scaler.path)), run), config, run)
+    save_checkpoint(train(config, splits, Artifact.of(Path(prepared.encoder.path)), run), config, run)
     return run.path
 
 

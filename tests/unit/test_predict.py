@@ -90,10 +90,10 @@ def test_raw_rows_alone_give_the_bits_of_the_evaluation(label: str, tmp_path: Pa
     preprocessed = preprocess(dataset, config.preprocess, config.split, run)
     splits = split_dataset(dataset, preprocessed.dataset, config.split, run)
     model = load_predictor(restored.path)
-    features = model.scaler.features
+    features = model.encoder.features
     _, evaluated = outputs_of(model.model, read_rows(splits.test, features), features.task)
     if label == "regression":
-        evaluated = evaluated.double() * model.scaler.label.deviation + model.scaler.label.mean
+        evaluated = evaluated.double() * model.encoder.label.deviation + model.encoder.label.mean
     rows = raw_test_rows(config).combine_chunks().to_batches()[0]
 
     together = model.outputs(rows, lambda name, _: name)
@@ -167,7 +167,7 @@ def test_a_regression_model_gives_values_in_the_labels_own_unit(tmp_path: Path):
 
 
 def test_nulls_and_unseen_categories_are_those_of_training(predictor: Predictor, raw: pa.Table):
-    scale = next(scale for scale in predictor.scaler.numbers if scale.name == "number_1")
+    scale = next(scale for scale in predictor.encoder.numbers if scale.name == "number_1")
     assert scale.indicator
     row = raw.slice(0, 1)
 
@@ -180,7 +180,7 @@ def test_nulls_and_unseen_categories_are_those_of_training(predictor: Predictor,
     assert probability(number_1=None) != probability(number_1=scale.fill)
     assert probability(colour="never seen") == probability(colour="nor this")
     assert probability(colour="never seen") != probability(colour=None)
-    assert probability(number_0=1e9) == probability(number_0=predictor.scaler.numbers[0].high)
+    assert probability(number_0=1e9) == probability(number_0=predictor.encoder.numbers[0].high)
 
 
 def test_a_column_without_any_value_counts_as_missing(predictor: Predictor, raw: pa.Table):

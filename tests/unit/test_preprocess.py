@@ -1,4 +1,4 @@
-"""What the scaler learns, it learns from training rows alone."""
+"""What the encoder learns, it learns from training rows alone."""
 
 import dataclasses
 from pathlib import Path
@@ -68,7 +68,7 @@ def test_changing_test_rows_changes_no_fitted_value(
     second = prepared(path, tmp_path, **options)
 
     assert second.run.key != first.run.key  # other data
-    assert second.scaler == first.scaler
+    assert second.encoder == first.encoder
     assert second.train.equals(first.train)
     assert not second.test.equals(first.test)
 
@@ -82,7 +82,7 @@ def test_changing_a_training_row_does_change_what_is_fitted(tmp_path: Path):
     before["number"][row] = 1e6
     write(path, before)
 
-    assert prepared(path, tmp_path).scaler != first.scaler
+    assert prepared(path, tmp_path).encoder != first.encoder
 
 
 def test_fitted_values_are_those_of_the_training_rows(tmp_path: Path):
@@ -92,13 +92,13 @@ def test_fitted_values_are_those_of_the_training_rows(tmp_path: Path):
     numbers = np.array(before["number"], float)[training]
     labels = np.array(before["label"])[training]
 
-    scale = found.scaler.numbers[0]
+    scale = found.encoder.numbers[0]
 
     assert (scale.low, scale.high) == (np.nanmin(numbers), np.nanmax(numbers))
     assert scale.fill == pytest.approx(np.nanmean(numbers), rel=1e-14)
     assert scale.indicator
-    assert found.scaler.label.mean == pytest.approx(labels.mean(), rel=1e-12)
-    assert found.scaler.label.deviation == pytest.approx(labels.std(), rel=1e-12)
+    assert found.encoder.label.mean == pytest.approx(labels.mean(), rel=1e-12)
+    assert found.encoder.label.deviation == pytest.approx(labels.std(), rel=1e-12)
 
 
 def test_files_and_row_groups_do_not_change_the_inputs(tmp_path: Path):
@@ -119,7 +119,7 @@ def test_inputs_are_float32_codes_int32_and_the_label_last(tmp_path: Path):
 
     types = {field.name: field.type for field in found.rows.schema}
 
-    assert list(types) == found.scaler.features.columns
+    assert list(types) == found.encoder.features.columns
     assert types.pop("label") == pa.int64()
     assert types.pop("colour") == pa.int32()
     assert set(types.values()) == {pa.float32()}
@@ -143,7 +143,7 @@ def test_quantiles_keep_an_outlier_from_pressing_all_else_together(tmp_path: Pat
 
     assert sorted(plain.rows["x"].to_pylist())[-2] < 1e-6
     assert sorted(clipped.rows["x"].to_pylist())[50] == pytest.approx(0.5, abs=0.02)
-    scale = clipped.scaler.numbers[1]
+    scale = clipped.encoder.numbers[1]
     training = np.array(values[:99])
     assert scale.low == np.quantile(training, 0.02, method="nearest")
     assert scale.high == np.quantile(training, 0.98, method="nearest")
@@ -154,7 +154,7 @@ def test_a_column_whose_quantiles_coincide_keeps_its_range(tmp_path: Path):
 
     found = with_x(values, tmp_path, scaling=PreprocessConfig(clip_quantile=0.2), split=SplitConfig(kind="stratified"))
 
-    assert found.scaler.numbers[1].low < found.scaler.numbers[1].high
+    assert found.encoder.numbers[1].low < found.encoder.numbers[1].high
 
 
 def test_quantiles_of_a_sample_are_used_when_the_rows_are_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -168,15 +168,15 @@ def test_quantiles_of_a_sample_are_used_when_the_rows_are_many(tmp_path: Path, m
         write(tmp_path / "a.parquet", table), tmp_path, scaling=PreprocessConfig(clip_quantile=0.1), split=split
     )
 
-    assert found.scaler.numbers[0].low == pytest.approx(0.1, abs=0.03)
-    assert found.scaler.numbers[0].high == pytest.approx(0.89, abs=0.03)
-    assert 2.0 in {found.scaler.numbers[1].low, found.scaler.numbers[1].high}
+    assert found.encoder.numbers[0].low == pytest.approx(0.1, abs=0.03)
+    assert found.encoder.numbers[0].high == pytest.approx(0.89, abs=0.03)
+    assert 2.0 in {found.encoder.numbers[1].low, found.encoder.numbers[1].high}
 
 
 def test_means_of_huge_values_do_not_overflow(tmp_path: Path):
     found = with_x([1.5e308, 1.7e308] * 50, tmp_path)
 
-    assert 1.5e308 < found.scaler.numbers[1].fill < 1.7e308
+    assert 1.5e308 < found.encoder.numbers[1].fill < 1.7e308
     assert set(found.rows["x"].to_pylist()) == {0.0, 1.0}
 
 
@@ -186,7 +186,7 @@ def test_a_label_far_from_zero_keeps_its_deviation(tmp_path: Path):
     found = prepared(write(tmp_path / "a.parquet", hundred(HALVES, label)), tmp_path, task="regression")
     training = np.array(label)[assign(found.manifest, SplitConfig())(0, 100) == TRAIN]
 
-    assert found.scaler.label.deviation == pytest.approx(training.std(), rel=1e-6)
+    assert found.encoder.label.deviation == pytest.approx(training.std(), rel=1e-6)
     assert np.std(found.train["label"].to_numpy()) == pytest.approx(1, rel=1e-5)
 
 
@@ -202,7 +202,7 @@ def test_the_most_frequent_categories_get_codes_and_the_rest_share_one(tmp_path:
 
     found = with_x(texts, tmp_path, scaling=PreprocessConfig(max_categories=2), split=SplitConfig(kind="stratified"))
 
-    assert found.scaler.categories[0].values == ("often", "sometimes")
+    assert found.encoder.categories[0].values == ("often", "sometimes")
     assert found.rows["x"].to_pylist() == [2] * 60 + [3] * 30 + [0] * 10
 
 

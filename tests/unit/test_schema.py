@@ -100,7 +100,7 @@ def test_integers_named_as_categories_get_codes(tmp_path: Path):
 
     found = prepared(path, tmp_path, categories=("x",))
 
-    assert found.scaler.categories[0].values == ("0", "10", "20", "30")
+    assert found.encoder.categories[0].values == ("0", "10", "20", "30")
     assert found.rows["x"].to_pylist() == [number % 4 + 2 for number in NUMBERS]
 
 

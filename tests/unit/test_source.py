@@ -117,7 +117,7 @@ def test_the_missing_partition_of_hive_is_null(tmp_path: Path):
         write(tmp_path / f"data/month={month}/part.parquet", COLUMNS)
 
     assert values(tmp_path / "data", tmp_path, "month") == [1] * 100 + [None] * 100
-    assert prepared(tmp_path / "data", tmp_path).scaler.numbers[0].indicator
+    assert prepared(tmp_path / "data", tmp_path).encoder.numbers[0].indicator
 
 
 def test_a_partition_column_can_be_the_label(tmp_path: Path):

@@ -58,15 +58,15 @@ def weights_before_training(config: Config) -> Tree:
     return read_checkpoint(Path(run_stages(still).path))["model_state_dict"]
 
 
-def logits_of(model: torch.nn.Module, scaler: Encoder, rows: pa.RecordBatch) -> torch.Tensor:
-    batch = scaler.transform_inputs(rows, lambda name, place: f"{name} {place}")
-    features = scaler.features
+def logits_of(model: torch.nn.Module, encoder: Encoder, rows: pa.RecordBatch) -> torch.Tensor:
+    batch = encoder.transform_inputs(rows, lambda name, place: f"{name} {place}")
+    features = encoder.features
     numbers = torch.tensor(np.stack([batch[name].to_numpy() for name in features.numbers], axis=1))
     codes = torch.tensor(np.stack([batch[c.name].to_numpy() for c in features.categories], axis=1)).long()
     return outputs_of(model, Rows(numbers, codes, torch.zeros(len(numbers))), features.task)[0]
 
 
-def test_a_warm_start_with_the_kept_scaler_copies_the_weights(champion: Restored, newer: str, tmp_path: Path):
+def test_a_warm_start_with_the_kept_encoder_copies_the_weights(champion: Restored, newer: str, tmp_path: Path):
     before = read_checkpoint(Path(champion.path))["model_state_dict"]
 
     after = weights_before_training(config_for(newer, tmp_path, warm_from=champion.path))
@@ -114,19 +114,21 @@ def test_the_learning_rate_factor_multiplies_the_learning_rate(champion: Restore
     assert tree["history"][-1]["learning_rate"] == config.training.learning_rate * 0.25
 
 
-def scaler_like(old: Encoder, *, low: float, high: float, fill: float, values: tuple[str, ...]) -> Encoder:
-    """Return a scaler fitted to other rows: other ranges and means, an indicator for each number, more categories."""
+def encoder_like(old: Encoder, *, low: float, high: float, fill: float, values: tuple[str, ...]) -> Encoder:
+    """Return an encoder fitted to other rows: other ranges and means, an indicator for each number, more categories."""
     numbers = tuple(replace(scale, low=low, high=high, fill=fill, indicator=True) for scale in old.numbers)
     return replace(old, numbers=numbers, categories=(CategoryCodes(name="colour", values=values),))
 
 
-def test_folding_a_refitted_scaler_into_the_first_layer_leaves_the_function_unchanged(
+def test_folding_a_refitted_encoder_into_the_first_layer_leaves_the_function_unchanged(
     champion: Restored, tmp_path: Path
 ):
     tree = read_checkpoint(Path(champion.path))
     old = Encoder.of_tree(tree["scaler"], Path(champion.path))
-    new = scaler_like(old, low=-9.0, high=7.5, fill=0.75, values=("blue", "cyan", "green", "red", *map(str, range(60))))
-    before, after = (build_model(ModelConfig(options={"hidden": [8]}), scaler.features) for scaler in (old, new))
+    new = encoder_like(
+        old, low=-9.0, high=7.5, fill=0.75, values=("blue", "cyan", "green", "red", *map(str, range(60)))
+    )
+    before, after = (build_model(ModelConfig(options={"hidden": [8]}), encoder.features) for encoder in (old, new))
     assert isinstance(after, MLP)
     before.load_state_dict(tree["model_state_dict"])
     after.load_state_dict(fold(tree["model_state_dict"], after.state_dict(), old, new))
@@ -180,7 +182,7 @@ def test_a_constant_column_is_folded_whether_it_was_or_becomes_constant():
     assert model(at_one, none).item() == pytest.approx(as_constant.item(), abs=1e-6)
 
 
-def test_a_refitted_scaler_has_the_new_ranges_and_the_old_categories_too(
+def test_a_refitted_encoder_has_the_new_ranges_and_the_old_categories_too(
     champion: Restored, newer: str, tmp_path: Path
 ):
     old = Encoder.of_tree(read_checkpoint(Path(champion.path))["scaler"], Path(champion.path))
@@ -193,8 +195,8 @@ def test_a_refitted_scaler_has_the_new_ranges_and_the_old_categories_too(
     assert set(new.categories[0].values) >= {"blue", "green", "red"}
 
 
-def number(scaler: Encoder, name: str) -> NumberScale:
-    return next(scale for scale in scaler.numbers if scale.name == name)
+def number(encoder: Encoder, name: str) -> NumberScale:
+    return next(scale for scale in encoder.numbers if scale.name == name)
 
 
 def test_a_warm_start_from_a_file_that_is_not_there_is_refused_before_anything_is_read(tmp_path: Path):
@@ -230,6 +232,6 @@ def test_moments_of_another_optimizer_are_refused(champion: Restored, newer: str
         run_stages(replace(config, training=replace(config.training, optimizer="AdamW")))
 
 
-def test_kept_moments_with_a_refitted_scaler_are_a_contradiction():
+def test_kept_moments_with_a_refitted_encoder_are_a_contradiction():
     with pytest.raises(ConfigError, match=r"start\.optimizer: found 'keep'"):
         StartConfig(warm_from="x.pth", scaler="refit", optimizer="keep")

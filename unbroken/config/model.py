@@ -35,7 +35,7 @@ class StartConfig:
     warm_from: str | None = None
     """Published checkpoint to start from, its manifest beside it; from random weights when not given."""
     scaler: Literal["keep", "refit"] = "keep"
-    """`keep` uses that checkpoint's scaler; `refit` fits ranges and further categories to the new rows and folds the
+    """`keep` uses that checkpoint's encoder; `refit` fits ranges and further categories to the new rows and folds the
     change into the first layer, so that the first prediction is the same."""
     optimizer: Literal["reset", "keep"] = "reset"
     """`keep` goes on with the optimizer's moments; only with the same optimizer and scaler `keep`."""

@@ -162,7 +162,7 @@ class Encoder:
         return pa.RecordBatch.from_arrays(arrays, names=self.features.columns[:-1])
 
     def widened(self, new: "Encoder", max_categories: int) -> "Encoder":
-        """Return the ranges of a scaler fitted to newer rows, with the categories, indicators and label of this one kept.
+        """Return the ranges of an encoder fitted to newer rows, with the categories, indicators and label of this one kept.
 
         New categories are added, in sorted order, as long as there are fewer than `max_categories`.
         """
@@ -178,12 +178,12 @@ class Encoder:
 
     @classmethod
     def load(cls, path: Path) -> "Encoder":
-        """Read a scaler back from its file."""
+        """Read an encoder back from its file."""
         return from_json(cls, path.read_bytes(), str(path))
 
     @classmethod
     def of_published(cls, path: Path, digest: str | None) -> "Encoder":
-        """Read the scaler of a published checkpoint from the manifest beside it, which has to be that of the digest."""
+        """Read the encoder of a published checkpoint from the manifest beside it, which has to be that of the digest."""
         manifest = path.with_suffix(".json")
         if not manifest.is_file():
             raise DataError(f"{manifest}: found no manifest beside {path.name}; publish or copy both")
@@ -194,7 +194,7 @@ class Encoder:
 
     @classmethod
     def of_tree(cls, tree: dict[str, Any], path: Path) -> "Encoder":
-        """Return the scaler that a checkpoint holds."""
+        """Return the encoder that a checkpoint holds."""
         return from_json(cls, json.dumps(tree).encode(), str(path))
 
 

@@ -26,7 +26,7 @@ QUANTILE_ROWS = 1 << 20
 
 
 def fit(manifest: Manifest, config: PreprocessConfig, split: SplitConfig) -> Encoder:
-    """Fit a scaler on the training rows of a dataset in one streaming pass."""
+    """Fit an encoder on the training rows of a dataset in one streaming pass."""
     schema = manifest.schema
     numbers = [_NumberFit(column) for column in schema.features if column.kind != "category"]
     categories = [_CategoryFit(column) for column in schema.features if column.kind == "category"]

@@ -25,7 +25,7 @@ class Model:
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
-        columns = predictor.scaler.schema.features
+        columns = predictor.encoder.schema.features
         self._schema = pa.schema({column.name: TYPES[column.kind][1] for column in columns})
 
     def predict(self, rows: pd.DataFrame) -> pd.DataFrame:
@@ -38,7 +38,7 @@ def signature_of(checkpoint: Path, factory: str) -> ModelSignature:
     """Return the raw feature columns, each of which may be missing a value, and the columns of the predictions."""
     predictor = load_predictor(checkpoint, factory=factory)
     inputs: list[ColSpec | TensorSpec] = [
-        ColSpec(TYPES[column.kind][0], column.name) for column in predictor.scaler.schema.features
+        ColSpec(TYPES[column.kind][0], column.name) for column in predictor.encoder.schema.features
     ]
     outputs: list[ColSpec | TensorSpec] = [ColSpec(_output_type(field.type), field.name) for field in predictor.schema]
     return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs))

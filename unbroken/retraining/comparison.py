@@ -1,6 +1,6 @@
 """Champion and challenger score the same raw rows, each through its own preprocessing, and the gate judges.
 
-Rows scaled by one model's scaler and given to the other mean something else to it: in a comparison made so, a worse
+Rows scaled by one model's encoder and given to the other mean something else to it: in a comparison made so, a worse
 challenger wins often.
 """
 
@@ -46,18 +46,18 @@ def compare_models(found: Cycle, prepared: CycleDatasets, challenger: Artifact, 
 
 def score_rows(model: Predictor, rows: Dataset, classes: tuple[ClassValue, ...]) -> Predicted:
     """Return [rows, classes] probabilities, 0 for a class that the model does not know, or [rows] values."""
-    names = [column.name for column in model.scaler.schema.features]
+    names = [column.name for column in model.encoder.schema.features]
     found = np.concatenate([model.outputs(part.rows, part.subject) for part in read_slices([as_file(rows)], names)])
     found = found.astype(np.float64)
     if not classes:
         return found
     own = np.stack([1 - found, found], axis=1) if found.ndim == 1 else found
-    known = model.scaler.schema.classes
+    known = model.encoder.schema.classes
     return np.stack([own[:, known.index(value)] if value in known else np.zeros(len(own)) for value in classes], axis=1)
 
 
 def _classes(models: list[Predictor]) -> tuple[ClassValue, ...]:
-    return tuple(sorted({value for model in models for value in model.scaler.schema.classes}))
+    return tuple(sorted({value for model in models for value in model.encoder.schema.classes}))
 
 
 def _labels(files: list[TableFile], label: LabelScale) -> np.ndarray:

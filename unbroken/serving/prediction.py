@@ -1,4 +1,4 @@
-"""Score raw rows with a published checkpoint: its own scaler, its own model, the values its evaluation saw, to the bit."""
+"""Score raw rows with a published checkpoint: its own encoder, its own model, the values its evaluation saw, to the bit."""
 
 import json
 from dataclasses import dataclass
@@ -32,10 +32,10 @@ PROBABILITY, CLASS, VALUE, MODEL = "probability", "class", "value", "model"
 
 @dataclass(frozen=True, kw_only=True)
 class Predictor:
-    """A model with its scaler; `digest` is the SHA-256 of the checkpoint, `threads` those it was trained with."""
+    """A model with its encoder; `digest` is the SHA-256 of the checkpoint, `threads` those it was trained with."""
 
     digest: str
-    scaler: Encoder
+    encoder: Encoder
     model: nn.Module
     threads: int
     texts: tuple[str, ...]
@@ -58,7 +58,7 @@ class Predictor:
 
     def predict_batch(self, rows: pa.RecordBatch, subject: Subject) -> pa.RecordBatch:
         """Return the predictions for some raw rows."""
-        found, classes = self.outputs(rows, subject), self.scaler.schema.classes
+        found, classes = self.outputs(rows, subject), self.encoder.schema.classes
         model = pa.repeat(pa.scalar(self.digest), rows.num_rows)
         if not classes:
             return pa.record_batch([pa.array(found), model], schema=self.schema)
@@ -69,8 +69,8 @@ class Predictor:
 
     def outputs(self, rows: pa.RecordBatch, subject: Subject) -> NDArray[Any]:
         """Return float32 probabilities ([rows] of the second class, [rows, classes]) or float64 values for raw rows."""
-        features, label = self.scaler.features, self.scaler.label
-        inputs = self.scaler.transform_inputs(_plain(rows), subject)
+        features, label = self.encoder.features, self.encoder.label
+        inputs = self.encoder.transform_inputs(_plain(rows), subject)
         numbers = _matrix(inputs, list(features.numbers), np.float32)
         codes = _matrix(inputs, [category.name for category in features.categories], np.int64)
         device = next(self.model.parameters()).device
@@ -84,7 +84,7 @@ class Predictor:
     @property
     def schema(self) -> pa.Schema:
         """The columns of predictions."""
-        classes, task = self.scaler.schema.classes, self.scaler.schema.task
+        classes, task = self.encoder.schema.classes, self.encoder.schema.task
         if task == "regression":
             return pa.schema({VALUE: pa.float64(), MODEL: pa.string()})
         names = [PROBABILITY] if task == "binary" else [f"{PROBABILITY}_{value}" for value in classes]
@@ -92,7 +92,7 @@ class Predictor:
 
     def check(self, found: pa.Schema, path: str) -> None:
         """Raise DataError unless there is each feature once, of the kind it had in training; others are passed over."""
-        for column in self.scaler.schema.features:
+        for column in self.encoder.schema.features:
             places = found.get_all_field_indices(column.name)
             if len(places) != 1:
                 raise DataError(
@@ -122,19 +122,19 @@ def load_predictor(path: str | Path, *, factory: str = "mlp", device: str = "cpu
             f"{file}: its model is built by {config.factory!r}, expected {factory!r}. "
             f"If you trust it, give factory={config.factory!r}"
         )
-    scaler = Encoder.of_tree(tree["scaler"], file)
+    encoder = Encoder.of_tree(tree["scaler"], file)
     with torch.random.fork_rng(devices=[]):
-        model = build_model(config, scaler.features)
+        model = build_model(config, encoder.features)
     check_shapes(tree["model_state_dict"], canonical(model.state_dict()), f"{file}: model_state_dict")
     check_finite(tree["model_state_dict"], f"{file}: model_state_dict")
     model.load_state_dict(tree["model_state_dict"])
     coded = tree["config"]["data"]["categories"]
     return Predictor(
         digest=digest,
-        scaler=scaler,
+        encoder=encoder,
         model=model.to(device).eval(),
         threads=tree["numerics"]["threads"],
-        texts=tuple(codes.name for codes in scaler.categories if codes.name not in coded),
+        texts=tuple(codes.name for codes in encoder.categories if codes.name not in coded),
     )
 
 

@@ -43,7 +43,7 @@ def predict_files(
     atomic.make_folder(target.parent)
     with _footers(predictor, files, target.parent) as footers:
         schema = _output_schema(predictor, footers, keep)
-        names = [*keep, *(column.name for column in predictor.scaler.schema.features if column.name not in keep)]
+        names = [*keep, *(column.name for column in predictor.encoder.schema.features if column.name not in keep)]
         with Writer(target, schema) as writer:
             for rows in read_slices([footer.file for footer in footers], names):
                 found = predictor.predict_batch(rows.rows, rows.subject)

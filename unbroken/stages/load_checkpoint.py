@@ -16,7 +16,7 @@ from unbroken.training.inputs import TrainingInputs
 
 
 def load_checkpoint(
-    published: Published, splits: SplitDatasets, scaler: Artifact, config: Config, run: Run
+    published: Published, splits: SplitDatasets, encoder: Artifact, config: Config, run: Run
 ) -> Restored:
     """Restore model and optimizer into new objects and demand the recorded metrics of the epoch, to the bit.
 
@@ -25,7 +25,7 @@ def load_checkpoint(
     path = Path(published.path)
     tree = read_checkpoint(path, published.digest)
     with reproducible(config.training.threads):
-        setup = TrainingInputs.read(config, splits, scaler, run)
+        setup = TrainingInputs.read(config, splits, encoder, run)
         state = setup.fresh_state()
         setup.restore(state, tree, path)
         found = setup.evaluate(state.model)

@@ -24,22 +24,22 @@ SCRATCH = StartConfig()
 def preprocess(
     source: Dataset, config: PreprocessConfig, split: SplitConfig, run: Run, start: StartConfig = SCRATCH
 ) -> Preprocessed:
-    """Write all rows as the model's inputs; the scaler learns from the rows that the split will call training rows.
+    """Write all rows as the model's inputs; the encoder learns from the rows that the split will call training rows.
 
     In a warm start it is that of the checkpoint, or, if refitted, keeps its columns and categories.
     Raise DataError naming file and row of a value that fits no column, and leave no new run behind.
     """
     with discarded_on_bad_input(run):
         manifest = read_manifest(source)
-        scaler = _fit_or_keep(manifest, config, split, run, start)
-        scaler_path, path = run.data / "scaler.json", run.data / "preprocessed.parquet"
-        schema = _arrow_schema(scaler, manifest.files[0].name)
-        atomic.write(scaler_path, to_json(scaler, indent=1))
+        encoder = _fit_or_keep(manifest, config, split, run, start)
+        encoder_path, path = run.data / "scaler.json", run.data / "preprocessed.parquet"
+        schema = _arrow_schema(encoder, manifest.files[0].name)
+        atomic.write(encoder_path, to_json(encoder, indent=1))
         with Writer(path, schema) as writer:
-            parts = read_slices(manifest.files, column_names(scaler.schema))
-            for batch in prefetch(scaler.transform(part.rows, part.subject) for part in parts):
+            parts = read_slices(manifest.files, column_names(encoder.schema))
+            for batch in prefetch(encoder.transform(part.rows, part.subject) for part in parts):
                 writer.write(batch)
-    return Preprocessed(dataset=writer.dataset(), scaler=Artifact.of(scaler_path))
+    return Preprocessed(dataset=writer.dataset(), encoder=Artifact.of(encoder_path))
 
 
 def _fit_or_keep(
@@ -60,8 +60,8 @@ def _fit_or_keep(
     return kept.widened(fit(replace(manifest, schema=kept.schema), config, split), config.max_categories)
 
 
-def _arrow_schema(scaler: Encoder, source: str) -> pa.Schema:
-    features = scaler.features
+def _arrow_schema(encoder: Encoder, source: str) -> pa.Schema:
+    features = encoder.features
     if len(set(features.columns)) < len(features.columns):
         twice = sorted({name for name in features.columns if features.columns.count(name) > 1})
         raise DataError(

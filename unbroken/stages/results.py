@@ -9,10 +9,10 @@ from unbroken.storage.artifact import Artifact
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessed:
-    """All rows, scaled, and the scaler that did it."""
+    """All rows, scaled, and the encoder that did it."""
 
     dataset: Dataset
-    scaler: Artifact
+    encoder: Artifact
 
     def __str__(self) -> str:
         return f"{self.dataset} in 0 .. 1"

@@ -19,7 +19,7 @@ from unbroken.training.signals import StopRequest
 
 
 def train(
-    config: Config, splits: SplitDatasets, scaler: Artifact, run: Run, report: Report = lambda _: None
+    config: Config, splits: SplitDatasets, encoder: Artifact, run: Run, report: Report = lambda _: None
 ) -> Checkpoint:
     """Train to the last epoch and return its checkpoint.
 
@@ -34,7 +34,7 @@ def train(
         store = CheckpointStore(run.checkpoints, journal, config.checkpoint.keep_last, alone)
         describe(run, config)
         atomic.recover(run.checkpoints)
-        setup = TrainingInputs.read(config, splits, scaler, run)
+        setup = TrainingInputs.read(config, splits, encoder, run)
         state = resume_or_start(setup, store, journal)
         with StopRequest() as stop, BackgroundWriter() as saver:
             TrainLoop(setup, state, store, journal, saver, stop, report).run()

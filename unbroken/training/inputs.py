@@ -41,16 +41,16 @@ class TrainingInputs:
 
     config: Config
     run: Run
-    scaler: Encoder
+    encoder: Encoder
     train: Rows | RowFile
     held_out: dict[str, Rows | RowFile]
     class_weights: Tensor | None
 
     @classmethod
-    def read(cls, config: Config, splits: SplitDatasets, scaler: Artifact, run: Run) -> "TrainingInputs":
-        """Read scaler and datasets; raise ConfigError for a setting that does not fit them."""
-        verify(scaler)
-        fitted = Encoder.load(Path(scaler.path))
+    def read(cls, config: Config, splits: SplitDatasets, encoder: Artifact, run: Run) -> "TrainingInputs":
+        """Read encoder and datasets; raise ConfigError for a setting that does not fit them."""
+        verify(encoder)
+        fitted = Encoder.load(Path(encoder.path))
         device = _device(config.training.device)
         datasets = {"test": splits.test} | ({"validation": splits.validation} if splits.validation else {})
         read = _reader(config.training, splits, fitted.features, run)
@@ -63,7 +63,7 @@ class TrainingInputs:
         return cls(
             config=config,
             run=run,
-            scaler=fitted,
+            encoder=fitted,
             train=train,
             held_out={name: read(name, part, device) for name, part in datasets.items()},
             class_weights=_class_weights(config.training, train, fitted.features),
@@ -72,7 +72,7 @@ class TrainingInputs:
     @property
     def features(self) -> FeatureSpec:
         """What the model sees."""
-        return self.scaler.features
+        return self.encoder.features
 
     @property
     def steps(self) -> int:
@@ -95,7 +95,7 @@ class TrainingInputs:
 
     def evaluate(self, model: nn.Module) -> Metrics:
         """Return the metrics of a model on every held-out part, named like `test_loss`."""
-        task, label = self.features.task, self.scaler.label
+        task, label = self.features.task, self.encoder.label
         parts = {name: evaluate(model, rows, task, label) for name, rows in self.held_out.items()}
         return {f"{part}_{name}": value for part, found in parts.items() for name, value in found.items()}
 
@@ -108,8 +108,8 @@ class TrainingInputs:
                 "run_key": self.run.key,
                 "config": identity(self.config),
                 "numerics": collect_numerics(training.device, training.threads),
-                "schema": dataclasses.asdict(self.scaler.schema),
-                "scaler": dataclasses.asdict(self.scaler),
+                "schema": dataclasses.asdict(self.encoder.schema),
+                "scaler": dataclasses.asdict(self.encoder),
             }
         )
 

@@ -1,6 +1,6 @@
 """Warm start: the weights of a new run are those of a published checkpoint.
 
-With the checkpoint's own scaler they mean the same and are copied. With a refitted one the change is folded into the
+With the checkpoint's own encoder they mean the same and are copied. With a refitted one the change is folded into the
 first layer. Per number let s be the old and s' the new value in 0 .. 1. Both are linear in the raw value, so
 
     s = a s' + b,   a = (high' - low') / (high - low),   b = (low' - low) / (high - low)
@@ -9,7 +9,7 @@ and for all of them s = A s' + c. The first layer sees SPREAD (s - 1/2), so with
 
     W' = W A,   bias' = bias + SPREAD W (A 1/2 + c - 1/2)
 
-W' SPREAD (s' - 1/2) + bias' = W SPREAD (s - 1/2) + bias: the same function, up to rounding, wherever neither scaler
+W' SPREAD (s' - 1/2) + bias' = W SPREAD (s - 1/2) + bias: the same function, up to rounding, wherever neither encoder
 clips. A missing value fills in s'(fill'), where the champion saw s(fill); its indicator takes up the difference.
 Categories keep their embeddings; those new to the checkpoint begin as what it took them for: unseen.
 """
@@ -35,7 +35,7 @@ FIRST = "layers.0"
 
 
 def warm_start(setup: TrainingInputs, state: TrainState) -> None:
-    """Put the weights of `start.warm_from`, folded if its scaler was refitted, into a fresh state.
+    """Put the weights of `start.warm_from`, folded if its encoder was refitted, into a fresh state.
 
     Raise CorruptCheckpointError if the file changed since the run was opened, CheckpointMismatchError if it does not fit.
     """
@@ -46,9 +46,9 @@ def warm_start(setup: TrainingInputs, state: TrainState) -> None:
     if start.scaler == "refit":
         if not isinstance(state.model, MLP):
             raise CheckpointMismatchError(f"{path}: start.scaler refit folds an mlp only; use start.scaler keep")
-        weights = fold(weights, state.model.state_dict(), Encoder.of_tree(tree["scaler"], path), setup.scaler)
+        weights = fold(weights, state.model.state_dict(), Encoder.of_tree(tree["scaler"], path), setup.encoder)
     elif tree["scaler"] != setup.about()["scaler"]:
-        raise CheckpointMismatchError(f"{path}: its scaler is not the one that the rows were preprocessed with")
+        raise CheckpointMismatchError(f"{path}: its encoder is not the one that the rows were preprocessed with")
     check_shapes(weights, canonical(state.model.state_dict()), f"{path}: model_state_dict")
     check_finite(weights, f"{path}: model_state_dict")
     state.model.load_state_dict(weights)
@@ -57,7 +57,7 @@ def warm_start(setup: TrainingInputs, state: TrainState) -> None:
 
 
 def fold(weights: Tree, fresh: Tree, old: Encoder, new: Encoder) -> Tree:
-    """Return the weights of an MLP under the new scaler that give the function it had under the old one."""
+    """Return the weights of an MLP under the new encoder that give the function it had under the old one."""
     scaling, shift = rescaling(old, new)
     first = weights[f"{FIRST}.weight"]
     numbers = first[:, : len(shift)].double()
@@ -77,7 +77,7 @@ def fold(weights: Tree, fresh: Tree, old: Encoder, new: Encoder) -> Tree:
 
 
 def rescaling(old: Encoder, new: Encoder) -> tuple[Float[Tensor, "old new"], Float[Tensor, " old"]]:
-    """Return A and c with s = A s' + c: the old scaler's numbers from the new one's; raise CheckpointMismatchError."""
+    """Return A and c with s = A s' + c: the old encoder's numbers from the new one's; raise CheckpointMismatchError."""
     if [_same(scale) for scale in old.numbers] != [_same(scale) for scale in new.numbers]:
         raise CheckpointMismatchError(
             "start.scaler refit: other number columns than the checkpoint's; start from scratch"

@@ -181,17 +181,17 @@ def test_a_time_that_microseconds_cannot_hold_is_named():
 
 
 @pytest.mark.parametrize("classes", [(False, True), (0, 1), (0.0, 1.0), ("0", "1"), (1, 2, 3), (1.0, 2.5), (0, 2**62)])
-def test_a_scaler_comes_back_from_its_file_with_the_types_of_its_classes(classes: tuple[Any, ...]):
+def test_an_encoder_comes_back_from_its_file_with_the_types_of_its_classes(classes: tuple[Any, ...]):
     column = Column(name="y", kind="number")
-    scaler = Encoder(
+    encoder = Encoder(
         schema=Schema(features=(column,), label=column, task="binary", classes=classes),
         numbers=(scale(0.1, 1 / 3, fill=5e-324),),
         categories=(CategoryCodes(name="c", values=("", "NA", "ü\n")),),
         label=LabelScale(column=column, classes=classes, mean=0.1 + 0.2, deviation=1e-300),
     )
 
-    again = from_json(Encoder, to_json(scaler), "scaler.json")
+    again = from_json(Encoder, to_json(encoder), "scaler.json")
 
-    assert again == scaler
+    assert again == encoder
     assert [type(value) for value in again.label.classes] == [type(value) for value in classes]
-    assert to_json(again) == to_json(scaler)
+    assert to_json(again) == to_json(encoder)
