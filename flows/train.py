@@ -42,6 +42,6 @@ def train(config: Config = Config()) -> Restored:  # noqa: B008 (frozen)
     restored = kept(load_checkpoint)(published, splits, preprocessed.encoder, config, run)
     if config.tracking.uri:
         track(restored, run, config)
-    finished.note(run, config, restored, dataset, preprocessed, splits, last, published)
+    finished.record(run, config, restored, dataset, preprocessed, splits, last, published)
     show_report(run)
     return restored

@@ -89,13 +89,13 @@ def open_run(config: Config) -> Run:
     """
     folder = Path(config.runs_folder).absolute()
     _require_writable(folder)
-    fingerprint, parent = fingerprint_of(config.data.source), _digest_of_start(config)
-    key = hashlib.sha256(_about(config, fingerprint, parent)).hexdigest()[:16]
+    fingerprint, parent = fingerprint_of(config.data.source), _warm_start_digest(config)
+    key = hashlib.sha256(_description(config, fingerprint, parent)).hexdigest()[:16]
     return Run(key=key, folder=str(folder / key), fingerprint=fingerprint, parent=parent)
 
 
 @contextmanager
-def discarded_on_bad_input(run: Run) -> Generator[None]:
+def delete_on_bad_input(run: Run) -> Generator[None]:
     """Delete the run's folder if bad input ends it before its first checkpoint: all in it can be made again.
 
     A run that another process is training is left alone.
@@ -103,8 +103,8 @@ def discarded_on_bad_input(run: Run) -> Generator[None]:
     try:
         yield
     except (ConfigError, DataError):
-        kept = run.published.exists() or any(run.checkpoints.glob("*"))
-        if run.path.is_dir() and not kept:
+        has_checkpoint = run.published.exists() or any(run.checkpoints.glob("*"))
+        if run.path.is_dir() and not has_checkpoint:
             with suppress(Timeout), FileLock(run.lock, mode=0o600, timeout=0):
                 shutil.rmtree(run.path, ignore_errors=True)
         raise
@@ -114,7 +114,7 @@ def describe(run: Run, config: Config) -> None:
     """Write what a run's key is made of to `run.json`, for people and for comparing two runs."""
     path = run.path / "run.json"
     if not path.exists():
-        atomic.write(path, _about(config, run.fingerprint, run.parent))
+        atomic.write(path, _description(config, run.fingerprint, run.parent))
 
 
 def fingerprint_of(data_source: str) -> str:
@@ -126,21 +126,21 @@ def fingerprint_of(data_source: str) -> str:
 
 
 def _require_writable(folder: Path) -> None:
-    existing = next(path for path in (folder, *folder.parents) if _is_there(path))
+    existing = next(path for path in (folder, *folder.parents) if _exists(path))
     if not existing.is_dir():
         raise ConfigError(f"runs_folder: found {folder}, but {existing} is a file; expected a folder or a new name")
     if not os.access(existing, os.W_OK | os.X_OK, effective_ids=True):
         raise ConfigError(f"runs_folder: found {folder}, but {existing} is not writable; give another folder")
 
 
-def _is_there(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     try:
         return path.exists()
     except PermissionError:
         return False  # below a folder that is closed to us, which is found next
 
 
-def _digest_of_start(config: Config) -> str | None:
+def _warm_start_digest(config: Config) -> str | None:
     path = config.start.warm_from
     if path is None:
         return None
@@ -149,13 +149,13 @@ def _digest_of_start(config: Config) -> str | None:
     return atomic.digest(Path(path))
 
 
-def _about(config: Config, fingerprint: str, parent: str | None) -> bytes:
-    about: dict[str, Any] = identity(config) | {"semantics": SEMANTICS, "data_sha256": fingerprint}
+def _description(config: Config, fingerprint: str, parent: str | None) -> bytes:
+    description: dict[str, Any] = identity(config) | {"semantics": SEMANTICS, "data_sha256": fingerprint}
     if parent is not None:
-        about["warm_from_sha256"] = parent
+        description["warm_from_sha256"] = parent
     if config.model.factory != "mlp":
-        about["model_source"] = _module_digest(config.model.factory)
-    return json.dumps(about, sort_keys=True, indent=1).encode()
+        description["model_source"] = _module_digest(config.model.factory)
+    return json.dumps(description, sort_keys=True, indent=1).encode()
 
 
 def _module_digest(factory: str) -> str:

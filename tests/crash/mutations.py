@@ -74,8 +74,8 @@ MUTATIONS = (
     Mutation(
         "rename (copy instead)",
         "unbroken/storage/atomic.py",
-        "Path(name).rename(renamed() if renamed else path)",
-        "(renamed() if renamed else path).write_bytes(Path(name).read_bytes())",
+        "Path(name).rename(final_path() if final_path else path)",
+        "(final_path() if final_path else path).write_bytes(Path(name).read_bytes())",
         POWER,
     ),
     Mutation(

@@ -11,7 +11,7 @@ import pytest
 from tests.unit.stages import HALVES, hundred, opened, write
 from unbroken.config import Config, DataConfig, ModelConfig
 from unbroken.errors import ConfigError, DataError, LockedError, TrainingError
-from unbroken.run import Run, describe, discarded_on_bad_input, open_run
+from unbroken.run import Run, delete_on_bad_input, describe, open_run
 
 ROOT = Path(__file__).parents[2]
 ROWS = [float(row) for row in range(100)]
@@ -63,7 +63,7 @@ def test_a_run_says_what_its_key_is_made_of(tmp_path: Path):
 
 @pytest.mark.parametrize("error", [DataError("bad"), ConfigError("bad")])
 def test_bad_input_leaves_no_new_run(error: Exception, run: Run):
-    with pytest.raises(type(error)), discarded_on_bad_input(run):
+    with pytest.raises(type(error)), delete_on_bad_input(run):
         raise error
 
     assert not run.path.exists()
@@ -74,7 +74,7 @@ def test_bad_input_leaves_no_new_run(error: Exception, run: Run):
     "error", [TrainingError("diverged"), LockedError("busy"), OSError("disk full"), KeyError("bug")]
 )
 def test_anything_else_leaves_the_run_as_it_is(error: Exception, run: Run):
-    with pytest.raises(type(error)), discarded_on_bad_input(run):
+    with pytest.raises(type(error)), delete_on_bad_input(run):
         raise error
 
     assert (run.data / "dataset.json").exists()
@@ -87,7 +87,7 @@ def test_a_run_with_a_checkpoint_stays(kept: str, run: Run):
     (run.path / kept).parent.mkdir(exist_ok=True)
     (run.path / kept).write_bytes(b"")
 
-    with pytest.raises(DataError), discarded_on_bad_input(run):
+    with pytest.raises(DataError), delete_on_bad_input(run):
         raise DataError("bad")
 
     assert (run.data / "dataset.json").exists()
@@ -100,12 +100,12 @@ def test_a_run_that_another_process_trains_stays(run: Run):
     ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
-        with pytest.raises(DataError), discarded_on_bad_input(run):
+        with pytest.raises(DataError), delete_on_bad_input(run):
             raise DataError("bad")
         assert (run.data / "dataset.json").exists()
         other.communicate("\n")
 
-    with pytest.raises(DataError), discarded_on_bad_input(run):
+    with pytest.raises(DataError), delete_on_bad_input(run):
         raise DataError("bad")
     assert not run.path.exists()
 
@@ -113,7 +113,7 @@ def test_a_run_that_another_process_trains_stays(run: Run):
 def test_a_run_that_never_began_is_no_trouble(tmp_path: Path):
     _, run = opened(write(tmp_path / "a.parquet", {"x": ROWS, "label": HALVES}), tmp_path)
 
-    with pytest.raises(DataError), discarded_on_bad_input(replace(run, folder=str(tmp_path / "runs/never"))):
+    with pytest.raises(DataError), delete_on_bad_input(replace(run, folder=str(tmp_path / "runs/never"))):
         raise DataError("bad")
 
     assert not (tmp_path / "runs").exists()

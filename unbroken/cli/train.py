@@ -6,7 +6,7 @@ from rich.text import Text
 from unbroken.cli.terminal import import_flow
 from unbroken.config import Config
 from unbroken.reports.run import RunReport
-from unbroken.run import Run, discarded_on_bad_input, open_run
+from unbroken.run import Run, delete_on_bad_input, open_run
 from unbroken.stages import finished
 from unbroken.stages.results import Restored
 from unbroken.storage.journal import Journal
@@ -17,7 +17,7 @@ def show_training(config: Config, console: Console) -> None:
     run = open_run(config)
     console.print(Text(plan(config, run)), soft_wrap=True)
     known = len(Journal(run.journal).events())
-    restored = finished.look(run, config) or _train(config, run)
+    restored = finished.load(run, config) or _train(config, run)
     report = RunReport.read(run)
     console.print(report.table())
     console.print(Text(outcome(config, restored, report, trained=len(report.events) > known)), soft_wrap=True)
@@ -25,7 +25,7 @@ def show_training(config: Config, console: Console) -> None:
 
 def _train(config: Config, run: Run) -> Restored:
     train = import_flow("train")
-    with discarded_on_bad_input(run):
+    with delete_on_bad_input(run):
         return train(config)
 
 

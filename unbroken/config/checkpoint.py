@@ -33,8 +33,8 @@ class CheckpointConfig:
             self.every_steps is None or self.every_steps >= 1, "checkpoint.every_steps", self.every_steps, "at least 1"
         )
         seconds = self.every_seconds
-        chosen = seconds is None or seconds == "auto"
-        require(chosen or seconds > 0, "checkpoint.every_seconds", seconds, "above 0, or auto")
+        unset = seconds is None or seconds == "auto"
+        require(unset or seconds > 0, "checkpoint.every_seconds", seconds, "above 0, or auto")
         hours = self.hours_between_failures
         require(hours > 0, "checkpoint.hours_between_failures", hours, "above 0")
         require(self.keep_last >= 2, "checkpoint.keep_last", self.keep_last, "at least 2")

@@ -35,8 +35,8 @@ class DataConfig:
         require("::" not in self.source, "data.source", self.source, "a URL of one file system, without ::")
         require(self.label != "", "data.label", self.label, "the name of a column")
         for name, columns in (("include", self.include), ("exclude", self.exclude), ("categories", self.categories)):
-            twice = sorted({column for column in columns if columns.count(column) > 1})
-            require(not twice, f"data.{name}", twice, "each column once")
+            duplicates = sorted({column for column in columns if columns.count(column) > 1})
+            require(not duplicates, f"data.{name}", duplicates, "each column once")
             require(name == "categories" or self.label not in columns, f"data.{name}", self.label, "not the label")
         both = sorted(set(self.include) & set(self.exclude))
         require(not both, "data.include and data.exclude", both, "no column in both")

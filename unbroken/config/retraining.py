@@ -111,5 +111,5 @@ class RetrainConfig:
         require(self.replay >= 0, "replay", self.replay, "0 or more")
         fraction = self.holdout.validation_fraction
         require(fraction == 0, "holdout.validation_fraction", fraction, "0; set train.split.validation_fraction")
-        given = self.train.start.warm_from
-        require(given is None, "train.start.warm_from", given, "none: retraining starts from the champion")
+        warm_from = self.train.start.warm_from
+        require(warm_from is None, "train.start.warm_from", warm_from, "none: retraining starts from the champion")

@@ -68,8 +68,8 @@ class TrainingConfig:
         require(limit is None or limit >= 1, "training.memory_limit", limit, "at least 1")
         positive = math.isfinite(self.learning_rate) and self.learning_rate > 0
         require(positive, "training.learning_rate", self.learning_rate, "a finite number above 0")
-        own = "lr" not in self.optimizer_options
-        require(own, "training.optimizer_options", self.optimizer_options, "no `lr`: that is training.learning_rate")
+        unset = "lr" not in self.optimizer_options
+        require(unset, "training.optimizer_options", self.optimizer_options, "no `lr`: that is training.learning_rate")
         clip = self.gradient_clip
         require(
             clip is None or (math.isfinite(clip) and clip > 0),
@@ -82,11 +82,11 @@ class TrainingConfig:
             self.min_delta >= 0 and math.isfinite(self.min_delta), "training.min_delta", self.min_delta, "0 or more"
         )
         part, _, metric = self.monitor.partition("_")
-        known = part in ("test", "validation") and metric in METRICS
-        require(known, "training.monitor", self.monitor, f"test_ or validation_ and one of {', '.join(METRICS)}")
+        valid = part in ("test", "validation") and metric in METRICS
+        require(valid, "training.monitor", self.monitor, f"test_ or validation_ and one of {', '.join(METRICS)}")
         if isinstance(self.class_weights, tuple):
-            whole = all(math.isfinite(weight) and weight > 0 for weight in self.class_weights)
-            require(whole, "training.class_weights", self.class_weights, "finite numbers above 0")
+            positive = all(math.isfinite(weight) and weight > 0 for weight in self.class_weights)
+            require(positive, "training.class_weights", self.class_weights, "finite numbers above 0")
 
 
 SCHEDULER_LENGTHS = {"OneCycleLR": "total_steps", "CosineAnnealingLR": "T_max"}

@@ -14,10 +14,10 @@ LINK_SCHEMES = ("http", "https")
 """Whose `?` begins a query, where signed links keep their key; elsewhere it can be a glob's wildcard."""
 
 
-def require(holds: bool, name: str, found: object, expected: str) -> None:
-    """Raise ConfigError naming the field, the value found and what was expected, unless `holds`."""
-    if not holds:
-        raise ConfigError(f"{name}: found {found!r}, expected {expected}")
+def require(condition: bool, name: str, value: object, expected: str) -> None:
+    """Raise ConfigError naming the field, the value found and what was expected, unless the condition holds."""
+    if not condition:
+        raise ConfigError(f"{name}: found {value!r}, expected {expected}")
 
 
 def require_types(settings: Any, group: str) -> None:

@@ -22,24 +22,24 @@ class Finished:
     restored: Restored
 
 
-def note(run: Run, config: Config, restored: Restored, *made: Any) -> None:
+def record(run: Run, config: Config, restored: Restored, *results: Any) -> None:
     """Keep what the stages gave beside it."""
-    digests = {file.path: file.digest for value in (restored, *made) for file in artifacts_in(value)}
+    digests = {file.path: file.digest for value in (restored, *results) for file in artifacts_in(value)}
     files = tuple(Artifact(path=path, digest=digest) for path, digest in digests.items())
-    ended = Finished(source=source_digest(), config=config, files=files, restored=restored)
-    atomic.write(run.finished, to_json(ended, indent=1))
+    finished = Finished(source=source_digest(), config=config, files=files, restored=restored)
+    atomic.write(run.finished, to_json(finished, indent=1))
 
 
-def look(run: Run, config: Config) -> Restored | None:
+def load(run: Run, config: Config) -> Restored | None:
     """Return what a run gave; None unless the settings and the source are the same and every file is whole."""
     if not run.finished.exists():
         return None
     try:
-        ended = from_json(Finished, run.finished.read_bytes(), str(run.finished))
-        if (ended.source, ended.config) != (source_digest(), config):
+        finished = from_json(Finished, run.finished.read_bytes(), str(run.finished))
+        if (finished.source, finished.config) != (source_digest(), config):
             return None
-        for file in ended.files:
+        for file in finished.files:
             verify(file)
     except (ConfigError, DataError):
         return None  # the flow tells what is wrong, and makes it anew
-    return ended.restored
+    return finished.restored

@@ -10,7 +10,7 @@ from unbroken.data.dataset import Dataset, Manifest
 from unbroken.data.footers import read_footers
 from unbroken.data.sources import SAMPLE, SourceFile, digest_files, find_files, fingerprint_files
 from unbroken.errors import DataError
-from unbroken.run import Run, discarded_on_bad_input
+from unbroken.run import Run, delete_on_bad_input
 from unbroken.storage import atomic
 from unbroken.storage.artifact import from_json, to_json, verify
 
@@ -21,7 +21,7 @@ def load_data(config: DataConfig, run: Run) -> Dataset:
     A Parquet source is not copied; CSV is converted once. Raise DataError on the first thing that does not fit,
     and leave no new run behind.
     """
-    with discarded_on_bad_input(run):
+    with delete_on_bad_input(run):
         manifest = check_contract(read_footers(_parquet_files(config.source, run)), config, run.fingerprint)
         path = run.data / "dataset.json"
         atomic.write(path, to_json(manifest, indent=1))

@@ -12,7 +12,7 @@ from unbroken.data.prefetch import prefetch
 from unbroken.errors import DataError
 from unbroken.features.encoder import Encoder
 from unbroken.features.fit import column_names, fit
-from unbroken.run import Run, discarded_on_bad_input
+from unbroken.run import Run, delete_on_bad_input
 from unbroken.stages.load_data import read_manifest
 from unbroken.stages.results import Preprocessed
 from unbroken.storage import atomic
@@ -29,7 +29,7 @@ def preprocess(
     In a warm start it is that of the checkpoint, or, if refitted, keeps its columns and categories.
     Raise DataError naming file and row of a value that fits no column, and leave no new run behind.
     """
-    with discarded_on_bad_input(run):
+    with delete_on_bad_input(run):
         manifest = read_manifest(source)
         encoder = _fit_or_keep(manifest, config, split, run, start)
         encoder_path, path = run.data / "scaler.json", run.data / "preprocessed.parquet"
@@ -47,25 +47,25 @@ def _fit_or_keep(
 ) -> Encoder:
     if start.warm_from is None:
         return fit(manifest, config, split)
-    kept = Encoder.of_published(Path(start.warm_from), run.parent)
-    found = {column.name: column.kind for column in (*manifest.schema.features, manifest.schema.label)}
-    for column in (*kept.schema.features, kept.schema.label):
-        if found.get(column.name) != column.kind:
+    encoder = Encoder.of_published(Path(start.warm_from), run.parent)
+    kinds = {column.name: column.kind for column in (*manifest.schema.features, manifest.schema.label)}
+    for column in (*encoder.schema.features, encoder.schema.label):
+        if kinds.get(column.name) != column.kind:
             raise DataError(
-                f"{manifest.files[0].name}: column {column.name}: found {found.get(column.name, 'no such column')}, "
+                f"{manifest.files[0].name}: column {column.name}: found {kinds.get(column.name, 'no such column')}, "
                 f"expected {column.kind} as in {start.warm_from}"
             )
     if start.scaler == "keep":
-        return kept
-    return kept.widened(fit(replace(manifest, schema=kept.schema), config, split), config.max_categories)
+        return encoder
+    return encoder.widened(fit(replace(manifest, schema=encoder.schema), config, split), config.max_categories)
 
 
 def _arrow_schema(encoder: Encoder, source: str) -> pa.Schema:
     features = encoder.features
     if len(set(features.columns)) < len(features.columns):
-        twice = sorted({name for name in features.columns if features.columns.count(name) > 1})
+        duplicates = sorted({name for name in features.columns if features.columns.count(name) > 1})
         raise DataError(
-            f"{source}: column {', '.join(twice)}: the name is needed for a derived column; rename it in the source"
+            f"{source}: column {', '.join(duplicates)}: the name is needed for a derived column; rename it in the source"
         )
     types = [pa.float32()] * len(features.numbers) + [pa.int32()] * len(features.categories)
     types.append(pa.int64() if features.classes else pa.float32())

@@ -11,14 +11,14 @@ from unbroken.data.dataset import Dataset, SplitDatasets
 from unbroken.data.parquet import Writer, read_dataset, read_schema
 from unbroken.data.prefetch import prefetch
 from unbroken.data.split import TEST, TRAIN, VALIDATION, Assignment, assign
-from unbroken.run import Run, discarded_on_bad_input
+from unbroken.run import Run, delete_on_bad_input
 from unbroken.stages.load_data import read_manifest
 
 
 def split_dataset(source: Dataset, preprocessed: Dataset, config: SplitConfig, run: Run) -> SplitDatasets:
     """Write the rows of the preprocessed dataset to one Parquet file per part, in their order."""
     names = {TRAIN: "train", TEST: "test"} | ({VALIDATION: "validation"} if config.validation_fraction else {})
-    with discarded_on_bad_input(run), ExitStack() as stack:
+    with delete_on_bad_input(run), ExitStack() as stack:
         assignment = assign(read_manifest(source), config)
         schema = read_schema(preprocessed)
         writers = {

@@ -4,7 +4,7 @@ from unbroken.checkpoints.background import BackgroundWriter
 from unbroken.checkpoints.store import CheckpointStore
 from unbroken.config import Config
 from unbroken.data.dataset import SplitDatasets
-from unbroken.run import Run, describe, discarded_on_bad_input
+from unbroken.run import Run, delete_on_bad_input, describe
 from unbroken.stages.results import Checkpoint
 from unbroken.storage import atomic
 from unbroken.storage.artifact import Artifact
@@ -30,7 +30,7 @@ def train(
     """
     journal = Journal(run.journal)
     alone_here = exclusive(run.path, wait=config.checkpoint.wait)
-    with discarded_on_bad_input(run), alone_here as alone, reproducible(config.training.threads):
+    with delete_on_bad_input(run), alone_here as alone, reproducible(config.training.threads):
         store = CheckpointStore(run.checkpoints, journal, config.checkpoint.keep_last, alone)
         describe(run, config)
         atomic.recover(run.checkpoints)

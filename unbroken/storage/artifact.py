@@ -43,8 +43,8 @@ def verify(value: Any) -> None:
         path = Path(artifact.path)
         if not path.is_file():
             raise DataError(f"{path}: the file is gone; run the same command again to make it anew")
-        if (found := atomic.digest_as(path, artifact.digest)) != artifact.digest:
-            raise DataError(f"{path}: changed since it was made: found digest {found}, expected {artifact.digest}")
+        if (digest := atomic.digest_as(path, artifact.digest)) != artifact.digest:
+            raise DataError(f"{path}: changed since it was made: found digest {digest}, expected {artifact.digest}")
 
 
 @cache

@@ -38,14 +38,14 @@ def sync_folder(path: Path) -> None:
     """Make the names in a folder durable; without it a power cut can forget a rename."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        with with_path(path):
+        with path_in_errors(path):
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
 @contextmanager
-def with_path(path: Path) -> Generator[None]:
+def path_in_errors(path: Path) -> Generator[None]:
     """Add the path to an error of a write or an fsync, which know only the number of an open file."""
     try:
         yield
@@ -88,19 +88,19 @@ class _Digesting(io.RawIOBase):
 @contextmanager
 def replacing(
     path: Path,
-    allowed: Callable[[], None] = lambda: None,
-    renamed: Callable[[], Path] | None = None,
+    guard: Callable[[], None] = lambda: None,
+    final_path: Callable[[], Path] | None = None,
     kind: str = SHA256,
 ) -> Generator[DigestingFile]:
     """Yield a temporary file that takes the name `path`, durably, when the block ends without an error.
 
     The temporary name is unpredictable, exclusive and in the same folder, so that two writers never
-    share one and the rename never crosses a file system. A missing folder is made. `allowed` is called
-    right before the rename, and prevents it by raising. `renamed` gives another name in the same folder, for one
+    share one and the rename never crosses a file system. A missing folder is made. `guard` is called
+    right before the rename, and prevents it by raising. `final_path` gives another name in the same folder, for one
     that depends on the content. `kind` is that of the file's digest.
     """
     make_folder(path.parent)
-    with with_path(path):
+    with path_in_errors(path):
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=TEMPORARY, dir=path.parent)
         try:
             with os.fdopen(descriptor, "wb", buffering=0) as file:
@@ -108,17 +108,17 @@ def replacing(
                 yield digesting
                 digesting.flush()
                 os.fsync(file.fileno())
-            allowed()
-            Path(name).rename(renamed() if renamed else path)
+            guard()
+            Path(name).rename(final_path() if final_path else path)
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
         sync_folder(path.parent)
 
 
-def write(path: Path, content: bytes | memoryview, allowed: Callable[[], None] = lambda: None) -> None:
+def write(path: Path, content: bytes | memoryview, guard: Callable[[], None] = lambda: None) -> None:
     """Write a whole file atomically and durably."""
-    with replacing(path, allowed) as file:
+    with replacing(path, guard) as file:
         file.write(content)
 
 
@@ -140,6 +140,6 @@ def digest(path: Path, kind: str = SHA256) -> str:
         return kind + hashlib.file_digest(file, HASHES[kind]).hexdigest()
 
 
-def digest_as(path: Path, other: str) -> str:
+def digest_as(path: Path, example: str) -> str:
     """Return the digest of a file's content, of the same kind as another digest."""
-    return digest(path, BLAKE3 if other.startswith(BLAKE3) else SHA256)
+    return digest(path, BLAKE3 if example.startswith(BLAKE3) else SHA256)

@@ -34,10 +34,10 @@ class Journal:
     def append(self, event: str, **details: Any) -> None:
         """Add an event with the present time as one line."""
         line = json.dumps({"time": self.clock().isoformat(timespec="milliseconds"), "event": event, **details})
-        with atomic.with_path(self.path), open(self.path, "ab", opener=_private) as file:
+        with atomic.path_in_errors(self.path), open(self.path, "ab", opener=_open_private) as file:
             # A line cut off by a crash must not swallow the next one.
-            start = b"" if file.tell() == 0 or self._ends_whole() else b"\n"
-            file.write(start + line.encode() + b"\n")
+            separator = b"" if file.tell() == 0 or self._ends_whole() else b"\n"
+            file.write(separator + line.encode() + b"\n")
 
     def events(self) -> list[Event]:
         """Return all whole events in order; a line cut off by a crash is passed over with a warning."""
@@ -61,5 +61,5 @@ class Journal:
             return file.read(1) == b"\n"
 
 
-def _private(path: str, flags: int) -> int:
+def _open_private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)

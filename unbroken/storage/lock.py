@@ -35,20 +35,20 @@ def exclusive(folder: Path, *, wait: bool) -> Generator[Callable[[], None]]:
         log.warning("%s: another process is training this run; waiting for it to end", folder)
         lock.acquire()
     try:
-        yield _mark(folder / "owner")
+        yield _write_owner(folder / "owner")
     finally:
         lock.release()
 
 
-def _mark(path: Path) -> Callable[[], None]:
-    mine = f"process {os.getpid()} on {socket.gethostname()}, {secrets.token_hex(8)}"
-    atomic.write(path, mine.encode())
+def _write_owner(path: Path) -> Callable[[], None]:
+    owner = f"process {os.getpid()} on {socket.gethostname()}, {secrets.token_hex(8)}"
+    atomic.write(path, owner.encode())
 
-    def require_mine() -> None:
-        found = path.read_text() if path.is_file() else "nothing"
-        if found != mine:
+    def require_ownership() -> None:
+        current = path.read_text() if path.is_file() else "nothing"
+        if current != owner:
             raise LockedError(
-                f"{path}: found {found}, expected {mine}: another process took the run over, or it was deleted"
+                f"{path}: found {current}, expected {owner}: another process took the run over, or it was deleted"
             )
 
-    return require_mine
+    return require_ownership
