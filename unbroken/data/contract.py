@@ -6,7 +6,7 @@ import pyarrow.compute as pc
 from unbroken.config import DataConfig, TaskName
 from unbroken.data.dataset import Manifest, Slice, TableFile
 from unbroken.data.footers import Footer
-from unbroken.data.kinds import Kind, as_labels, kind_of
+from unbroken.data.kinds import CATEGORY, KINDS, Kind, as_labels, can_be_coded, kind_of, plurals
 from unbroken.data.parquet import read_slices
 from unbroken.data.schema import ClassValue, Column, Schema
 from unbroken.errors import DataError
@@ -63,13 +63,13 @@ def _kind(name: str, type: pa.DataType, config: DataConfig, path: str, way_out: 
     kind = kind_of(type)
     if kind is None:
         raise DataError(
-            f"{path}: column {name}: found type {type}, expected numbers, booleans, text, timestamps or dates. {way_out}"
+            f"{path}: column {name}: found type {type}, expected {plurals(list(KINDS.values()))}. {way_out}"
         )
     if name not in config.categories:
         return kind
-    if not (pa.types.is_integer(type) or kind in ("category", "boolean")):
+    if not can_be_coded(type):
         raise DataError(f"{path}: column {name}: found type {type}, expected integers or text for data.categories")
-    return "category"
+    return CATEGORY
 
 
 def infer_task(
@@ -80,16 +80,17 @@ def infer_task(
     Raise DataError if the label cannot serve the task that the configuration asks for.
     """
     subject = f"{path}: label {label.name}"
-    if label.kind in ("timestamp", "date"):
-        raise DataError(f"{subject}: found a {label.kind}, expected numbers, booleans or text")
-    if values is None and label.kind == "category":
+    if not KINDS[label.kind].label:
+        expected = plurals([kind for kind in KINDS.values() if kind.label])
+        raise DataError(f"{subject}: found a {label.kind}, expected {expected}")
+    if values is None and label.coded:
         raise DataError(f"{subject}: found more than {MOST_CLASSES} distinct texts, expected classes")
     classes = tuple(sorted(values or ()))
     if len(classes) == 1:
         raise DataError(f"{subject}: found only the value {classes[0]!r}, expected at least two to learn from")
     task = _automatic_task(label, classes) if config.task == "auto" else config.task
     count = len(classes) or f"more than {MOST_CLASSES}"
-    if task == "regression" and label.kind == "category":
+    if task == "regression" and label.coded:
         raise DataError(f"{subject}: found text, expected numbers for data.task regression")
     if task == "binary" and len(classes) != 2:
         raise DataError(f"{subject}: found {count} distinct values, expected 2 for data.task binary")
@@ -103,7 +104,7 @@ def infer_task(
 def _automatic_task(label: Column, classes: tuple[ClassValue, ...]) -> TaskName:
     if len(classes) == 2:
         return "binary"
-    if label.kind == "category":
+    if label.coded:
         return "multiclass"
     whole = all(float(value).is_integer() for value in classes)
     return "multiclass" if whole and 2 < len(classes) <= MOST_INTEGER_CLASSES else "regression"

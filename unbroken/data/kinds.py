@@ -1,32 +1,19 @@
-"""The kinds of a column: which Arrow types are of which, and their values as floats, texts or labels."""
+"""The kinds of a column: one table of which Arrow types are of which, and how their values become floats.
+
+A new kind is one more entry of KINDS. What all others ask of a kind (contract, encoder, split, drift, MLflow) stands there.
+"""
 
 from collections.abc import Callable
-from typing import Literal
+from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from pydantic import AfterValidator
 
 from unbroken.errors import DataError
-
-Kind = Literal["number", "boolean", "category", "timestamp", "date"]
-
-
-def kind_of(type: pa.DataType) -> Kind | None:
-    """Return how a column of an Arrow type is treated, or None if it cannot be used."""
-    if pa.types.is_dictionary(type):
-        return kind_of(type.value_type)
-    if pa.types.is_boolean(type):
-        return "boolean"
-    if pa.types.is_integer(type) or pa.types.is_floating(type) or pa.types.is_decimal(type):
-        return "number"
-    if pa.types.is_string(type) or pa.types.is_large_string(type) or pa.types.is_string_view(type):
-        return "category"
-    if pa.types.is_timestamp(type):
-        return "timestamp"
-    return "date" if pa.types.is_date(type) else None
-
 
 Float64 = NDArray[np.float64]
 Float32 = NDArray[np.float32]
@@ -35,41 +22,188 @@ Floats = Float32 | Float64
 Subject = Callable[[str, int], str]
 """Names, for a message, the value that a column has in a row of the batch at hand."""
 
-TIMES = ("timestamp", "date")
 INSTANT = pa.timestamp("us")
 MICROSECONDS = 1e6
 
 
-def as_floats(column: pa.Array, name: str, kind: Kind, subject: Subject) -> Float64:
-    """Return a number, boolean or time as float64 (times in seconds) with NaN for missing.
+@dataclass(frozen=True, kw_only=True)
+class CalendarPart:
+    """A part of an instant that becomes a column of its own: `of` takes it from timestamps, as first .. last."""
 
-    Raise DataError naming the row of the first value that is infinite or does not fit 64 bits.
+    name: str
+    of: Callable[[pa.Array], pa.Array]
+    first: int
+    last: int
+
+    def fractions(self, instants: pa.Array) -> Float32:
+        """Return the part of each instant in 0 .. 1; 0 where there is none."""
+        values = pc.fill_null(self.of(instants).cast(pa.float32()), float(self.first))
+        return (values.to_numpy(zero_copy_only=False) - np.float32(self.first)) / np.float32(self.last - self.first)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnKind:
+    """One kind of column.
+
+    Attributes:
+        name: What it is called in contracts, checkpoints and messages; once written, it stays.
+        plural: What a message calls its values.
+        types: Tells whether an Arrow type, dictionaries apart, is of this kind.
+        floats: Turns a column into floats, NaN where a value is missing; none for a category, whose values become codes.
+        plain: The Arrow type in which a service is given values of this kind.
+        parts: The parts of the calendar that become columns of their own.
+        instant: Whether values are moments in time, which move on from one delivery to the next.
+        ordered: Whether rows can be ordered by it.
+        label: Whether it can be predicted.
+    """
+
+    name: str
+    plural: str
+    types: Callable[[pa.DataType], bool]
+    floats: Callable[[pa.Array, str, Subject], Floats] | None
+    plain: pa.DataType
+    parts: tuple[CalendarPart, ...] = ()
+    instant: bool = False
+    ordered: bool = True
+    label: bool = True
+
+
+def _is_number(type: pa.DataType) -> bool:
+    return pa.types.is_integer(type) or pa.types.is_floating(type) or pa.types.is_decimal(type)
+
+
+def _is_text(type: pa.DataType) -> bool:
+    return pa.types.is_string(type) or pa.types.is_large_string(type) or pa.types.is_string_view(type)
+
+
+def _numbers(column: pa.Array, name: str, subject: Subject) -> Floats:
+    try:
+        plain = (pa.types.is_float32(column.type) or pa.types.is_float64(column.type)) and not column.null_count
+        values = column.to_numpy() if plain else column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    except pa.ArrowInvalid as error:
+        row = next(row for row, value in enumerate(column.to_pylist()) if value is not None and abs(value) > 2**53)
+        raise DataError(
+            f"{subject(name, row)}: found {column[row]}, expected at most 2^53, beyond which a float is not exact. "
+            f"Divide it, name it in data.categories, or leave it out with data.exclude"
+        ) from error
+    with np.errstate(over="ignore", invalid="ignore"):
+        doubtful = not np.isfinite(values.sum())  # one pass, where a finite sum says that every value is finite
+    if doubtful and np.isinf(values).any():
+        row = int(np.flatnonzero(np.isinf(values))[0])
+        raise DataError(
+            f"{subject(name, row)}: found {values[row]}, expected a finite number. "
+            f"Make it null, or leave the column out with data.exclude"
+        )
+    return values
+
+
+def _seconds(column: pa.Array, name: str, subject: Subject) -> Float64:
+    """Return instants as seconds since 1970, UTC."""
+    try:
+        instants = column.cast(options=pc.CastOptions(INSTANT, allow_time_truncate=True))
+    except pa.ArrowInvalid as error:
+        raise DataError(
+            f"{subject(name, 0)} or below: {error}. Mend it, or leave the column out with data.exclude"
+        ) from error
+    return instants.cast(pa.int64()).cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False) / MICROSECONDS
+
+
+CALENDAR = (
+    CalendarPart(name="month", of=pc.month, first=1, last=12),
+    CalendarPart(name="day", of=pc.day, first=1, last=31),
+    CalendarPart(name="weekday", of=pc.day_of_week, first=0, last=6),
+)
+CLOCK = (
+    CalendarPart(name="hour", of=pc.hour, first=0, last=23),
+    CalendarPart(name="minute", of=pc.minute, first=0, last=59),
+)
+
+CATEGORY = "category"
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        ColumnKind(name="number", plural="numbers", types=_is_number, floats=_numbers, plain=pa.float64()),
+        ColumnKind(
+            name="boolean",
+            plural="booleans",
+            types=pa.types.is_boolean,
+            floats=_numbers,
+            plain=pa.bool_(),
+            ordered=False,
+        ),
+        ColumnKind(name=CATEGORY, plural="text", types=_is_text, floats=None, plain=pa.string(), ordered=False),
+        ColumnKind(
+            name="timestamp",
+            plural="timestamps",
+            types=pa.types.is_timestamp,
+            floats=_seconds,
+            plain=INSTANT,
+            parts=CALENDAR + CLOCK,
+            instant=True,
+            label=False,
+        ),
+        ColumnKind(
+            name="date",
+            plural="dates",
+            types=pa.types.is_date,
+            floats=_seconds,
+            plain=pa.date32(),
+            parts=CALENDAR,
+            instant=True,
+            label=False,
+        ),
+    )
+}
+
+
+def _check_kind(name: str) -> str:
+    if name not in KINDS:
+        raise ValueError(f"found kind {name!r}, expected one of {', '.join(KINDS)}")
+    return name
+
+
+Kind = Annotated[str, AfterValidator(_check_kind)]
+"""The name of a kind."""
+
+
+def kind_of(type: pa.DataType) -> Kind | None:
+    """Return the kind of a column of an Arrow type, or None if it cannot be used."""
+    plain = type.value_type if pa.types.is_dictionary(type) else type
+    return next((kind.name for kind in KINDS.values() if kind.types(plain)), None)
+
+
+def plurals(kinds: list[ColumnKind]) -> str:
+    """Return how a message lists some kinds."""
+    *names, last = [kind.plural for kind in kinds]
+    return f"{', '.join(names)} or {last}" if names else last
+
+
+def can_be_coded(type: pa.DataType) -> bool:
+    """Tell whether values of an Arrow type can be names, each with a code of its own."""
+    return pa.types.is_integer(type) or kind_of(type) in (CATEGORY, "boolean")
+
+
+def as_floats(column: pa.Array, name: str, kind: Kind, subject: Subject) -> Float64:
+    """Return the values of a column as float64 with NaN for missing; times in seconds.
+
+    Args:
+        column: The values, dictionaries decoded.
+        name: The column's name, for messages.
+        kind: Its kind; no category.
+        subject: Names a row in a message.
+
+    Raises:
+        DataError: A value is infinite or does not fit 64 bits; names the row of the first.
     """
     return as_stored_floats(column, name, kind, subject).astype(np.float64, copy=False)
 
 
 def as_stored_floats(column: pa.Array, name: str, kind: Kind, subject: Subject) -> Floats:
     """Return what `as_floats` does, but float32 values, which are as exact, as they are."""
-    if kind in TIMES:
-        return _as_seconds(column, name, subject)
-    try:
-        plain = (pa.types.is_float32(column.type) or pa.types.is_float64(column.type)) and not column.null_count
-        values = column.to_numpy() if plain else column.cast(pa.float64()).to_numpy(zero_copy_only=False)
-    except pa.ArrowInvalid as error:
-        place = next(row for row, value in enumerate(column.to_pylist()) if value is not None and abs(value) > 2**53)
-        raise DataError(
-            f"{subject(name, place)}: found {column[place]}, expected at most 2^53, beyond which a float is not exact. "
-            f"Divide it, name it in data.categories, or leave it out with data.exclude"
-        ) from error
-    with np.errstate(over="ignore", invalid="ignore"):
-        doubtful = not np.isfinite(values.sum())  # one pass, where a finite sum says that every value is finite
-    if doubtful and np.isinf(values).any():
-        place = int(np.flatnonzero(np.isinf(values))[0])
-        raise DataError(
-            f"{subject(name, place)}: found {values[place]}, expected a finite number. "
-            f"Make it null, or leave the column out with data.exclude"
-        )
-    return values
+    floats = KINDS[kind].floats
+    assert floats is not None  # a category has codes
+    return floats(column, name, subject)
 
 
 def as_texts(column: pa.Array) -> pa.Array:
@@ -86,15 +220,5 @@ def as_labels(column: pa.Array, name: str, subject: Subject) -> pa.Array:
     try:
         return column.cast(pa.int64())
     except pa.ArrowInvalid as error:
-        place = next(row for row, value in enumerate(column.to_pylist()) if value is not None and value >= 2**63)
-        raise DataError(f"{subject(name, place)}: found {column[place]}, expected a label below 2^63") from error
-
-
-def _as_seconds(column: pa.Array, name: str, subject: Subject) -> Float64:
-    try:
-        instants = column.cast(options=pc.CastOptions(INSTANT, allow_time_truncate=True))
-    except pa.ArrowInvalid as error:
-        raise DataError(
-            f"{subject(name, 0)} or below: {error}. Mend it, or leave the column out with data.exclude"
-        ) from error
-    return instants.cast(pa.int64()).cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False) / MICROSECONDS
+        row = next(row for row, value in enumerate(column.to_pylist()) if value is not None and value >= 2**63)
+        raise DataError(f"{subject(name, row)}: found {column[row]}, expected a label below 2^63") from error

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from unbroken.config import TaskName
-from unbroken.data.kinds import Kind
+from unbroken.data.kinds import CATEGORY, Kind
 
 ClassValue = bool | int | float | str
 
@@ -14,6 +14,11 @@ class Column:
 
     name: str
     kind: Kind
+
+    @property
+    def coded(self) -> bool:
+        """Whether its values become codes, not floats."""
+        return self.kind == CATEGORY
 
 
 @dataclass(frozen=True, kw_only=True)

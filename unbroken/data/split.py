@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from unbroken.config import SplitConfig
 from unbroken.data.dataset import Manifest, Slice
-from unbroken.data.kinds import kind_of
+from unbroken.data.kinds import KINDS, kind_of, plurals
 from unbroken.data.parquet import read_slices
 from unbroken.data.permutation import Permutation, derive
 from unbroken.data.prefetch import prefetch
@@ -108,10 +108,10 @@ def _grouped(manifest: Manifest, config: SplitConfig) -> Parts:
 def _by_time(manifest: Manifest, config: SplitConfig) -> Parts:
     name = _column_name(config)
     times = _column(manifest, name)
-    if kind_of(times.type) not in ("number", "timestamp", "date"):
-        raise DataError(
-            f"{manifest.files[0].name}: split.column {name}: found type {times.type}, expected timestamps, dates or numbers"
-        )
+    kind = kind_of(times.type)
+    if kind is None or not KINDS[kind].ordered:
+        ordered = plurals([kind for kind in KINDS.values() if kind.ordered])
+        raise DataError(f"{manifest.files[0].name}: split.column {name}: found type {times.type}, expected {ordered}")
     order = np.argsort(times.to_numpy(), kind="stable")
     positions = np.empty(manifest.rows, np.int64)
     positions[order[::-1]] = np.arange(manifest.rows)

@@ -9,7 +9,6 @@ Categories: 0 unseen in training, 1 missing, 2 and up the training values in sor
 """
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,8 @@ import pyarrow.compute as pc
 
 from unbroken.data.kinds import (
     INSTANT,
+    KINDS,
+    CalendarPart,
     Float32,
     Floats,
     Kind,
@@ -36,8 +37,6 @@ from unbroken.storage.artifact import from_json
 
 UNSEEN, MISSING, FIRST_CODE = 0, 1, 2
 MISSING_SUFFIX = "__missing"
-CALENDAR = {"month": (pc.month, 1, 12), "day": (pc.day, 1, 31), "weekday": (pc.day_of_week, 0, 6)}
-CLOCK = {"hour": (pc.hour, 0, 23), "minute": (pc.minute, 0, 59)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +52,7 @@ class NumberScale:
 
     def names(self) -> list[str]:
         """Return the names of the columns this one becomes."""
-        parts = [f"{self.name}__{part}" for part in self._parts()]
+        parts = [f"{self.name}__{part.name}" for part in self._parts()]
         return [self.name, *parts, *([self.name + MISSING_SUFFIX] if self.indicator else [])]
 
     def transform(self, column: pa.Array, subject: Subject) -> list[Float32]:
@@ -65,7 +64,7 @@ class NumberScale:
         columns = [self._scale(values)]
         if parts := self._parts():
             instants = column.cast(INSTANT, safe=False)
-            columns += [_fraction(instants, *bounds) for bounds in parts.values()]
+            columns += [part.fractions(instants) for part in parts]
         return columns + ([missing.astype(np.float32)] if self.indicator else [])
 
     def _scale(self, values: Floats) -> Float32:
@@ -79,8 +78,8 @@ class NumberScale:
             scaled /= self.high * part - self.low * part
         return np.clip(scaled, 0, 1, out=scaled).astype(np.float32)
 
-    def _parts(self) -> dict[str, tuple]:
-        return {"date": CALENDAR, "timestamp": CALENDAR | CLOCK}.get(self.kind, {})
+    def _parts(self) -> tuple[CalendarPart, ...]:
+        return KINDS[self.kind].parts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,8 +200,3 @@ class Encoder:
 def _added(before: CategoryCodes, after: CategoryCodes, most: int) -> list[str]:
     added = [value for value in after.values if value not in set(before.values)]
     return added[: max(0, most - len(before.values))]
-
-
-def _fraction(instants: pa.Array, part: Callable[[pa.Array], pa.Array], first: int, last: int) -> Float32:
-    values = pc.fill_null(part(instants).cast(pa.float32()), float(first)).to_numpy(zero_copy_only=False)
-    return (values - np.float32(first)) / np.float32(last - first)

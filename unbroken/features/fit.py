@@ -28,8 +28,8 @@ QUANTILE_ROWS = 1 << 20
 def fit(manifest: Manifest, config: PreprocessConfig, split: SplitConfig) -> Encoder:
     """Fit an encoder on the training rows of a dataset in one streaming pass."""
     schema = manifest.schema
-    numbers = [_NumberFit(column) for column in schema.features if column.kind != "category"]
-    categories = [_CategoryFit(column) for column in schema.features if column.kind == "category"]
+    numbers = [_NumberFit(column) for column in schema.features if not column.coded]
+    categories = [_CategoryFit(column) for column in schema.features if column.coded]
     label = _LabelFit(schema)
     sampled = _quantile_sample(manifest.rows) if config.clip_quantile else None
     start = 0

@@ -8,15 +8,16 @@ import pyarrow as pa
 from mlflow.models.signature import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
-from unbroken.data.kinds import Kind
+from unbroken.data.kinds import KINDS
 from unbroken.serving.prediction import Predictor, load_predictor
 
-TYPES: dict[Kind, tuple[DataType, pa.DataType]] = {
-    "number": (DataType.double, pa.float64()),
-    "boolean": (DataType.boolean, pa.bool_()),
-    "category": (DataType.string, pa.string()),
-    "timestamp": (DataType.datetime, pa.timestamp("us")),
-    "date": (DataType.datetime, pa.date32()),
+TYPES: dict[pa.DataType, DataType] = {
+    pa.float64(): DataType.double,
+    pa.int64(): DataType.long,
+    pa.bool_(): DataType.boolean,
+    pa.string(): DataType.string,
+    pa.timestamp("us"): DataType.datetime,
+    pa.date32(): DataType.datetime,
 }
 
 
@@ -26,7 +27,7 @@ class Model:
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
         columns = predictor.encoder.schema.features
-        self._schema = pa.schema({column.name: TYPES[column.kind][1] for column in columns})
+        self._schema = pa.schema({column.name: KINDS[column.kind].plain for column in columns})
 
     def predict(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Return the predictions for raw rows as a frame; DataError where a column does not fit."""
@@ -38,7 +39,7 @@ def signature_of(checkpoint: Path, factory: str) -> ModelSignature:
     """Return the raw feature columns, each of which may be missing a value, and the columns of the predictions."""
     predictor = load_predictor(checkpoint, factory=factory)
     inputs: list[ColSpec | TensorSpec] = [
-        ColSpec(TYPES[column.kind][0], column.name) for column in predictor.encoder.schema.features
+        ColSpec(TYPES[KINDS[column.kind].plain], column.name) for column in predictor.encoder.schema.features
     ]
     outputs: list[ColSpec | TensorSpec] = [ColSpec(_output_type(field.type), field.name) for field in predictor.schema]
     return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs))

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from unbroken.data.dataset import Slice, TableFile
-from unbroken.data.kinds import TIMES, Float64, as_floats, as_texts
+from unbroken.data.kinds import KINDS, Float64, as_floats, as_texts
 from unbroken.data.parquet import read_slices
 from unbroken.data.permutation import Permutation, derive
 from unbroken.data.schema import Column, Schema
@@ -55,7 +55,7 @@ def profile_rows(files: list[TableFile], schema: Schema, like: Profile | None = 
     edges = {} if like else _edges(files, schema)
     parts = []
     for column in columns:
-        coded = column.kind == "category" or (column is schema.label and bool(schema.classes))
+        coded = column.coded or (column is schema.label and bool(schema.classes))
         reference = before.get(column.name)
         bins = reference.edges if reference else edges.get(column.name, ())
         parts.append(_Categories(column) if coded else _Numbers(column, bins, reference))
@@ -71,7 +71,7 @@ def profile_rows(files: list[TableFile], schema: Schema, like: Profile | None = 
 
 def _edges(files: list[TableFile], schema: Schema) -> dict[str, tuple[float, ...]]:
     """Return the inner edges of bins with equal shares of a sample of the rows."""
-    numbers = [column for column in (*schema.features, schema.label) if column.kind in ("number", "boolean")]
+    numbers = [column for column in (*schema.features, schema.label) if _has_bins(column)]
     order = Permutation(max(1, sum(file.rows for file in files)), derive(0, "profile"))
     samples: dict[str, list[Float64]] = {column.name: [] for column in numbers}
     start = 0
@@ -86,6 +86,10 @@ def _edges(files: list[TableFile], schema: Schema) -> dict[str, tuple[float, ...
     return {
         name: tuple(np.unique(np.quantile(values, inner)).tolist()) for name, values in joined.items() if len(values)
     }
+
+
+def _has_bins(column: Column) -> bool:
+    return not (column.coded or KINDS[column.kind].instant)
 
 
 @dataclass
@@ -115,7 +119,7 @@ class _Numbers:
             self.outside += int(((values < known.low) | (values > known.high)).sum())
 
     def profile(self, rows: int) -> ColumnProfile:
-        count, moving = self.count, self.column.kind in TIMES
+        count, moving = self.count, KINDS[self.column.kind].instant
         mean = self.total / count if count else None
         deviation = max(self.squares / count - mean * mean, 0.0) ** 0.5 if count and mean is not None else None
         return ColumnProfile(

@@ -16,7 +16,7 @@ from unbroken.checkpoints.compatibility import check_finite, check_shapes
 from unbroken.checkpoints.format import read_checkpoint
 from unbroken.checkpoints.tree import canonical
 from unbroken.config import ModelConfig
-from unbroken.data.kinds import Subject, kind_of
+from unbroken.data.kinds import Subject, can_be_coded, kind_of
 from unbroken.data.parquet import BATCH_ROWS
 from unbroken.data.schema import Column
 from unbroken.errors import CheckpointMismatchError, DataError
@@ -140,7 +140,7 @@ def load_predictor(path: str | Path, *, factory: str = "mlp", device: str = "cpu
 
 def _fits(type: pa.DataType, column: Column) -> bool:
     plain = type.value_type if pa.types.is_dictionary(type) else type
-    coded = column.kind == "category" and (pa.types.is_integer(plain) or pa.types.is_boolean(plain))
+    coded = column.coded and can_be_coded(plain)
     return pa.types.is_null(plain) or coded or kind_of(plain) == column.kind
 
 
