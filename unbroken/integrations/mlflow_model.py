@@ -13,12 +13,12 @@ from unbroken.serving.prediction import Predictor, load_predictor
 
 TYPES: dict[pa.DataType, DataType] = {
     pa.float64(): DataType.double,
-    pa.int64(): DataType.long,
     pa.bool_(): DataType.boolean,
     pa.string(): DataType.string,
     pa.timestamp("us"): DataType.datetime,
     pa.date32(): DataType.datetime,
 }
+"""Those of the plain types; of a type that MLflow lacks it is given whole numbers, in the type's own unit."""
 
 
 class Model:
@@ -39,7 +39,8 @@ def signature_of(checkpoint: Path, factory: str) -> ModelSignature:
     """Return the raw feature columns, each of which may be missing a value, and the columns of the predictions."""
     predictor = load_predictor(checkpoint, factory=factory)
     inputs: list[ColSpec | TensorSpec] = [
-        ColSpec(TYPES[KINDS[column.kind].plain], column.name) for column in predictor.encoder.schema.features
+        ColSpec(TYPES.get(KINDS[column.kind].plain, DataType.long), column.name)
+        for column in predictor.encoder.schema.features
     ]
     outputs: list[ColSpec | TensorSpec] = [ColSpec(_output_type(field.type), field.name) for field in predictor.schema]
     return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs))
