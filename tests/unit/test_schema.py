@@ -5,16 +5,19 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from tests.unit.stages import HALVES, hundred, loaded, prepared, schema_of, write
-from unbroken.data.kinds import kind_of
+from unbroken.data.kinds import as_floats, kind_of
 from unbroken.errors import DataError
 
 NUMBERS = list(range(100))
 DAYS = [datetime.date(2020, 1, 1) + datetime.timedelta(days=day) for day in NUMBERS]
 TIMES = [datetime.datetime(2020, 1, 1) + datetime.timedelta(hours=hour) for hour in NUMBERS]
+CLOCK = [datetime.time(number // 60, number % 60) for number in NUMBERS]
+SPANS = [datetime.timedelta(seconds=number) for number in NUMBERS]
 TEXTS = [f"value {number % 7}" for number in NUMBERS]
 
 KINDS: dict[str, tuple[pa.DataType, list[Any], str]] = {
@@ -37,6 +40,10 @@ KINDS: dict[str, tuple[pa.DataType, list[Any], str]] = {
     "timestamp with a zone": (pa.timestamp("us", "Europe/Berlin"), TIMES, "timestamp"),
     "date": (pa.date32(), DAYS, "date"),
     "date in milliseconds": (pa.date64(), DAYS, "date"),
+    "time of day": (pa.time64("ns"), CLOCK, "time"),
+    "time of day in seconds": (pa.time32("s"), CLOCK, "time"),
+    "duration in seconds": (pa.duration("s"), SPANS, "duration"),
+    "duration in nanoseconds": (pa.duration("ns"), SPANS, "duration"),
 }
 
 
@@ -70,6 +77,17 @@ def test_every_kind_of_column_goes_through_with_and_without_nulls(name: str, tmp
     else:
         assert found.rows["holed"].to_pylist().count(1) == 20  # the code of a missing value
         assert min(found.rows["whole"].to_pylist()) == 2
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_times_of_day_and_durations_count_in_seconds(unit: str):
+    clock = pa.time32(unit) if unit in ("s", "ms") else pa.time64(unit)
+    times = pa.array([datetime.time(6), datetime.time(18, 30, 15), None], clock)
+    spans = pa.array([datetime.timedelta(days=-400), datetime.timedelta(seconds=90), None], pa.duration(unit))
+
+    subject = "{} {}".format
+    np.testing.assert_array_equal(as_floats(times, "x", "time", subject), [21600.0, 66615.0, np.nan])
+    np.testing.assert_array_equal(as_floats(spans, "x", "duration", subject), [-34560000.0, 90.0, np.nan])
 
 
 def test_features_default_to_all_columns_but_the_last(tmp_path: Path):

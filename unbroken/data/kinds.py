@@ -23,7 +23,7 @@ Subject = Callable[[str, int], str]
 """Names, for a message, the value that a column has in a row of the batch at hand."""
 
 INSTANT = pa.timestamp("us")
-MICROSECONDS = 1e6
+PER_SECOND = {"s": 1e0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +105,16 @@ def _seconds(column: pa.Array, name: str, subject: Subject) -> Float64:
         raise DataError(
             f"{subject(name, 0)} or below: {error}. Mend it, or leave the column out with data.exclude"
         ) from error
-    return instants.cast(pa.int64()).cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False) / MICROSECONDS
+    return (
+        instants.cast(pa.int64()).cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+        / PER_SECOND[INSTANT.unit]
+    )
+
+
+def _elapsed_seconds(column: pa.Array, _name: str, _subject: Subject) -> Float64:
+    """Return durations, or times since midnight, as seconds."""
+    counts = column.cast(pa.int32() if pa.types.is_time32(column.type) else pa.int64())
+    return counts.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False) / PER_SECOND[column.type.unit]
 
 
 CALENDAR = (
@@ -151,6 +160,22 @@ KINDS = {
             plain=pa.date32(),
             parts=CALENDAR,
             instant=True,
+            label=False,
+        ),
+        ColumnKind(
+            name="time",
+            plural="times of day",
+            types=pa.types.is_time,
+            floats=_elapsed_seconds,
+            plain=pa.time64("us"),
+            label=False,
+        ),
+        ColumnKind(
+            name="duration",
+            plural="durations",
+            types=pa.types.is_duration,
+            floats=_elapsed_seconds,
+            plain=pa.duration("us"),
             label=False,
         ),
     )

@@ -32,8 +32,12 @@ COLUMNS = {
     "a map as a feature": data(
         "found type map", table(hundred(pa.array([[("a", 1)]] * 100, pa.map_(pa.string(), pa.int8()))))
     ),
-    "a time of day as a feature": data("found type time64", table(hundred([datetime.time(12)] * 100))),
-    "a duration as a feature": data("found type duration", table(hundred([datetime.timedelta(1)] * 100))),
+    "a time of day as a category": data(
+        "column x: found type time64", table(hundred([datetime.time(12)] * 100)), categories=("x",)
+    ),
+    "a duration as a label": data(
+        "label: found a duration, expected numbers", with_label([datetime.timedelta(1)] * 100)
+    ),
     "a label that is not there": data(("no column price", "found row, x, label"), label="price"),
     "a feature that is not there": data("a.parquet: no column price", include=("x", "price")),
     "an excluded column that is not there": data("a.parquet: no column price", exclude=("price",)),
