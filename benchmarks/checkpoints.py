@@ -51,7 +51,7 @@ def prepared(config: Config) -> tuple[Run, Preprocessed, SplitDatasets]:
     run = open_run(config)
     dataset = load_data(config.data, run)
     preprocessed = preprocess(dataset, config.preprocess, config.split, run, config.start)
-    return run, preprocessed, split_dataset(dataset, preprocessed.dataset, config.split, run)
+    return run, preprocessed, split_dataset(preprocessed, config.split, run)
 
 
 @contextmanager

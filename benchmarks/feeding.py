@@ -56,7 +56,7 @@ def main(folder: Path) -> None:
     run = open_run(config)
     dataset = load_data(config.data, run)
     preprocessed = preprocess(dataset, config.preprocess, config.split, run)
-    splits = split_dataset(dataset, preprocessed.dataset, config.split, run)
+    splits = split_dataset(preprocessed, config.split, run)
     features = Encoder.load(Path(preprocessed.encoder.path)).features
     found = [training(config, splits, preprocessed.encoder, batch_size) for batch_size in (256, 4096)]
     found.append(feeding(splits, features, folder))

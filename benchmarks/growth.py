@@ -95,7 +95,7 @@ def one(source: Path, rows: int) -> dict[str, float]:
         run = timed("fingerprint", lambda: open_run(config))
         dataset = timed("load", lambda: load_data(config.data, run))
         preprocessed = timed("preprocess", lambda: preprocess(dataset, config.preprocess, config.split, run))
-        splits = timed("split", lambda: split_dataset(dataset, preprocessed.dataset, config.split, run))
+        splits = timed("split", lambda: split_dataset(preprocessed, config.split, run))
         timed("train", lambda: train(config, splits, preprocessed.encoder, run))
 
     found: dict[str, float] = {"rows": rows}

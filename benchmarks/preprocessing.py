@@ -85,7 +85,7 @@ def prepared(source: Path, folder: Path) -> Callable[[], float]:
 
         def stages() -> None:
             done = preprocess(dataset, config.preprocess, config.split, run)
-            split_dataset(dataset, done.dataset, config.split, run)
+            split_dataset(done, config.split, run)
 
         return seconds(stages)
 

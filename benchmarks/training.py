@@ -61,7 +61,7 @@ def unbroken_run(task: peers.Task, threads: int, folder: Path) -> Measurement:
     run = open_run(config)
     dataset = load_data(config.data, run)
     preprocessed = preprocess(dataset, config.preprocess, config.split, run, config.start)
-    splits = split_dataset(dataset, preprocessed.dataset, config.split, run)
+    splits = split_dataset(preprocessed, config.split, run)
     number = itertools.count()
 
     def measure() -> float:

@@ -38,7 +38,7 @@ def run_stages(config: Config) -> Restored:
     run = open_run(config)
     dataset = load_data(config.data, run)
     preprocessed = preprocess(dataset, config.preprocess, config.split, run, config.start)
-    splits = split_dataset(dataset, preprocessed.dataset, config.split, run)
+    splits = split_dataset(preprocessed, config.split, run)
     last = train(config, splits, preprocessed.encoder, run)
     published = save_checkpoint(last, config, run)
     return load_checkpoint(published, splits, preprocessed.encoder, config, run)

@@ -77,7 +77,7 @@ def prepare(config: Config) -> Prepared:
     run = open_run(config)
     dataset = load_data(config.data, run)
     preprocessed = preprocess(dataset, config.preprocess, config.split, run)
-    splits = split_dataset(dataset, preprocessed.dataset, config.split, run)
+    splits = split_dataset(preprocessed, config.split, run)
     return Prepared(config, run, dataset, preprocessed, splits)
 
 

@@ -18,6 +18,7 @@ from unbroken.checkpoints.format import read_checkpoint
 from unbroken.checkpoints.store import CORRUPT, CheckpointStore, Entry
 from unbroken.checkpoints.tree import leaves
 from unbroken.errors import CheckpointError, CorruptCheckpointError, DataError
+from unbroken.stages.load_data import read_manifest
 from unbroken.stages.results import Published
 from unbroken.stages.split import split_dataset
 from unbroken.storage.artifact import verify
@@ -156,14 +157,15 @@ def test_damaged_intermediate_files_are_never_read_as_whole(
         return TrainingInputs.read(prepared.config, prepared.splits, prepared.preprocessed.encoder, prepared.run)
 
     def split() -> object:
-        return split_dataset(prepared.dataset, prepared.preprocessed.dataset, prepared.config.split, prepared.run)
+        return split_dataset(prepared.preprocessed, prepared.config.split, prepared.run)
 
     readers = {
         prepared.splits.train: train,
         prepared.splits.test: train,
         prepared.preprocessed.encoder: train,
         prepared.preprocessed.dataset: split,
-        prepared.dataset: split,
+        prepared.preprocessed.assignment: split,
+        prepared.dataset: lambda: read_manifest(prepared.dataset),
     }
     tried = 0
     for artifact, read in readers.items():

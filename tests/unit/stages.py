@@ -91,5 +91,5 @@ def prepared(
         manifest=read_manifest(dataset),
         encoder=Encoder.load(Path(done.encoder.path)),
         rows=pq.read_table(done.dataset.path),
-        splits=split_dataset(dataset, done.dataset, split, run),
+        splits=split_dataset(done, split, run),
     )

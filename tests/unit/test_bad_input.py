@@ -36,7 +36,7 @@ def begin(config: Config) -> None:
         run = open_run(config)
         dataset = load_data(config.data, run)
         preprocessed = preprocess(dataset, config.preprocess, config.split, run)
-        splits = split_dataset(dataset, preprocessed.dataset, config.split, run)
+        splits = split_dataset(preprocessed, config.split, run)
         train(config, splits, preprocessed.encoder, run)
 
 
@@ -95,7 +95,7 @@ def test_a_run_that_exists_is_left_as_it_is(tmp_path: Path):
     run = open_run(config)
     dataset = load_data(config.data, run)
     preprocessed = preprocess(dataset, config.preprocess, config.split, run)
-    splits = split_dataset(dataset, preprocessed.dataset, config.split, run)
+    splits = split_dataset(preprocessed, config.split, run)
     train(config, splits, preprocessed.encoder, run)
     before = disk(tmp_path)
 

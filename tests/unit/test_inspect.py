@@ -29,7 +29,7 @@ def trained(folder: Path, seed: int = 0) -> Path:
     run = open_run(config)
     dataset = load_data(config.data, run)
     prepared = preprocess(dataset, config.preprocess, config.split, run)
-    splits = split_dataset(dataset, prepared.dataset, config.split, run)
+    splits = split_dataset(prepared, config.split, run)
     save_checkpoint(train(config, splits, Artifact.of(Path(prepared.encoder.path)), run), config, run)
     return run.path
 

@@ -17,7 +17,7 @@ from tests.contract import encoded, run_stages, write_rows
 from unbroken.batches.rows import read_rows
 from unbroken.checkpoints.format import read_checkpoint
 from unbroken.config import Config, DataConfig, ModelConfig, TrainingConfig
-from unbroken.data.split import TEST, with_parts
+from unbroken.data.split import TEST, assign, with_parts
 from unbroken.errors import CheckpointMismatchError, CorruptCheckpointError, DataError, RegistryError
 from unbroken.models.forward import outputs_of
 from unbroken.retraining.gate import score_of
@@ -65,7 +65,10 @@ def raw_test_rows(config: Config) -> pa.Table:
     """Return the rows of the source that the run held out."""
     manifest = read_manifest(load_data(config.data, open_run(config)))
     names = [column.name for column in (*manifest.schema.features, manifest.schema.label)]
-    parts = [part.rows.filter(pa.array(places == TEST)) for part, places in with_parts(manifest, names, config.split)]
+    parts = [
+        part.rows.filter(pa.array(places == TEST))
+        for part, places in with_parts(manifest, names, assign(manifest, config.split))
+    ]
     return pa.Table.from_batches(parts)
 
 
@@ -88,7 +91,7 @@ def test_raw_rows_alone_give_the_bits_of_the_evaluation(label: str, tmp_path: Pa
     run = open_run(config)
     dataset = load_data(config.data, run)
     preprocessed = preprocess(dataset, config.preprocess, config.split, run)
-    splits = split_dataset(dataset, preprocessed.dataset, config.split, run)
+    splits = split_dataset(preprocessed, config.split, run)
     model = load_predictor(restored.path)
     features = model.encoder.features
     _, evaluated = outputs_of(model.model, read_rows(splits.test, features), features.task)

@@ -210,7 +210,7 @@ def test_the_same_run_gives_the_same_bytes(tmp_path: Path):
     path = write(tmp_path / "a.parquet", columns("classes"))
     one, two = (prepared(path, tmp_path / name) for name in ("one", "two"))
 
-    for name in ("dataset.json", "scaler.json", "preprocessed.parquet", "train.parquet", "test.parquet"):
+    for name in ("dataset.json", "scaler.json", "split.bin", "preprocessed.parquet", "train.parquet", "test.parquet"):
         assert (one.run.data / name).read_bytes() == (two.run.data / name).read_bytes()
 
 
@@ -223,9 +223,11 @@ def test_a_name_taken_by_a_derived_column_is_an_error(tmp_path: Path):
 
 def test_a_streamed_fit_equals_that_of_one_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = write(tmp_path / "a.parquet", columns("amounts"))
-    whole = fit(loaded(path, tmp_path), PreprocessConfig(), SplitConfig())
+    manifest = loaded(path, tmp_path)
+    parts_of = assign(manifest, SplitConfig())
+    whole = fit(manifest, PreprocessConfig(), parts_of)
     monkeypatch.setattr("unbroken.data.parquet.BATCH_ROWS", 7)
-    streamed = fit(loaded(path, tmp_path), PreprocessConfig(), SplitConfig())
+    streamed = fit(manifest, PreprocessConfig(), parts_of)
 
     for one, other in zip(whole.numbers, streamed.numbers, strict=True):
         assert (one.low, one.high, one.indicator) == (other.low, other.high, other.indicator)

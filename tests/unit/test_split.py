@@ -12,12 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.stages import HALVES, hundred, loaded, prepared, write
+from tests.unit.stages import HALVES, hundred, loaded, opened, prepared, write
 from unbroken.config import SplitConfig
 from unbroken.data.dataset import Manifest, TableFile
 from unbroken.data.schema import Column, Schema
 from unbroken.data.split import TEST, TRAIN, VALIDATION, assign
 from unbroken.errors import DataError
+from unbroken.stages.load_data import load_data
+from unbroken.stages.preprocess import preprocess
+from unbroken.stages.split import split_dataset
 
 ROWS = [float(row) for row in range(100)]
 
@@ -164,3 +167,16 @@ def test_one_group_cannot_be_split(tmp_path: Path):
 
     with pytest.raises(DataError, match=r"split\.kind group: found no row for the test part"):
         parts_of(loaded(path, tmp_path), SplitConfig(kind="group", column="x"))
+
+
+def test_the_split_is_decided_once_before_the_fit_and_stage_3_needs_the_source_no_more(tmp_path: Path):
+    path = Path(write(tmp_path / "a.parquet", hundred(ROWS)))
+    split = SplitConfig(kind="time", column="row", validation_fraction=0.1)
+    config, run = opened(path, tmp_path)
+    preprocessed = preprocess(load_data(config.data, run), config.preprocess, split, run)
+    path.unlink()
+
+    parts = split_dataset(preprocessed, split, run)
+
+    assert (parts.train.rows, parts.validation.rows if parts.validation else 0, parts.test.rows) == (70, 10, 20)
+    assert preprocessed.assignment.parts(65, 95).tolist() == [TRAIN] * 5 + [VALIDATION] * 10 + [TEST] * 15

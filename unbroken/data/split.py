@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -15,24 +16,46 @@ from unbroken.data.parquet import read_slices
 from unbroken.data.permutation import Permutation, derive
 from unbroken.data.prefetch import prefetch
 from unbroken.errors import DataError
+from unbroken.storage import atomic
+from unbroken.storage.artifact import Artifact
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
+ASSIGNMENT_ROWS = 1 << 20
+"""Rows whose parts are written at a time."""
+
 Parts = NDArray[np.uint8]
 
-Assignment = Callable[[int, int], Parts]
+PartsOf = Callable[[int, int], Parts]
 """Returns the parts of the rows start .. stop-1."""
 
 
-def with_parts(manifest: Manifest, columns: list[str], config: SplitConfig) -> Iterator[tuple[Slice, Parts]]:
+@dataclass(frozen=True, kw_only=True)
+class Assignment(Artifact):
+    """The part of each row, decided once: a file of one byte a row, in the order of the rows."""
+
+    def parts(self, start: int, stop: int) -> Parts:
+        """Return the parts of the rows start .. stop-1."""
+        return np.fromfile(self.path, np.uint8, stop - start, offset=start)
+
+
+def write_assignment(path: Path, manifest: Manifest, config: SplitConfig) -> Assignment:
+    """Decide for each row of a loaded dataset which part it belongs to, and write it down; DataError as `assign`."""
+    parts_of = assign(manifest, config)
+    with atomic.replacing(path, kind=atomic.BLAKE3) as file:
+        for start in range(0, manifest.rows, ASSIGNMENT_ROWS):
+            file.write(parts_of(start, min(start + ASSIGNMENT_ROWS, manifest.rows)).data)
+    return Assignment(path=str(path), digest=file.digest)
+
+
+def with_parts(manifest: Manifest, columns: list[str], parts_of: PartsOf) -> Iterator[tuple[Slice, Parts]]:
     """Yield the rows of a loaded dataset, each slice with the part of each of its rows."""
-    assignment = assign(manifest, config)
     start = 0
     for rows in prefetch(read_slices(manifest.files, columns)):
-        yield rows, assignment(start, start + len(rows))
+        yield rows, parts_of(start, start + len(rows))
         start += len(rows)
 
 
-def assign(manifest: Manifest, config: SplitConfig) -> Assignment:
+def assign(manifest: Manifest, config: SplitConfig) -> PartsOf:
     """Return which part each row belongs to; raise DataError if a part would have no rows.
 
     A random split is computed as it is asked for; the other kinds read one column and hold a few bytes a row.

@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from unbroken.config import PreprocessConfig, SplitConfig
+from unbroken.config import PreprocessConfig
 from unbroken.data.dataset import Manifest, Slice
 from unbroken.data.kinds import Floats, as_labels, as_stored_floats, as_texts
 from unbroken.data.permutation import Index, Permutation, derive
 from unbroken.data.schema import Column, Schema
-from unbroken.data.split import TRAIN, with_parts
+from unbroken.data.split import TRAIN, PartsOf, with_parts
 from unbroken.errors import DataError
 from unbroken.features.encoder import CategoryCodes, Encoder, LabelScale, NumberScale
 from unbroken.features.moments import Moments
@@ -25,7 +25,7 @@ QUANTILE_ROWS = 1 << 20
 """A quantile is exact up to so many rows, beyond that it is that of so many rows chosen at random."""
 
 
-def fit(manifest: Manifest, config: PreprocessConfig, split: SplitConfig) -> Encoder:
+def fit(manifest: Manifest, config: PreprocessConfig, parts_of: PartsOf) -> Encoder:
     """Fit an encoder on the training rows of a dataset in one streaming pass."""
     schema = manifest.schema
     numbers = [_NumberFit(column) for column in schema.features if not column.coded]
@@ -33,7 +33,7 @@ def fit(manifest: Manifest, config: PreprocessConfig, split: SplitConfig) -> Enc
     label = _LabelFit(schema)
     sampled = _quantile_sample(manifest.rows) if config.clip_quantile else None
     start = 0
-    for part, parts in with_parts(manifest, column_names(schema), split):
+    for part, parts in with_parts(manifest, column_names(schema), parts_of):
         training = np.flatnonzero(parts == TRAIN)
         sample = sampled(start, start + len(part))[training] if sampled else None
         for fitting in (*numbers, *categories, label):

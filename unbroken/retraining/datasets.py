@@ -16,7 +16,7 @@ from unbroken.data.parquet import Writer, read_slices
 from unbroken.data.permutation import Permutation, derive
 from unbroken.data.schema import Schema
 from unbroken.data.sources import read_errors
-from unbroken.data.split import TEST, TRAIN, with_parts
+from unbroken.data.split import TEST, TRAIN, assign, with_parts
 from unbroken.errors import DataError
 from unbroken.features.encoder import Encoder
 from unbroken.retraining import watermark
@@ -153,9 +153,10 @@ def _plain(field: pa.Field) -> pa.Field:
 
 def _hold_out(rows: _RowWriter, fresh: Dataset, schema: Schema, config: RetrainConfig) -> tuple[Dataset, Dataset]:
     manifest = Manifest(fingerprint="", files=(as_file(fresh),), schema=schema)
+    parts_of = assign(manifest, config.holdout)
 
     def of(wanted: int) -> Iterator[pa.RecordBatch]:
-        for part, parts in with_parts(manifest, rows.types.names, config.holdout):
+        for part, parts in with_parts(manifest, rows.types.names, parts_of):
             yield part.rows.filter(pa.array(parts == wanted))
 
     return rows.write("test.parquet", of(TEST)), rows.write("train/new.parquet", of(TRAIN))

@@ -1,4 +1,4 @@
-"""Stage 2: fit the encoder on the training rows in one pass, transform all rows in another."""
+"""Stage 2: decide which rows train, fit the encoder on those in one pass, transform all rows in another."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +9,7 @@ from unbroken.config import PreprocessConfig, SplitConfig, StartConfig
 from unbroken.data.dataset import Dataset, Manifest
 from unbroken.data.parquet import Writer, read_slices
 from unbroken.data.prefetch import prefetch
+from unbroken.data.split import PartsOf, write_assignment
 from unbroken.errors import DataError
 from unbroken.features.encoder import Encoder
 from unbroken.features.fit import column_names, fit
@@ -24,14 +25,15 @@ SCRATCH = StartConfig()
 def preprocess(
     source: Dataset, config: PreprocessConfig, split: SplitConfig, run: Run, start: StartConfig = SCRATCH
 ) -> Preprocessed:
-    """Write all rows as the model's inputs; the encoder learns from the rows that the split will call training rows.
+    """Write all rows as the model's inputs; the encoder learns from the rows that the split lets train.
 
     In a warm start it is that of the checkpoint, or, if refitted, keeps its columns and categories.
     Raise DataError naming file and row of a value that fits no column, and leave no new run behind.
     """
     with delete_on_bad_input(run):
         manifest = read_manifest(source)
-        encoder = _fit_or_keep(manifest, config, split, run, start)
+        assignment = write_assignment(run.data / "split.bin", manifest, split)
+        encoder = _fit_or_keep(manifest, config, assignment.parts, run, start)
         encoder_path, path = run.data / "scaler.json", run.data / "preprocessed.parquet"
         schema = _arrow_schema(encoder, manifest.files[0].name)
         atomic.write(encoder_path, to_json(encoder, indent=1))
@@ -39,14 +41,14 @@ def preprocess(
             parts = read_slices(manifest.files, column_names(encoder.schema))
             for batch in prefetch(encoder.transform(part.rows, part.subject) for part in parts):
                 writer.write(batch)
-    return Preprocessed(dataset=writer.dataset(), encoder=Artifact.of(encoder_path))
+    return Preprocessed(dataset=writer.dataset(), encoder=Artifact.of(encoder_path), assignment=assignment)
 
 
 def _fit_or_keep(
-    manifest: Manifest, config: PreprocessConfig, split: SplitConfig, run: Run, start: StartConfig
+    manifest: Manifest, config: PreprocessConfig, parts_of: PartsOf, run: Run, start: StartConfig
 ) -> Encoder:
     if start.warm_from is None:
-        return fit(manifest, config, split)
+        return fit(manifest, config, parts_of)
     encoder = Encoder.of_published(Path(start.warm_from), run.parent)
     kinds = {column.name: column.kind for column in (*manifest.schema.features, manifest.schema.label)}
     for column in (*encoder.schema.features, encoder.schema.label):
@@ -57,7 +59,7 @@ def _fit_or_keep(
             )
     if start.scaler == "keep":
         return encoder
-    return encoder.widened(fit(replace(manifest, schema=encoder.schema), config, split), config.max_categories)
+    return encoder.widened(fit(replace(manifest, schema=encoder.schema), config, parts_of), config.max_categories)
 
 
 def _arrow_schema(encoder: Encoder, source: str) -> pa.Schema:

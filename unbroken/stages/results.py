@@ -4,15 +4,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unbroken.data.dataset import Dataset
+from unbroken.data.split import Assignment
 from unbroken.storage.artifact import Artifact
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessed:
-    """All rows, scaled, and the encoder that did it."""
+    """All rows as the model's inputs, the encoder that made them, and the part of each row."""
 
     dataset: Dataset
     encoder: Artifact
+    assignment: Assignment
 
     def __str__(self) -> str:
         return f"{self.dataset} in 0 .. 1"

@@ -7,36 +7,35 @@ import numpy as np
 import pyarrow as pa
 
 from unbroken.config import SplitConfig
-from unbroken.data.dataset import Dataset, SplitDatasets
+from unbroken.data.dataset import SplitDatasets
 from unbroken.data.parquet import Writer, read_dataset, read_schema
 from unbroken.data.prefetch import prefetch
-from unbroken.data.split import TEST, TRAIN, VALIDATION, Assignment, assign
+from unbroken.data.split import TEST, TRAIN, VALIDATION
 from unbroken.run import Run, delete_on_bad_input
-from unbroken.stages.load_data import read_manifest
+from unbroken.stages.results import Preprocessed
+from unbroken.storage.artifact import verify
 
 
-def split_dataset(source: Dataset, preprocessed: Dataset, config: SplitConfig, run: Run) -> SplitDatasets:
+def split_dataset(preprocessed: Preprocessed, config: SplitConfig, run: Run) -> SplitDatasets:
     """Write the rows of the preprocessed dataset to one Parquet file per part, in their order."""
     names = {TRAIN: "train", TEST: "test"} | ({VALIDATION: "validation"} if config.validation_fraction else {})
     with delete_on_bad_input(run), ExitStack() as stack:
-        assignment = assign(read_manifest(source), config)
-        schema = read_schema(preprocessed)
+        verify(preprocessed.assignment)
+        schema = read_schema(preprocessed.dataset)
         writers = {
             part: stack.enter_context(Writer(run.data / f"{name}.parquet", schema)) for part, name in names.items()
         }
-        for batches in prefetch(_divided(preprocessed, schema.names, assignment, tuple(names))):
+        for batches in prefetch(_divided(preprocessed, schema.names, tuple(names))):
             for batch, writer in zip(batches, writers.values(), strict=True):
                 writer.write(batch)
     validation = writers[VALIDATION].dataset() if VALIDATION in writers else None
     return SplitDatasets(train=writers[TRAIN].dataset(), validation=validation, test=writers[TEST].dataset())
 
 
-def _divided(
-    dataset: Dataset, columns: list[str], assignment: Assignment, parts: tuple[int, ...]
-) -> Iterator[list[pa.RecordBatch]]:
-    """Yield the rows of a dataset by the parts they belong to, some rows at a time."""
+def _divided(preprocessed: Preprocessed, columns: list[str], parts: tuple[int, ...]) -> Iterator[list[pa.RecordBatch]]:
+    """Yield the preprocessed rows by the parts they belong to, some rows at a time."""
     start = 0
-    for rows in read_dataset(dataset, columns):
-        found = assignment(start, start + rows.num_rows)
-        yield [rows.take(pa.array(np.flatnonzero(found == part))) for part in parts]
+    for rows in read_dataset(preprocessed.dataset, columns):
+        assigned = preprocessed.assignment.parts(start, start + rows.num_rows)
+        yield [rows.take(pa.array(np.flatnonzero(assigned == part))) for part in parts]
         start += rows.num_rows
