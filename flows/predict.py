@@ -9,16 +9,16 @@ if __name__ == "__main__":  # before Prefect and torch are imported: help and mi
 
 from tasks.predict import predict as score
 from unbroken.config import PredictConfig
-from unbroken.orchestration.assets import with_assets
-from unbroken.orchestration.policies import resumable
+from unbroken.orchestration.assets import declare_assets
+from unbroken.orchestration.flow_decorators import resumable_flow
 from unbroken.serving.scoring import Predictions
 
 
-@resumable("predict", "{config.source} by {config.model}")
+@resumable_flow("predict", "{config.source} by {config.model}")
 def predict(config: PredictConfig = PredictConfig()) -> Predictions:  # noqa: B008 (frozen)
     """Write one row of predictions for each row of a Parquet or CSV source.
 
     Args:
         config: The model, the rows and where the predictions go.
     """
-    return with_assets(score, config.target, config.source, config.model)(config)
+    return declare_assets(score, config.target, config.source, config.model)(config)

@@ -13,14 +13,15 @@ from tasks.compare import compare
 from tasks.find_new_data import find_new_data
 from tasks.prepare_data import prepare_data
 from tasks.promote import promote
-from tasks.track import track_champion
+from tasks.track_champion import track_champion
 from unbroken.config import RetrainConfig
 from unbroken.orchestration.artifacts import show_decision
-from unbroken.orchestration.policies import KeepResultsIn, nothing_new, resumable
+from unbroken.orchestration.caching import ResultFolder
+from unbroken.orchestration.flow_decorators import resumable_flow, skipped
 from unbroken.retraining.promotion import Decision
 
 
-@resumable("retrain", "{config.model} from {config.train.data.source}")
+@resumable_flow("retrain", "{config.model} from {config.train.data.source}")
 def retrain(config: RetrainConfig = RetrainConfig()) -> Decision:  # noqa: B008 (frozen)
     """Train a challenger on what is new, and make it the champion if it is truly better on rows that neither has seen.
 
@@ -29,12 +30,12 @@ def retrain(config: RetrainConfig = RetrainConfig()) -> Decision:  # noqa: B008 
     """
     found = find_new_data(config)
     if found is None:
-        return nothing_new()
-    kept = KeepResultsIn(found.results)
-    prepared = kept(prepare_data)(found, config)
-    checked = kept(check_data)(found, prepared, config)
+        return skipped()
+    cached = ResultFolder(found.results)
+    prepared = cached(prepare_data)(found, config)
+    checked = cached(check_data)(found, prepared, config)
     challenger = train(prepared.config)
-    verdict = kept(compare)(found, prepared, challenger, config)
+    verdict = cached(compare)(found, prepared, challenger, config)
     decision = promote(found, checked, challenger, verdict, config)
     if config.train.tracking.uri:
         track_champion(config)

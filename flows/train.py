@@ -17,14 +17,15 @@ from tasks.track import track
 from tasks.train import train as train_model
 from unbroken.config import Config
 from unbroken.orchestration.artifacts import show_report
-from unbroken.orchestration.assets import with_assets
-from unbroken.orchestration.policies import KeepResultsIn, resumable
+from unbroken.orchestration.assets import declare_assets
+from unbroken.orchestration.caching import ResultFolder
+from unbroken.orchestration.flow_decorators import resumable_flow
 from unbroken.run import open_run
 from unbroken.stages import finished
 from unbroken.stages.results import Restored
 
 
-@resumable("train", "{config.data.source} {config.model.factory}")
+@resumable_flow("train", "{config.data.source} {config.model.factory}")
 def train(config: Config = Config()) -> Restored:  # noqa: B008 (frozen)
     """Train, evaluate and publish a model; started again after any end, it goes on from where it was.
 
@@ -32,14 +33,14 @@ def train(config: Config = Config()) -> Restored:  # noqa: B008 (frozen)
         config: The data, the model and how it is trained.
     """
     run = open_run(config)
-    kept = KeepResultsIn(run.results)
-    dataset = kept(load_data)(config.data, run)
-    preprocessed = kept(preprocess)(dataset, config.preprocess, config.split, run, config.start)
-    splits = kept(split)(preprocessed, config.split, run)
-    last = kept(train_model)(splits, preprocessed.encoder, config, run)
-    publish = with_assets(save_checkpoint, str(run.published), config.data.source)
-    published = kept(publish)(last, config, run)
-    restored = kept(load_checkpoint)(published, splits, preprocessed.encoder, config, run)
+    cached = ResultFolder(run.results)
+    dataset = cached(load_data)(config.data, run)
+    preprocessed = cached(preprocess)(dataset, config.preprocess, config.split, run, config.start)
+    splits = cached(split)(preprocessed, config.split, run)
+    last = cached(train_model)(splits, preprocessed.encoder, config, run)
+    publish = declare_assets(save_checkpoint, str(run.published), config.data.source)
+    published = cached(publish)(last, config, run)
+    restored = cached(load_checkpoint)(published, splits, preprocessed.encoder, config, run)
     if config.tracking.uri:
         track(restored, run, config)
     finished.record(run, config, restored, dataset, preprocessed, splits, last, published)

@@ -1,1 +1,1 @@
-"""The six stages as Prefect tasks, one file each."""
+"""The six stages and those of a retraining as Prefect tasks, one file each."""

@@ -1,7 +1,7 @@
 """Retraining: champion and challenger on the same rows."""
 
 from unbroken.config import RetrainConfig
-from unbroken.orchestration.policies import stage
+from unbroken.orchestration.task_decorators import cached_task
 from unbroken.retraining import comparison as library
 from unbroken.retraining.datasets import CycleDatasets
 from unbroken.retraining.gate import Verdict
@@ -9,7 +9,7 @@ from unbroken.retraining.new_data import Cycle
 from unbroken.storage.artifact import Artifact
 
 
-@stage
+@cached_task
 def compare(found: Cycle, prepared: CycleDatasets, challenger: Artifact, config: RetrainConfig) -> Verdict:
     """Let both score the held-out new rows through their own preprocessing, and judge."""
     return library.compare_models(found, prepared, challenger, config)

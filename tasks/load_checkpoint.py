@@ -2,14 +2,14 @@
 
 from unbroken.config import Config
 from unbroken.data.dataset import SplitDatasets
-from unbroken.orchestration.policies import stage
+from unbroken.orchestration.task_decorators import cached_task
 from unbroken.run import Run
 from unbroken.stages import load_checkpoint as library
 from unbroken.stages.results import Published, Restored
 from unbroken.storage.artifact import Artifact
 
 
-@stage
+@cached_task
 def load_checkpoint(
     published: Published, splits: SplitDatasets, encoder: Artifact, config: Config, run: Run
 ) -> Restored:

@@ -2,13 +2,13 @@
 
 from unbroken.config import PreprocessConfig, SplitConfig, StartConfig
 from unbroken.data.dataset import Dataset
-from unbroken.orchestration.policies import stage
+from unbroken.orchestration.task_decorators import cached_task
 from unbroken.run import Run
 from unbroken.stages import preprocess as library
 from unbroken.stages.results import Preprocessed
 
 
-@stage
+@cached_task
 def preprocess(
     dataset: Dataset, config: PreprocessConfig, split: SplitConfig, run: Run, start: StartConfig
 ) -> Preprocessed:

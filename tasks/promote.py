@@ -1,27 +1,25 @@
-"""Retraining, last: the verdict is carried out."""
-
-from pathlib import Path
+"""Retraining, last: carry the verdict out."""
 
 from prefect.events import emit_event
 
 from unbroken.config import RetrainConfig
-from unbroken.orchestration.policies import uncached
+from unbroken.orchestration.task_decorators import uncached_task
 from unbroken.retraining import promotion as library
 from unbroken.retraining.data_check import DataCheck
 from unbroken.retraining.gate import Verdict
-from unbroken.retraining.new_data import Cycle
+from unbroken.retraining.new_data import Cycle, registry_of
 from unbroken.retraining.promotion import Decision
 from unbroken.storage.artifact import Artifact
 
 
-@uncached
+@uncached_task
 def promote(
     found: Cycle, checked: DataCheck, challenger: Artifact, verdict: Verdict, config: RetrainConfig
 ) -> Decision:
-    """Register the challenger, and move the pointer if it won; then tell the server, which starts the scoring."""
+    """Register the challenger, and move the pointer if it won; an event then lets the server start the scoring."""
     decision = library.promote(found, checked, challenger, verdict, config)
     if verdict.promote:
-        folder = str((Path(config.models_folder) / config.model).absolute())
+        folder = str(registry_of(config).folder.absolute())
         emit_event(
             "unbroken.promoted",
             resource={"prefect.resource.id": f"unbroken.model.{config.model}", "prefect.resource.name": config.model},

@@ -1,13 +1,13 @@
 """Stage 5."""
 
 from unbroken.config import Config
-from unbroken.orchestration.policies import publishing_stage
+from unbroken.orchestration.task_decorators import cached_asset_task
 from unbroken.run import Run
 from unbroken.stages import save_checkpoint as library
 from unbroken.stages.results import Checkpoint, Published
 
 
-@publishing_stage
+@cached_asset_task
 def save_checkpoint(checkpoint: Checkpoint, config: Config, run: Run) -> Published:
     """Publish the chosen epoch durably as `checkpoint.pth`, with a manifest."""
     return library.save_checkpoint(checkpoint, config, run)

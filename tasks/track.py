@@ -1,25 +1,14 @@
-"""Beside the stages, and only if asked for: an MLflow server is told of the run and of the champion."""
+"""After the stages, if `tracking.uri` is set: an MLflow server is told of the run."""
 
-from pathlib import Path
-
-from unbroken.config import Config, RetrainConfig
-from unbroken.orchestration.policies import uncached
+from unbroken.config import Config
+from unbroken.orchestration.task_decorators import uncached_task
 from unbroken.run import Run
-from unbroken.serving.registry import Registry
 from unbroken.stages.results import Restored
 
 
-@uncached
+@uncached_task
 def track(restored: Restored, run: Run, config: Config) -> str:
-    """Log settings, metrics per epoch, the checkpoint and the model, each once; return where they are."""
-    from unbroken.integrations import mlflow_tracking as tracking  # noqa: PLC0415 (an extra)
+    """Log settings, metrics per epoch, the checkpoint and the model, each once; return the URL of the run there."""
+    from unbroken.integrations import mlflow_tracking as library  # noqa: PLC0415 (an extra)
 
-    return tracking.track(restored, run, config)
-
-
-@uncached
-def track_champion(config: RetrainConfig) -> int | None:
-    """Give the champion its alias there; return its version."""
-    from unbroken.integrations import mlflow_tracking as tracking  # noqa: PLC0415 (an extra)
-
-    return tracking.set_champion(config.train.tracking, Registry(Path(config.models_folder) / config.model))
+    return library.track(restored, run, config)

@@ -4,7 +4,7 @@ from unbroken.cli.progress_bar import progress_bar
 from unbroken.config import Config
 from unbroken.data.dataset import SplitDatasets
 from unbroken.orchestration.artifacts import progress_artifact
-from unbroken.orchestration.policies import stage
+from unbroken.orchestration.task_decorators import cached_task
 from unbroken.run import Run
 from unbroken.stages import train as library
 from unbroken.stages.results import Checkpoint
@@ -12,7 +12,7 @@ from unbroken.storage.artifact import Artifact
 from unbroken.training.progress import Progress
 
 
-@stage
+@cached_task
 def train(splits: SplitDatasets, encoder: Artifact, config: Config, run: Run) -> Checkpoint:
     """Update the weights to the last epoch, from the newest checkpoint of the run on, one checkpoint an epoch."""
     with progress_bar() as bar, progress_artifact(run) as artifact:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from prefect.results import ResultRecord
 
-import unbroken.orchestration.policies  # noqa: F401 (it holds what reads a stored result)
+import unbroken.orchestration.caching  # noqa: F401 (it holds what reads a stored result)
 from tests.crash import forks, pipeline
 from tests.crash.command import Command
 from tests.crash.corruption import Damage, damages

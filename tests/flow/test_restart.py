@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from prefect.states import AwaitingRetry, Completed, Crashed, Pending, Running, State
 
-from unbroken.orchestration.restart import GAVE_UP, LONGEST_WAIT, deaths_of, given_up, next_attempt
+from unbroken.orchestration.restart import GAVE_UP, LONGEST_WAIT, count_crashes, gave_up_state, retry_state
 
 ATTEMPT = (Pending, Running)
 
@@ -35,17 +35,17 @@ def gave_up() -> State:
     ],
 )
 def test_an_attempt_counts_as_one_death_however_often_it_is_reported(history: tuple[object, ...], deaths: int):
-    assert deaths_of(states(*history)) == deaths
+    assert count_crashes(states(*history)) == deaths
 
 
 def test_the_wait_doubles_with_each_death_up_to_the_longest():
-    waits = [next_attempt(deaths, 20).state_details.scheduled_time - datetime.now(UTC) for deaths in (1, 2, 3, 20)]  # ty: ignore[unsupported-operator]
+    waits = [retry_state(deaths, 20).state_details.scheduled_time - datetime.now(UTC) for deaths in (1, 2, 3, 20)]  # ty: ignore[unsupported-operator]
 
     assert [round(wait.total_seconds()) for wait in waits] == [2, 4, 8, LONGEST_WAIT.total_seconds()]
 
 
 def test_a_run_given_up_is_crashed_and_says_how_often_and_what_to_do():
-    end = given_up(3, 2, Crashed(message="Process exited with status code: -9."))
+    end = gave_up_state(3, 2, Crashed(message="Process exited with status code: -9."))
 
     assert end.is_crashed()
     assert end.message == (

@@ -173,6 +173,30 @@ def test_profiling_the_same_rows_twice_gives_the_same_bytes(before: Profile, tmp
     assert to_json(profiled(tmp_path / "again.parquet", rows_of(0))) == to_json(before)
 
 
+def test_the_deviation_of_values_far_from_zero_keeps_its_digits(tmp_path: Path):
+    values = np.random.Generator(np.random.PCG64(0)).normal(1e8, 1, ROWS)
+
+    amount = profiled(tmp_path / "far.parquet", rows_of(0, amount=values)).columns[0]
+
+    assert amount.mean == pytest.approx(values.mean(), rel=1e-12)
+    assert amount.deviation == pytest.approx(values.std(), rel=1e-6)
+
+
+def test_the_profile_of_the_same_rows_has_the_same_bytes_however_they_are_cut_into_row_groups(tmp_path: Path):
+    count = 70_000
+    values = np.random.Generator(np.random.PCG64(0)).normal(1e8, 1, count)
+    rows = pa.table({"colour": ["red"] * count, "amount": pa.array(values, mask=np.arange(count) % 7 == 0)})
+    schema = Schema(features=SCHEMA.features[:1], label=SCHEMA.features[1], task="multiclass", classes=("red",))
+    path = tmp_path / "rows.parquet"
+
+    contents = set()
+    for group_rows in (count, 66_001, 999):
+        pq.write_table(rows, path, row_group_size=group_rows)
+        contents.add(to_json(profile_rows([TableFile(url=str(path), rows=count)], schema)))
+
+    assert len(contents) == 1
+
+
 def test_a_limit_below_zero_is_refused():
     with pytest.raises(ConfigError, match=r"checks\.psi_limit: found -1, expected 0 or more"):
         ChecksConfig(psi_limit=-1)

@@ -1,4 +1,4 @@
-"""What Prefect's UI shows of a training: its progress while it runs, a report at its end."""
+"""Artifacts in Prefect's UI: the progress of a training, the report of a run, the report of a retraining."""
 
 import contextvars
 import logging
@@ -30,20 +30,20 @@ LAST_UPDATE_SECONDS = 5.0
 @contextmanager
 def progress_artifact(run: Run) -> Generator[Report]:
     """Yield what shows the progress of a training that takes more than some seconds; it never makes the training wait."""
-    shown, ended = _Shown(run), threading.Event()
+    artifact, ended = _ProgressArtifact(run), threading.Event()
 
-    def show() -> None:
+    def update() -> None:
         while not ended.wait(UPDATE_SECONDS):
-            shown.update()
-        if shown.artifact is not None:
-            shown.update()
+            artifact.update()
+        if artifact.id is not None:
+            artifact.update()
 
     # The context tells Prefect which task run the artifact belongs to.
-    run_there = contextvars.copy_context().run
-    thread = threading.Thread(target=run_there, args=(show,), name="progress-artifact", daemon=True)
+    context = contextvars.copy_context()
+    thread = threading.Thread(target=context.run, args=(update,), name="progress-artifact", daemon=True)
     thread.start()
     try:
-        yield shown.keep
+        yield artifact.set_progress
     finally:
         ended.set()
         thread.join(LAST_UPDATE_SECONDS)
@@ -52,7 +52,7 @@ def progress_artifact(run: Run) -> Generator[Report]:
 def show_report(run: Run) -> None:
     """Keep the report of a finished training with its flow run."""
     markdown = RunReport.read(run).markdown(run)
-    with _if_the_server_answers():
+    with _server_errors_logged():
         create_markdown_artifact(markdown, key=f"report-{run.key}", description="Epochs, curves, attempts and lineage.")
 
 
@@ -60,13 +60,13 @@ def show_decision(decision: Decision, found: Cycle, checked: DataCheck) -> None:
     """Keep the report of a retraining with its flow run."""
     report = decision_markdown(decision, found, checked)
     key = f"decision-{Path(found.folder).name}"
-    with _if_the_server_answers():
+    with _server_errors_logged():
         create_markdown_artifact(report, key=key, description="Gate, drift of the data and lineage.")
 
 
 @contextmanager
-def _if_the_server_answers() -> Generator[None]:
-    """Let a training go on that cannot be shown."""
+def _server_errors_logged() -> Generator[None]:
+    """Log an error of the server instead of raising it: a training goes on that cannot be shown."""
     try:
         yield
     except (httpx.HTTPError, PrefectException) as error:
@@ -74,25 +74,25 @@ def _if_the_server_answers() -> Generator[None]:
 
 
 @dataclass
-class _Shown:
-    """The artifact of a training and the progress that it is to show next."""
+class _ProgressArtifact:
+    """The artifact of a training, made with the first update, and the progress that it is to show next."""
 
     run: Run
     progress: Progress | None = None
-    artifact: UUID | None = None
+    id: UUID | None = None
 
-    def keep(self, progress: Progress) -> None:
+    def set_progress(self, progress: Progress) -> None:
         self.progress = progress
 
     def update(self) -> None:
-        now = self.progress
-        if now is None:
+        progress = self.progress
+        if progress is None:
             return
-        share = round(100 * (now.epoch - 1 + now.step / now.steps) / now.epochs, 1)
-        about = f"epoch {now.epoch} of {now.epochs}, {now.rows:,} of {now.total_rows:,} rows"
-        with _if_the_server_answers():
-            if self.artifact is None:
+        percent = round(100 * (progress.epoch - 1 + progress.step / progress.steps) / progress.epochs, 1)
+        text = f"epoch {progress.epoch} of {progress.epochs}, {progress.rows:,} of {progress.total_rows:,} rows"
+        with _server_errors_logged():
+            if self.id is None:
                 key = f"progress-{self.run.key}"
-                self.artifact = cast("UUID", create_progress_artifact(share, key=key, description=about))
+                self.id = cast("UUID", create_progress_artifact(percent, key=key, description=text))
             else:
-                update_progress_artifact(self.artifact, share, description=about)
+                update_progress_artifact(self.id, percent, description=text)

@@ -1,24 +1,25 @@
-"""Lineage in Prefect's terms: the files that a task makes and those it makes them from, as assets."""
+"""The files that a task makes, and those it makes them from, as Prefect's assets: the lineage in its UI."""
 
 import re
 from pathlib import Path
 
 from prefect.tasks import MaterializingTask
 
-LONGEST = 512
+LONGEST_KEY = 512
 
 FORBIDDEN = re.compile(r"""[\s\0#?&%"'<>\[\]{}|\\^`]""")
 """What Prefect does not take in the key of an asset."""
 
-TO_BE_NAMED = "unbroken://to-be-named"
+PLACEHOLDER = "unbroken://to-be-named"
+"""The asset of a task until `declare_assets` names it."""
 
 
-def key_of(place: str) -> str:
+def asset_key(location: str) -> str:
     """Return the key of the asset at a path or URL."""
-    url = place if "://" in place else f"file://{Path(place).absolute()}"
-    return FORBIDDEN.sub("_", url)[:LONGEST]
+    url = location if "://" in location else f"file://{Path(location).absolute()}"
+    return FORBIDDEN.sub("_", url)[:LONGEST_KEY]
 
 
-def with_assets(task: MaterializingTask, made: str, *sources: str) -> MaterializingTask:
-    """Return the task as the maker of a file from others."""
-    return task.with_options(assets=[key_of(made)], asset_deps=[key_of(source) for source in sources])
+def declare_assets(task: MaterializingTask, target: str, *sources: str) -> MaterializingTask:
+    """Return the task as the maker of the file `target` from the files `sources`; all are paths or URLs."""
+    return task.with_options(assets=[asset_key(target)], asset_deps=[asset_key(source) for source in sources])

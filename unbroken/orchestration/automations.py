@@ -1,4 +1,4 @@
-"""The server's part in restarting runs, for deaths that no process is left to report: rules on the events of tagged runs."""
+"""Rules on the server that restart tagged runs where no process is left to report their crash."""
 
 from datetime import timedelta
 from typing import Any
@@ -25,9 +25,11 @@ def automations() -> list[AutomationCore]:
     unattended = "nobody started the run again; goes on from its newest checkpoint"
     stuck = f"submitted {SUBMISSION.seconds} s ago and not running: its worker is gone"
     return [
-        _when_nothing_follows("heartbeat", SILENCE, _to(StateType.CRASHED, "Crashed", silent)),
-        _when_nothing_follows("Crashed", UNATTENDED, _to(StateType.SCHEDULED, "AwaitingRetry", unattended), RESTARTS),
-        _when_nothing_follows("Submitting", SUBMISSION, _to(StateType.SCHEDULED, "AwaitingRetry", stuck)),
+        _when_nothing_follows("heartbeat", SILENCE, _set_state(StateType.CRASHED, "Crashed", silent)),
+        _when_nothing_follows(
+            "Crashed", UNATTENDED, _set_state(StateType.SCHEDULED, "AwaitingRetry", unattended), RESTARTS
+        ),
+        _when_nothing_follows("Submitting", SUBMISSION, _set_state(StateType.SCHEDULED, "AwaitingRetry", stuck)),
     ]
 
 
@@ -38,31 +40,32 @@ def apply() -> None:
     """
     with get_client(sync_client=True) as client:
         for automation in automations():
-            known = client.read_automations_by_name(automation.name)
-            if not known:
+            existing = client.read_automations_by_name(automation.name)
+            if not existing:
                 client.create_automation(automation)
-            elif _content(known[0]) != _content(automation):
-                client.update_automation(known[0].id, automation)
+            elif _content(existing[0]) != _content(automation):
+                client.update_automation(existing[0].id, automation)
 
 
 def _content(automation: AutomationCore) -> dict[str, Any]:
     return automation.model_dump(mode="json", include={"description", "enabled", "trigger", "actions"})
 
 
-def _to(state: StateType, name: str, message: str) -> ChangeFlowRunState:
+def _set_state(state: StateType, name: str, message: str) -> ChangeFlowRunState:
     return ChangeFlowRunState(state=state, name=name, message=message)
 
 
 def _when_nothing_follows(
-    event: str, within: timedelta, action: ChangeFlowRunState, most_runs: int | None = None
+    event: str, within: timedelta, action: ChangeFlowRunState, run_limit: int | None = None
 ) -> AutomationCore:
-    of_a_run: dict[str, str | list[str]] = {"prefect.resource.id": "prefect.flow-run.*"}
-    if most_runs is not None:
+    """Return the rule: `action` if no event of a run comes `within` a time after `event`, up to its `run_limit`-th attempt."""
+    resource: dict[str, str | list[str]] = {"prefect.resource.id": "prefect.flow-run.*"}
+    if run_limit is not None:
         # From 1 on: one that never ran at all, for want of a command or an image, would only fail again and again.
-        of_a_run["prefect.run-count"] = [str(count) for count in range(1, most_runs + 1)]
+        resource["prefect.run-count"] = [str(count) for count in range(1, run_limit + 1)]
     trigger = EventTrigger(
         posture=Posture.Proactive,
-        match=ResourceSpecification(of_a_run),
+        match=ResourceSpecification(resource),
         match_related=ResourceSpecification({"prefect.resource.id": f"prefect.tag.{TAG}"}),
         for_each={"prefect.resource.id"},
         after={f"prefect.flow-run.{event}"},

@@ -48,9 +48,9 @@ def apply() -> None:
             template = ProcessWorker.get_default_base_job_template()
             client.create_work_pool(WorkPoolCreate(name=POOL, type="process", base_job_template=template))
     automations.apply()
-    here = os.environ | {"PWD": str(ROOT)}  # prefect.yaml lets runs begin there; only shells set it
+    environment = os.environ | {"PWD": str(ROOT)}  # prefect.yaml lets runs begin there; only shells set it
     command = [*PREFECT, "--no-prompt", "deploy", "--all"]
-    subprocess.run(command, cwd=ROOT, env=here, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
     print("applied  work pool, automations and deployments")
 
 
@@ -66,7 +66,7 @@ def _own_server() -> str:
     started = SERVER.start([*PREFECT, "server", "start"], os.environ)
     deadline = time.monotonic() + START_SECONDS
     while not _answers(api):
-        if not SERVER.runs() or time.monotonic() > deadline:
+        if not SERVER.is_running() or time.monotonic() > deadline:
             sys.exit(f"error: {api}: the server did not start; see {SERVER.log}")
         time.sleep(0.5)
     print(f"server   {'started' if started else 'runs already'}, log {SERVER.log}")

@@ -1,4 +1,4 @@
-"""The help of each setting in the form that Prefect's UI makes of a flow's parameters."""
+"""Help texts in the form that Prefect's UI makes of a flow's parameters."""
 
 import dataclasses
 import inspect

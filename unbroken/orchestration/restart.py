@@ -1,4 +1,4 @@
-"""What happens to a deployed run whose process died: it is started again under its own id, a bounded number of times."""
+"""Restart deployed flow runs that crashed, under the same id and a bounded number of times."""
 
 import os
 import signal
@@ -28,81 +28,81 @@ RESTARTS = 10
 LONGEST_WAIT = timedelta(minutes=5)
 
 GAVE_UP = "GaveUp"
-"""Name of the last state of a run that died too often; its type is Crashed."""
+"""Name of the last state of a run that crashed too often; its type is Crashed."""
 
 
-def start_again(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:  # noqa: ARG001 (the names are the interface)
-    """Schedule a crashed run once more after 2, 4, 8 ... seconds, or end it for good if it died too often.
+def restart_after_crash(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:  # noqa: ARG001 (the names are the interface)
+    """Schedule a crashed run once more after 2, 4, 8 ... seconds, or end it for good if it crashed too often.
 
-    It looks the run up again first: whoever came before decides, so that two reports of one death start one attempt.
+    It reads the run again first: whoever came before decides, so that two reports of one crash start one attempt.
     """
     with get_client(sync_client=True) as client:
         run = client.read_flow_run(flow_run.id)
         crashed = run.state is not None and run.state.is_crashed() and run.state.name != GAVE_UP
         if not crashed or run.deployment_id is None or TAG not in run.tags:
             return
-        deaths = deaths_of(client.read_flow_run_states(run.id))
-        allowed = _restarts(client, run)
-        chosen = next_attempt(deaths, allowed) if deaths <= allowed else given_up(deaths, allowed, run.state)
-        client.set_flow_run_state(run.id, chosen, force=chosen.is_crashed())
+        crashes = count_crashes(client.read_flow_run_states(run.id))
+        limit = _restart_limit(client, run)
+        next_state = retry_state(crashes, limit) if crashes <= limit else gave_up_state(crashes, limit, run.state)
+        client.set_flow_run_state(run.id, next_state, force=next_state.is_crashed())
 
 
-def deaths_of(states: Sequence[State]) -> int:
+def count_crashes(states: Sequence[State]) -> int:
     """Count the attempts of a run that crashed since it was last given up; engine, supervisor and worker may each report one."""
-    deaths, reported = 0, False
+    crashes, reported = 0, False
     for state in sorted(states, key=lambda state: state.timestamp):
         if state.name == GAVE_UP:
-            deaths = 0
+            crashes = 0
         elif state.is_crashed():
-            deaths += not reported
+            crashes += not reported
         reported = state.is_crashed() or (reported and not state.is_pending())
-    return deaths
+    return crashes
 
 
-def next_attempt(deaths: int, allowed: int) -> State:
-    """Return the state that starts a run again, later the more often it died."""
-    wait = min(timedelta(seconds=2**deaths), LONGEST_WAIT)
-    message = f"crashed {deaths} of at most {allowed + 1} times; goes on from its newest checkpoint"
+def retry_state(crashes: int, limit: int) -> State:
+    """Return the state that starts a run again, later the more often it crashed."""
+    wait = min(timedelta(seconds=2**crashes), LONGEST_WAIT)
+    message = f"crashed {crashes} of at most {limit + 1} times; goes on from its newest checkpoint"
     return AwaitingRetry(scheduled_time=datetime.now(UTC) + wait, message=message)
 
 
-def given_up(deaths: int, allowed: int, last: State | None) -> State:
-    """Return the end of a run that died too often."""
+def gave_up_state(crashes: int, limit: int, last: State | None) -> State:
+    """Return the last state of a run that crashed more often than it may be restarted; `last` is its state before."""
     reason = (last and last.message) or "no reason was given"
     message = (
-        f"crashed {deaths} times, which is more than the {allowed} restarts that UNBROKEN_RESTARTS allows. "
+        f"crashed {crashes} times, which is more than the {limit} restarts that UNBROKEN_RESTARTS allows. "
         f"The last time: {reason} Its checkpoints are kept: mend the cause, then retry the run to go on from them"
     )
     return Crashed(name=GAVE_UP, message=message)
 
 
-def end_with_supervisor(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:  # noqa: ARG001 (as above)
+def stop_with_supervisor(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:  # noqa: ARG001 (as above)
     """Let a deployed run save and end when its supervisor dies, without which no cancellation could reach it."""
     if os.environ.get("PREFECT__FLOW_RUN_ID") == str(flow_run.id):
-        threading.Thread(target=_end_after, args=(os.getppid(),), name="supervisor-watch", daemon=True).start()
+        threading.Thread(target=_stop_after, args=(os.getppid(),), name="supervisor-watch", daemon=True).start()
 
 
-def emitting_left_event(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """Let a flow tell the server when it ends on its own accord, as a suspended run does: silence then means death alone."""
+def with_end_event(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Let a flow send an event when it ends by itself, as a suspended run does: silence then means a crash alone."""
 
     @wraps(function)
-    def told(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+    def wrapper(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
         try:
             return function(*args, **kwargs)
         finally:
             # The context adds the tags, by which the automations know the run.
             emit_event("prefect.flow-run.left", {"prefect.resource.id": f"prefect.flow-run.{runtime.id}"})
 
-    return told
+    return wrapper
 
 
-def _end_after(supervisor: int) -> None:
+def _stop_after(supervisor: int) -> None:
     while os.getppid() == supervisor:
         time.sleep(1)
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _restarts(client: SyncPrefectClient, run: FlowRun) -> int:
+def _restart_limit(client: SyncPrefectClient, run: FlowRun) -> int:
     assert run.deployment_id is not None
     variables = client.read_deployment(run.deployment_id).job_variables | (run.job_variables or {})
     return int(variables.get("env", {}).get("UNBROKEN_RESTARTS", RESTARTS))

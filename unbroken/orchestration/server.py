@@ -1,4 +1,4 @@
-"""Prefect for one process at a terminal: a server that ends with it however it ends, and no log but the library's."""
+"""The Prefect server of one process at a terminal, started by that process; it ends with it however it ends."""
 
 import atexit
 import logging
@@ -20,50 +20,50 @@ from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_EPHEMERAL_STARTUP_T
 from unbroken.errors import ServerError
 
 SILENT = logging.CRITICAL + 1
-LEAVING_SECONDS = 5.0
-LAST_LINES = 3
+STOP_SECONDS = 5.0
+LOG_LINES = 3
 
 LEAN = {
     "PREFECT_SERVER_UI_ENABLED": "false",
     "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false",
     "PREFECT_SERVER_MEMOIZE_BLOCK_AUTO_REGISTRATION": "false",  # else the next server believes that they are registered
 }
-"""Without what nobody asks of a server that serves one run."""
+"""Settings that leave out what a server of one run does not need."""
 
 
 @dataclass(frozen=True)
-class OwnServer:
+class LocalServer:
     """A server of this process alone."""
 
     process: subprocess.Popen[bytes]
     api: str
     log: IO[bytes]
 
-    def wait_until_it_answers(self) -> None:
-        """Return once it can be used; raise ServerError if it cannot."""
+    def wait_until_ready(self) -> None:
+        """Return once the server answers; raise ServerError if it does not."""
         seconds = PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS.value()
         try:
             httpx.get(f"{self.api}/health", timeout=seconds, trust_env=False).raise_for_status()
         except httpx.HTTPError as error:
             raise ServerError(
-                f"{self.api}: the Prefect server of this process did not start (within {seconds} s): {self._last_words()}. "
+                f"{self.api}: the Prefect server of this process did not start (within {seconds} s): {self._end_of_log()}. "
                 f"Set PREFECT_API_URL to a server that runs, PREFECT_HOME to another folder, or "
                 f"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS to more"
             ) from error
 
-    def _last_words(self) -> str:
-        self.leave()
+    def _end_of_log(self) -> str:
+        self.stop()
         self.log.seek(0)
         lines = self.log.read().decode(errors="replace").splitlines()
-        said = [line for line in lines if line.strip() and not line.startswith(" ")]
-        return " / ".join(said[-LAST_LINES:]).rstrip(".") or f"exit code {self.process.returncode}"
+        messages = [line for line in lines if line.strip() and not line.startswith(" ")]
+        return " / ".join(messages[-LOG_LINES:]).rstrip(".") or f"exit code {self.process.returncode}"
 
-    def leave(self) -> None:
-        """End it in good order."""
+    def stop(self) -> None:
+        """End the server: by closing its input, after STOP_SECONDS by SIGKILL."""
         assert self.process.stdin is not None
         self.process.stdin.close()
         try:
-            self.process.wait(LEAVING_SECONDS)
+            self.process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -75,17 +75,17 @@ def server_beside_imports() -> Generator[None]:
 
     Prefect would start one too, but import all of it here, wait for it, and stop it only at an orderly end.
     """
-    own = None if PREFECT_API_URL.value() else _start_server()
+    local = None if PREFECT_API_URL.value() else _start_server()
     yield
-    _keep_the_log_for_the_ui()
-    if own:
-        own.wait_until_it_answers()
+    _silence_console_log()
+    if local:
+        local.wait_until_ready()
 
 
-def _start_server() -> OwnServer:
+def _start_server() -> LocalServer:
     log = tempfile.TemporaryFile()  # noqa: SIM115 (as long as the server)
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        command = [sys.executable, "-m", "unbroken.orchestration.own_server", str(listening.fileno())]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        command = [sys.executable, "-m", "unbroken.orchestration.local_server", str(listener.fileno())]
         variables = os.environ | get_current_settings().to_environment_variables(exclude_unset=True) | LEAN
         process = subprocess.Popen(
             command,
@@ -93,17 +93,18 @@ def _start_server() -> OwnServer:
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
-            pass_fds=[listening.fileno()],
+            pass_fds=[listener.fileno()],
             start_new_session=True,  # Ctrl-C is for the training, which still has to tell the server
         )
-        own = OwnServer(process, f"http://127.0.0.1:{listening.getsockname()[1]}/api", log)
-    atexit.register(own.leave)
-    os.environ["PREFECT_API_URL"] = own.api
+        local = LocalServer(process, f"http://127.0.0.1:{listener.getsockname()[1]}/api", log)
+    atexit.register(local.stop)
+    os.environ["PREFECT_API_URL"] = local.api
     refresh_global_settings_context()
-    return own
+    return local
 
 
-def _keep_the_log_for_the_ui() -> None:
+def _silence_console_log() -> None:
+    """Show Prefect's own log in the UI alone; the terminal has the library's."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, PrefectConsoleHandler):
             handler.setLevel(SILENT)

@@ -1,4 +1,4 @@
-"""Processes in the background, one of a name, each with its log and a lock that the kernel frees when it ends."""
+"""Background processes, one of a name, each with a log and a lock that the kernel frees when the process ends."""
 
 import fcntl
 import os
@@ -30,7 +30,7 @@ class Service:
         with open(self._pid, "a+") as pid, open(self.log, "ab") as log:
             if not _lock(pid.fileno()):
                 return False
-            # The child inherits the lock and holds it to its end, so that no number of a dead process misleads us.
+            # The child inherits the lock and holds it to its end, so that a stale process id is told from a live one.
             process = subprocess.Popen(
                 command,
                 cwd=self.folder.parent,
@@ -45,7 +45,7 @@ class Service:
             pid.write(str(process.pid))
         return True
 
-    def runs(self) -> bool:
+    def is_running(self) -> bool:
         """Tell whether the process is alive."""
         if not self._pid.exists():
             return False
@@ -54,12 +54,12 @@ class Service:
 
     def stop(self, seconds: float) -> bool:
         """End the process and its children with SIGTERM, after so many seconds with SIGKILL; return False if there was none."""
-        if not self.runs():
+        if not self.is_running():
             return False
         number = int(self._pid.read_text())
         deadline = time.monotonic() + seconds
         os.killpg(number, signal.SIGTERM)
-        while self.runs():
+        while self.is_running():
             if time.monotonic() > deadline:
                 os.killpg(number, signal.SIGKILL)
             time.sleep(POLL_SECONDS)

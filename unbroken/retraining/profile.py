@@ -12,6 +12,7 @@ from unbroken.data.parquet import read_slices
 from unbroken.data.permutation import Permutation, derive
 from unbroken.data.schema import Column, Schema
 from unbroken.errors import DataError
+from unbroken.features.moments import Moments
 
 BINS = 20
 
@@ -98,9 +99,7 @@ class _Numbers:
     edges: tuple[float, ...]
     reference: ColumnProfile | None
     counts: list[int] = field(default_factory=list)
-    count: int = 0
-    total: float = 0.0
-    squares: float = 0.0
+    moments: Moments = field(default_factory=lambda: Moments(spread=True))
     outside: int = 0
     low: float = np.inf
     high: float = -np.inf
@@ -108,31 +107,29 @@ class _Numbers:
     def add(self, part: Slice) -> None:
         values = as_floats(part.column(self.column.name), self.column.name, self.column.kind, part.subject)
         values = values[~np.isnan(values)]
-        places = np.searchsorted(self.edges, values, side="right")
-        found = np.bincount(places, minlength=len(self.edges) + 1)
-        self.counts = (found + np.array(self.counts or [0])).tolist()
-        self.count, self.total = self.count + len(values), self.total + float(values.sum())
-        self.squares += float((values * values).sum())
+        bins = np.searchsorted(self.edges, values, side="right")
+        counts = np.bincount(bins, minlength=len(self.edges) + 1)
+        self.counts = (counts + np.array(self.counts or [0])).tolist()
+        self.moments.add(values)
         self.low, self.high = values.min(initial=self.low), values.max(initial=self.high)
-        known = self.reference
-        if known and known.low is not None and known.high is not None:
-            self.outside += int(((values < known.low) | (values > known.high)).sum())
+        reference = self.reference
+        if reference and reference.low is not None and reference.high is not None:
+            self.outside += int(((values < reference.low) | (values > reference.high)).sum())
 
     def profile(self, rows: int) -> ColumnProfile:
-        count, moving = self.count, KINDS[self.column.kind].instant
-        mean = self.total / count if count else None
-        deviation = max(self.squares / count - mean * mean, 0.0) ** 0.5 if count and mean is not None else None
+        self.moments.fold()
+        count, moving = self.moments.count, KINDS[self.column.kind].instant
         return ColumnProfile(
             name=self.column.name,
             kind=self.column.kind,
             missing=1 - count / rows,
             low=float(self.low) if count else None,
             high=float(self.high) if count else None,
-            mean=mean,
-            deviation=deviation,
+            mean=self.moments.mean if count else None,
+            deviation=(self.moments.squares / count) ** 0.5 if count else None,
             outside=0.0 if moving else self.outside / max(1, count),
             edges=self.edges,
-            shares=tuple(part / count for part in self.counts) if count and not moving else (),
+            shares=tuple(number / count for number in self.counts) if count and not moving else (),
         )
 
 

@@ -1,4 +1,4 @@
-"""The Prefect server of one process at a terminal: `python -m unbroken.orchestration.own_server DESCRIPTOR`.
+"""The process of such a server (see `server`): `python -m unbroken.orchestration.local_server DESCRIPTOR`.
 
 It listens at a socket that its parent has bound, so that no port is found taken, and ends when the pipe at its standard
 input closes, which the kernel does when the parent ends, whatever ends it.
@@ -25,11 +25,11 @@ def main() -> None:
 
         app = create_app(ephemeral=True, final=True)
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="on"))
-    threading.Thread(target=_end_with_parent, args=(server,), daemon=True).start()
+    threading.Thread(target=_stop_with_parent, args=(server,), daemon=True).start()
     server.run(sockets=[socket.socket(fileno=int(sys.argv[1]))])
 
 
-def _end_with_parent(server: "uvicorn.Server") -> None:
+def _stop_with_parent(server: "uvicorn.Server") -> None:
     os.read(sys.stdin.fileno(), 1)
     server.should_exit = True
 
