@@ -3,19 +3,22 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: bench train serve stop apply test lint crash mutations slow lock clean
+.PHONY: bench train serve stop apply test lint crash mutations slow lock clean help
 
 train: $(STAMP)  ## train on the flights data; type it again after any end
-	$(BIN)/python -m flows.train $(ARGS)
+	$(BIN)/unbroken train $(ARGS)
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
 
 serve: $(STAMP)  ## server, work pool, worker, automations and deployments on this machine; says which URL to open
-	$(BIN)/python -m deploy serve
+	$(BIN)/unbroken serve
 
 stop: $(STAMP)  ## end what `make serve` started; runs in training save, and go on with the next `make serve`
-	$(BIN)/python -m deploy stop
+	$(BIN)/unbroken stop
 
 apply: $(STAMP)  ## work pool, automations and deployments only, on the server of the Prefect profile
-	$(BIN)/python -m deploy apply
+	$(BIN)/unbroken apply
 
 test: $(STAMP)  ## all tests but the long ones
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)
@@ -36,7 +39,7 @@ slow: $(STAMP) .venv-mlflow/.installed  ## the long tests outside tests/crash: d
 	$(BIN)/python -m pytest tests/unit tests/flow -m slow $(ARGS)
 
 lock: $(STAMP)  ## refresh requirements.lock from pyproject.toml
-	$(BIN)/pip-compile --quiet --upgrade --strip-extras --extra dev --extra mlflow --allow-unsafe --no-emit-index-url --no-emit-find-links \
+	$(BIN)/pip-compile --quiet --upgrade --strip-extras --extra dev --extra mlflow --allow-unsafe --constraint constraints.txt --no-emit-index-url --no-emit-find-links \
 		--output-file requirements.lock pyproject.toml
 	sed -i -E 's/^(torch==[0-9.]+)\+cpu/\1/; s/--(extra-)?index-url[^ ]* ?//' requirements.lock
 
@@ -61,7 +64,8 @@ bench: .venv-bench/.installed $(STAMP)  ## race every peer, then print the table
 clean:  ## remove what was trained and installed
 	rm -rf .venv .venv-bench .venv-mlflow runs
 
-$(STAMP): requirements.lock
+$(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	touch $@

@@ -27,11 +27,9 @@ from unbroken.checkpoints.background import BackgroundWriter
 from unbroken.checkpoints.store import CheckpointStore
 from unbroken.config import Config, DataConfig, ModelConfig, TrainingConfig
 from unbroken.data.dataset import SplitDatasets
+from unbroken.pipeline import prepare
 from unbroken.run import Run, open_run
-from unbroken.stages.load_data import load_data
-from unbroken.stages.preprocess import preprocess
 from unbroken.stages.results import Preprocessed
-from unbroken.stages.split import split_dataset
 from unbroken.stages.train import train
 from unbroken.storage import atomic
 from unbroken.storage.journal import Journal
@@ -49,9 +47,8 @@ WINDOW = 1.0
 def prepared(config: Config) -> tuple[Run, Preprocessed, SplitDatasets]:
     """Run the first three stages."""
     run = open_run(config)
-    dataset = load_data(config.data, run)
-    preprocessed = preprocess(dataset, config.preprocess, config.split, run, config.start)
-    return run, preprocessed, split_dataset(preprocessed, config.split, run)
+    prepared = prepare(config, run)
+    return run, prepared.preprocessed, prepared.splits
 
 
 @contextmanager

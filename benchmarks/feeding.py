@@ -24,10 +24,8 @@ from unbroken.config import CheckpointConfig, Config, DataConfig, ModelConfig, S
 from unbroken.data.dataset import SplitDatasets
 from unbroken.features.encoder import Encoder
 from unbroken.features.spec import FeatureSpec
+from unbroken.pipeline import prepare
 from unbroken.run import open_run
-from unbroken.stages.load_data import load_data
-from unbroken.stages.preprocess import preprocess
-from unbroken.stages.split import split_dataset
 from unbroken.stages.train import train
 from unbroken.storage.journal import Journal
 
@@ -54,12 +52,10 @@ def main(folder: Path) -> None:
         runs_folder=str(folder / "runs"),
     )
     run = open_run(config)
-    dataset = load_data(config.data, run)
-    preprocessed = preprocess(dataset, config.preprocess, config.split, run)
-    splits = split_dataset(preprocessed, config.split, run)
-    features = Encoder.load(Path(preprocessed.encoder.path)).features
-    found = [training(config, splits, preprocessed.encoder, batch_size) for batch_size in (256, 4096)]
-    found.append(feeding(splits, features, folder))
+    prepared = prepare(config, run)
+    features = Encoder.load(Path(prepared.preprocessed.encoder.path)).features
+    found = [training(config, prepared.splits, prepared.preprocessed.encoder, batch_size) for batch_size in (256, 4096)]
+    found.append(feeding(prepared.splits, features, folder))
     found.append(seek(features, folder))
     save("feeding", found)
     shutil.rmtree(folder)
@@ -96,7 +92,10 @@ def training(config: Config, splits: SplitDatasets, encoder: object, batch_size:
 def feeding(splits: SplitDatasets, features: FeatureSpec, folder: Path) -> Comparison:
     """Take all batches of an epoch and do nothing with them."""
     cpu = torch.device("cpu")
-    on_disk, in_memory = open_row_file(folder / "rows", splits.train, features, cpu), read_rows(splits.train, features)
+    on_disk, in_memory = (
+        open_row_file(folder / "rows", splits.train, features, cpu),
+        read_rows(splits.train, features),
+    )
 
     def rate(rows: Rows | RowFile, shuffle_rows: int) -> Measurement:
         def epoch() -> None:

@@ -22,10 +22,8 @@ from torch import Tensor
 from benchmarks import peers
 from benchmarks.measure import Comparison, Measurement, Target, compare, save, seconds
 from unbroken.config import Config, DataConfig, ModelConfig, SplitConfig, TrainingConfig
+from unbroken.pipeline import prepare
 from unbroken.run import open_run
-from unbroken.stages.load_data import load_data
-from unbroken.stages.preprocess import preprocess
-from unbroken.stages.split import split_dataset
 from unbroken.stages.train import train
 from unbroken.storage.journal import Journal
 
@@ -59,14 +57,12 @@ def unbroken_run(task: peers.Task, threads: int, folder: Path) -> Measurement:
         runs_folder=str(folder / "runs"),
     )
     run = open_run(config)
-    dataset = load_data(config.data, run)
-    preprocessed = preprocess(dataset, config.preprocess, config.split, run, config.start)
-    splits = split_dataset(preprocessed, config.split, run)
+    prepared = prepare(config, run)
     number = itertools.count()
 
     def measure() -> float:
         own = replace(run, folder=str(folder / f"run-{next(number)}"))
-        train(config, splits, preprocessed.encoder, own)
+        train(config, prepared.splits, prepared.preprocessed.encoder, own)
         saved = [event for event in Journal(own.journal).events() if event["event"] == "checkpoint saved"]
         return saved[-1]["rows_per_second"]
 

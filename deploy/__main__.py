@@ -1,10 +1,7 @@
-"""`python -m deploy serve | apply | stop`."""
+"""`python -m deploy serve | stop | apply`."""
 
 import sys
 
-from unbroken.orchestration.deployment import apply, serve, stop
+from unbroken.cli.main import main
 
-commands = {"serve": serve, "apply": apply, "stop": stop}
-if sys.argv[1:] not in [[name] for name in commands]:
-    sys.exit(f"usage: python -m deploy {' | '.join(commands)}")
-commands[sys.argv[1]]()
+main(sys.argv[1:])

@@ -1,11 +1,11 @@
 """Write predictions of the champion, or of another model, one row for each row of a source."""
 
-if __name__ == "__main__":  # before Prefect and torch are imported: help and mistakes do not need them
-    from unbroken.cli.terminal import main, result_of
-    from unbroken.config import PredictConfig
+if __name__ == "__main__":  # before Prefect and torch are imported: help, mistakes and finished runs do not need them
+    import sys
 
-    main("predict", __doc__, PredictConfig, result_of("predict"))
-    raise SystemExit
+    from unbroken.cli.main import main
+
+    main(["predict", *sys.argv[1:]])
 
 from tasks.predict import predict as score
 from unbroken.config import PredictConfig

@@ -1,11 +1,11 @@
 """Train a challenger on new rows, and promote it if it is truly better on rows that neither has seen."""
 
-if __name__ == "__main__":  # before Prefect and torch are imported: help and mistakes do not need them
-    from unbroken.cli.terminal import main, result_of
-    from unbroken.config import RetrainConfig
+if __name__ == "__main__":  # before Prefect and torch are imported: help, mistakes and finished runs do not need them
+    import sys
 
-    main("retrain", __doc__, RetrainConfig, result_of("retrain"))
-    raise SystemExit
+    from unbroken.cli.main import main
+
+    main(["retrain", *sys.argv[1:]])
 
 from flows.train import train
 from tasks.check_data import check_data

@@ -1,12 +1,11 @@
 """Train, evaluate and publish a model in six stages; after any end, the same command goes on from where it was."""
 
 if __name__ == "__main__":  # before Prefect and torch are imported: help, mistakes and finished runs do not need them
-    from unbroken.cli.terminal import main
-    from unbroken.cli.train import show_training
-    from unbroken.config import Config
+    import sys
 
-    main("train", __doc__, Config, show_training)
-    raise SystemExit
+    from unbroken.cli.main import main
+
+    main(["train", *sys.argv[1:]])
 
 from tasks.load_checkpoint import load_checkpoint
 from tasks.load_data import load_data

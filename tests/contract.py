@@ -13,19 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 from torch import Tensor
 
+from unbroken import pipeline
 from unbroken.batches.rows import Rows
 from unbroken.checkpoints.format import write_checkpoint
 from unbroken.checkpoints.inspection import differences, read_newest
 from unbroken.checkpoints.tree import Tree
 from unbroken.config import Config
 from unbroken.run import open_run
-from unbroken.stages.load_checkpoint import load_checkpoint
-from unbroken.stages.load_data import load_data
-from unbroken.stages.preprocess import preprocess
 from unbroken.stages.results import Restored
-from unbroken.stages.save_checkpoint import save_checkpoint
-from unbroken.stages.split import split_dataset
-from unbroken.stages.train import train
 from unbroken.training.loop import TrainLoop
 
 
@@ -35,13 +30,7 @@ class Stopped(BaseException):
 
 def run_stages(config: Config) -> Restored:
     """Run the six stages as the flow does, without Prefect."""
-    run = open_run(config)
-    dataset = load_data(config.data, run)
-    preprocessed = preprocess(dataset, config.preprocess, config.split, run, config.start)
-    splits = split_dataset(preprocessed, config.split, run)
-    last = train(config, splits, preprocessed.encoder, run)
-    published = save_checkpoint(last, config, run)
-    return load_checkpoint(published, splits, preprocessed.encoder, config, run)
+    return pipeline.run_stages(config, open_run(config))
 
 
 @contextmanager

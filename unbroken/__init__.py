@@ -1,15 +1,112 @@
-"""Crash-proof PyTorch training on tabular data. Free of Prefect: usable from torchrun, Ray or a notebook."""
+"""Crash-proof PyTorch training on tabular data.
 
+    import unbroken
+
+    model = unbroken.train(unbroken.Config(data=unbroken.DataConfig(source="rows.parquet", label="late")))
+    model.predict(rows)
+
+Names are imported when they are first used: torch takes seconds, and Prefect is not needed for any of them.
+"""
+
+import importlib
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from unbroken.config import (
+        CheckpointConfig,
+        ChecksConfig,
+        Config,
+        DataConfig,
+        GateConfig,
+        ModelConfig,
+        PredictConfig,
+        PreprocessConfig,
+        RetrainConfig,
+        SplitConfig,
+        StartConfig,
+        TrackingConfig,
+        TrainingConfig,
+    )
+    from unbroken.errors import (
+        CheckpointError,
+        CheckpointMismatchError,
+        ConfigError,
+        CorruptCheckpointError,
+        DataError,
+        LockedError,
+        RegistryError,
+        ServerError,
+        StoppedError,
+        TrainingError,
+        UnbrokenError,
+    )
+    from unbroken.features.spec import FeatureSpec
+    from unbroken.pipeline import TrainedModel, predict, retrain, train
     from unbroken.serving.prediction import Predictor
+    from unbroken.serving.prediction import load_predictor as load
 
-__all__ = ["load"]
+__all__ = [
+    "CheckpointConfig",
+    "CheckpointError",
+    "CheckpointMismatchError",
+    "ChecksConfig",
+    "Config",
+    "ConfigError",
+    "CorruptCheckpointError",
+    "DataConfig",
+    "DataError",
+    "FeatureSpec",
+    "GateConfig",
+    "LockedError",
+    "ModelConfig",
+    "PredictConfig",
+    "Predictor",
+    "PreprocessConfig",
+    "RegistryError",
+    "RetrainConfig",
+    "ServerError",
+    "SplitConfig",
+    "StartConfig",
+    "StoppedError",
+    "TrackingConfig",
+    "TrainedModel",
+    "TrainingConfig",
+    "TrainingError",
+    "UnbrokenError",
+    "__version__",
+    "load",
+    "predict",
+    "retrain",
+    "train",
+]
+
+ELSEWHERE = {
+    "FeatureSpec": ("unbroken.features.spec", "FeatureSpec"),
+    "Predictor": ("unbroken.serving.prediction", "Predictor"),
+    "load": ("unbroken.serving.prediction", "load_predictor"),
+    **{name: ("unbroken.pipeline", name) for name in ("TrainedModel", "predict", "retrain", "train")},
+}
+"""Names that are neither settings nor errors: their modules, and what they are called there."""
 
 
-def load(path: str, **options: Any) -> "Predictor":
-    """Load a published checkpoint, or the champion of a model's folder, for prediction: see `serving.prediction.load_predictor`."""
-    from unbroken.serving.prediction import load_predictor  # noqa: PLC0415 (torch takes seconds to import)
+def __getattr__(name: str) -> Any:
+    """Import a name of the front door."""
+    if name == "__version__":
+        return _version()
+    if name not in __all__:
+        raise AttributeError(f"module 'unbroken' has no attribute {name!r}")
+    home = "unbroken.config" if name.endswith("Config") else "unbroken.errors"
+    module, attribute = ELSEWHERE.get(name, (home, name))
+    return getattr(importlib.import_module(module), attribute)
 
-    return load_predictor(path, **options)
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+def _version() -> str:
+    try:
+        return version("unbroken")
+    except PackageNotFoundError:  # a source tree that is not installed
+        return "0+source"

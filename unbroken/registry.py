@@ -2,7 +2,7 @@
 
 import sys
 
-from unbroken.cli.registry import main
+from unbroken.cli.main import main
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(["registry", *sys.argv[1:]])

@@ -2,7 +2,7 @@
 
 import sys
 
-from unbroken.cli.tracking import main
+from unbroken.cli.main import main
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(["track", *sys.argv[1:]])

@@ -16,18 +16,13 @@ import torch.profiler
 from fsspec.implementations import local  # noqa: F401
 
 from tests.crash.disk import Faults, Judge, Operation, kill, watched
+from unbroken import pipeline
 from unbroken.batches.epoch import epoch_batches
 from unbroken.batches.rows import Rows
 from unbroken.config import CheckpointConfig, Config, DataConfig, ModelConfig, SplitConfig, TrainingConfig
-from unbroken.data.dataset import Dataset, SplitDatasets
-from unbroken.run import Run, open_run
-from unbroken.stages.load_checkpoint import load_checkpoint
-from unbroken.stages.load_data import load_data
-from unbroken.stages.preprocess import preprocess
-from unbroken.stages.results import Preprocessed, Published
-from unbroken.stages.save_checkpoint import save_checkpoint
-from unbroken.stages.split import split_dataset
-from unbroken.stages.train import train
+from unbroken.pipeline import Prepared
+from unbroken.run import open_run
+from unbroken.stages.results import Published
 from unbroken.storage import atomic
 from unbroken.training import loop
 from unbroken.training.determinism import reproducible
@@ -61,32 +56,14 @@ def configure(folder: Path) -> Config:
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class Prepared:
-    """The first three stages of a run, done."""
-
-    config: Config
-    run: Run
-    dataset: Dataset
-    preprocessed: Preprocessed
-    splits: SplitDatasets
-
-
 def prepare(config: Config) -> Prepared:
     """Do stages 1 to 3."""
-    run = open_run(config)
-    dataset = load_data(config.data, run)
-    preprocessed = preprocess(dataset, config.preprocess, config.split, run)
-    splits = split_dataset(preprocessed, config.split, run)
-    return Prepared(config, run, dataset, preprocessed, splits)
+    return pipeline.prepare(config, open_run(config))
 
 
 def finish(prepared: Prepared) -> Published:
     """Do stages 4 to 6."""
-    config, run, encoder = prepared.config, prepared.run, prepared.preprocessed.encoder
-    last = train(config, prepared.splits, encoder, run)
-    published = save_checkpoint(last, config, run)
-    load_checkpoint(published, prepared.splits, encoder, config, run)
+    _, published, _ = pipeline.finish(prepared)
     return published
 
 

@@ -10,7 +10,8 @@ import pytest
 from tests.flow.conftest import Terminal
 from tests.scorecard import Scorecard
 from tests.unit.stages import hundred, write
-from unbroken.cli.terminal import parse
+from unbroken.cli.main import parse
+from unbroken.cli.settings import settings_of
 from unbroken.config import Config
 from unbroken.errors import UnbrokenError
 
@@ -67,7 +68,7 @@ def test_a_bad_command_line_is_refused_in_one_line(name: str, tmp_path: Path, sc
     make, says = COMMANDS[name]
 
     with pytest.raises(UnbrokenError) as refused:
-        parse(make(tmp_path), "train", "", Config)
+        settings_of(parse(["train", *make(tmp_path)]).train, Config)
 
     message = str(refused.value)
     assert [part for part in says if part not in message] == [], message

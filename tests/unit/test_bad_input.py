@@ -15,10 +15,8 @@ from tests.unit.bad.files import FILES, URLS
 from tests.unit.bad.settings import FOLDERS, SETTINGS, SPLITS
 from unbroken.config import Config, DataConfig, TrainingConfig
 from unbroken.errors import UnbrokenError
+from unbroken.pipeline import prepare
 from unbroken.run import open_run
-from unbroken.stages.load_data import load_data
-from unbroken.stages.preprocess import preprocess
-from unbroken.stages.split import split_dataset
 from unbroken.stages.train import train
 from unbroken.training.loop import TrainLoop
 
@@ -34,10 +32,8 @@ def begin(config: Config) -> None:
 
     with mock.patch.object(TrainLoop, "_step", side_effect=TrainingStarted):
         run = open_run(config)
-        dataset = load_data(config.data, run)
-        preprocessed = preprocess(dataset, config.preprocess, config.split, run)
-        splits = split_dataset(preprocessed, config.split, run)
-        train(config, splits, preprocessed.encoder, run)
+        prepared = prepare(config, run)
+        train(config, prepared.splits, prepared.preprocessed.encoder, run)
 
 
 def configured(case: Case, source: str, runs: Path) -> Config:
@@ -93,10 +89,8 @@ def test_a_run_that_exists_is_left_as_it_is(tmp_path: Path):
         runs_folder=str(tmp_path / "runs"),
     )
     run = open_run(config)
-    dataset = load_data(config.data, run)
-    preprocessed = preprocess(dataset, config.preprocess, config.split, run)
-    splits = split_dataset(preprocessed, config.split, run)
-    train(config, splits, preprocessed.encoder, run)
+    prepared = prepare(config, run)
+    train(config, prepared.splits, prepared.preprocessed.encoder, run)
     before = disk(tmp_path)
 
     with pytest.raises(UnbrokenError, match=r"training\.epochs: found 1, but 2 are done in .*/runs/"):

@@ -6,13 +6,11 @@ import pytest
 import torch
 
 from unbroken.checkpoints.inspection import differences, entries
-from unbroken.cli.runs import main
+from unbroken.cli.main import answer
 from unbroken.config import CheckpointConfig, Config, DataConfig, TrainingConfig
+from unbroken.pipeline import prepare
 from unbroken.run import open_run
-from unbroken.stages.load_data import load_data
-from unbroken.stages.preprocess import preprocess
 from unbroken.stages.save_checkpoint import save_checkpoint
-from unbroken.stages.split import split_dataset
 from unbroken.stages.train import train
 from unbroken.storage.artifact import Artifact
 
@@ -27,10 +25,10 @@ def trained(folder: Path, seed: int = 0) -> Path:
         runs_folder=str(folder),
     )
     run = open_run(config)
-    dataset = load_data(config.data, run)
-    prepared = preprocess(dataset, config.preprocess, config.split, run)
-    splits = split_dataset(prepared, config.split, run)
-    save_checkpoint(train(config, splits, Artifact.of(Path(prepared.encoder.path)), run), config, run)
+    prepared = prepare(config, run)
+    save_checkpoint(
+        train(config, prepared.splits, Artifact.of(Path(prepared.preprocessed.encoder.path)), run), config, run
+    )
     return run.path
 
 
@@ -52,7 +50,7 @@ def state_of(run: Path) -> dict[str, bytes]:
 
 def test_list_shows_each_checkpoint_with_its_size_and_metrics(run: Path, capsys: pytest.CaptureFixture[str]):
     before = state_of(run)
-    assert main(["list", str(run)]) == 0
+    assert answer(["runs", "list", str(run)]) == 0
     shown = capsys.readouterr().out
     for path in (run / "checkpoints").glob("*.pth"):
         assert path.name in shown
@@ -63,12 +61,12 @@ def test_list_shows_each_checkpoint_with_its_size_and_metrics(run: Path, capsys:
 
 def test_list_marks_a_corrupt_checkpoint(run: Path, capsys: pytest.CaptureFixture[str]):
     flip(entries(run)[0].path)
-    assert main(["list", str(run)]) == 1
+    assert answer(["runs", "list", str(run)]) == 1
     assert "corrupt" in capsys.readouterr().out
 
 
 def test_verify_of_a_whole_run_ends_with_0(run: Path, capsys: pytest.CaptureFixture[str]):
-    assert main(["verify", str(run)]) == 0
+    assert answer(["runs", "verify", str(run)]) == 0
     shown = capsys.readouterr().out
     assert sum(line.startswith("whole ") for line in shown.splitlines()) == 4
     assert "CORRUPT" not in shown
@@ -81,7 +79,7 @@ def test_verify_names_the_damaged_file_and_changes_nothing(name: str, run: Path,
     (damaged,) = run.glob(name)
     damaged.write_bytes(damaged.read_bytes()[:100])
     before = state_of(run)
-    assert main(["verify", str(run)]) == 1
+    assert answer(["runs", "verify", str(run)]) == 1
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("CORRUPT")]
     assert damaged.name in line
     assert state_of(run) == before
@@ -92,25 +90,25 @@ def test_verify_finds_a_manifest_that_tells_something_else_than_its_checkpoint(
 ):
     manifest = run / "checkpoint.json"
     manifest.write_text(manifest.read_text().replace('"step": 4', '"step": 5'))
-    assert main(["verify", str(run)]) == 1
+    assert answer(["runs", "verify", str(run)]) == 1
     assert "step: not as in checkpoint.pth" in capsys.readouterr().out
 
 
 def test_verify_names_a_missing_manifest(run: Path, capsys: pytest.CaptureFixture[str]):
     (run / "checkpoint.json").unlink()
-    assert main(["verify", str(run)]) == 1
+    assert answer(["runs", "verify", str(run)]) == 1
     assert "No such file" in capsys.readouterr().out
 
 
 def test_diff_of_equal_runs_ends_with_0(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     again = trained(tmp_path / "again")
-    assert main(["diff", str(run), str(again)]) == 0
+    assert answer(["runs", "diff", str(run), str(again)]) == 0
     assert "the same, to the bit" in capsys.readouterr().out
 
 
 def test_diff_names_the_first_leaf_that_differs(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     other = trained(tmp_path / "other", seed=1)
-    assert main(["diff", str(run), str(other)]) == 1
+    assert answer(["runs", "diff", str(run), str(other)]) == 1
     shown = capsys.readouterr().out
     assert "the first is run_key" in shown
     assert run.name in shown
@@ -123,7 +121,7 @@ def test_diff_finds_one_changed_bit_in_one_weight(run: Path, tmp_path: Path, cap
     before = weights[3, 2].item()
     weights.view(torch.int32)[3, 2] ^= 1
     torch.save(tree, tmp_path / "other.pth")
-    assert main(["diff", str(run / "checkpoint.pth"), str(tmp_path / "other.pth")]) == 1
+    assert answer(["runs", "diff", str(run / "checkpoint.pth"), str(tmp_path / "other.pth")]) == 1
     shown = capsys.readouterr().out
     assert "1 leaves differ, the first is model_state_dict.layers.0.weight" in shown
     assert f"1 of {weights.numel()} elements differ, [{3 * weights.shape[1] + 2}] is {before!r}" in " ".join(
@@ -142,11 +140,11 @@ def test_diff_tells_a_zero_from_a_negative_zero_and_a_nan_from_none():
 def test_a_path_that_is_no_run_is_refused_in_a_sentence(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    assert main([*command, str(tmp_path / "nowhere")]) in {1, 2}
+    assert answer(["runs", *command, str(tmp_path / "nowhere")]) in {1, 2}
     assert "error: " in capsys.readouterr().err
 
 
 def test_a_run_without_checkpoints_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     (tmp_path / "checkpoints").mkdir()
-    assert main(["verify", str(tmp_path)]) == 2
+    assert answer(["runs", "verify", str(tmp_path)]) == 2
     assert "found no checkpoint" in capsys.readouterr().err

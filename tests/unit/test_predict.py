@@ -20,14 +20,13 @@ from unbroken.config import Config, DataConfig, ModelConfig, TrainingConfig
 from unbroken.data.split import TEST, assign, with_parts
 from unbroken.errors import CheckpointMismatchError, CorruptCheckpointError, DataError, RegistryError
 from unbroken.models.forward import outputs_of
+from unbroken.pipeline import prepare
 from unbroken.retraining.gate import score_of
 from unbroken.run import open_run
 from unbroken.serving.prediction import Predictor, load_predictor
 from unbroken.serving.scoring import predict_files
 from unbroken.stages.load_data import load_data, read_manifest
-from unbroken.stages.preprocess import preprocess
 from unbroken.stages.results import Restored
-from unbroken.stages.split import split_dataset
 
 ROWS = 3000
 
@@ -89,12 +88,10 @@ def test_predictions_of_raw_rows_have_the_metrics_that_the_evaluation_recorded(b
 def test_raw_rows_alone_give_the_bits_of_the_evaluation(label: str, tmp_path: Path):
     config, restored = trained(tmp_path, label)
     run = open_run(config)
-    dataset = load_data(config.data, run)
-    preprocessed = preprocess(dataset, config.preprocess, config.split, run)
-    splits = split_dataset(preprocessed, config.split, run)
+    prepared = prepare(config, run)
     model = load_predictor(restored.path)
     features = model.encoder.features
-    _, evaluated = outputs_of(model.model, read_rows(splits.test, features), features.task)
+    _, evaluated = outputs_of(model.model, read_rows(prepared.splits.test, features), features.task)
     if label == "regression":
         evaluated = evaluated.double() * model.encoder.label.deviation + model.encoder.label.mean
     rows = raw_test_rows(config).combine_chunks().to_batches()[0]

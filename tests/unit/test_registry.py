@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from unbroken.cli.registry import main
+from unbroken.cli.main import answer
 from unbroken.errors import CorruptCheckpointError, DataError, RegistryError
 from unbroken.serving.registry import NOTHING_SEEN, Registry, Version, Watermark, champion_path
 from unbroken.storage.artifact import Artifact
@@ -216,11 +216,11 @@ def test_the_command_line_rolls_back_and_tells_the_history(registry: Registry, c
     registry.note("blocked", data="may.parquet", reason="column temp: missing")
     place = ["--models_folder", str(registry.folder.parent)]
 
-    assert main([*place, "rollback", "flights"]) == 0
+    assert answer(["registry", *place, "rollback", "flights"]) == 0
     assert first.digest in capsys.readouterr().out
-    assert main([*place, "rollback", "flights"]) == 2
+    assert answer(["registry", *place, "rollback", "flights"]) == 2
     assert "no champion before this one" in capsys.readouterr().err
-    assert main([*place, "history", "flights"]) == 0
+    assert answer(["registry", *place, "history", "flights"]) == 0
     told = capsys.readouterr().out
     assert "promoted: better" in told
     assert "blocked: column temp: missing" in told

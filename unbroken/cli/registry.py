@@ -1,19 +1,19 @@
-"""The decisions about a model's versions."""
+"""`unbroken registry`: the decisions about a model's versions."""
 
-import argparse
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from unbroken.errors import UnbrokenError
+from unbroken.cli.terminal import FINE, make_console
 from unbroken.serving.registry import Registry
 from unbroken.storage.journal import Event
 
-WIDE = 180
+WIDTH = 180
 NAMES = ("champion", "challenger")
 
 
@@ -33,25 +33,39 @@ def _numbers(scores: dict[str, Any]) -> list[str]:
     return [f"{scores['rows']:,}", scores["metric"], *(f"{scores[name]:.4f}" for name in NAMES), gain]
 
 
-def main(arguments: list[str]) -> int:
-    """Run the command line; return the exit code: 0 done, 2 the user can mend it."""
-    parser = argparse.ArgumentParser(prog="python -m unbroken.registry", allow_abbrev=False)
-    parser.add_argument("--models_folder", default="models", type=Path, help="Folder of the models (default: models).")
-    commands = parser.add_subparsers(dest="command", required=True)
-    for name, help in (("history", "print every decision"), ("rollback", "make the champion before reign again")):
-        commands.add_parser(name, help=help).add_argument("model")
-    promote = commands.add_parser("promote", help="make a version the champion by hand")
-    promote.add_argument("model")
-    promote.add_argument("version", help="the beginning of its SHA-256")
-    given = parser.parse_args(arguments)
-    registry = Registry(given.models_folder / given.model)
-    try:
-        if given.command == "history":
-            Console(width=None if sys.stdout.isatty() else WIDE).print(history_table(registry.history()))
-            return 0
-        pointer = registry.rollback() if given.command == "rollback" else registry.promote(given.version)
-    except UnbrokenError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(f"{given.model}: the champion is {pointer.champions[-1]}")
-    return 0
+def add_arguments(_: str, parser: ArgumentParser) -> None:
+    """Add what can be asked or done."""
+    parser.add_argument("--models_folder", default="models", type=str, help="Folder of the models.")
+    actions = parser.add_subcommands(dest="action", required=True)
+    for name, (action, text) in ACTIONS.items():
+        subparser = ArgumentParser(prog=f"unbroken registry {name}", description=text, exit_on_error=False)
+        subparser.add_argument("model", type=str, help="Name of the model.")
+        if action is _promote:
+            subparser.add_argument("version", type=str, help="The beginning of its SHA-256.")
+        actions.add_subcommand(name, subparser, help=text)
+
+
+def run(_: str, arguments: Namespace, __: Console) -> int:
+    """Print every decision, or make another version the champion and print which."""
+    details = arguments[arguments.action]
+    ACTIONS[arguments.action][0](Registry(Path(arguments.models_folder) / details.model), details)
+    return FINE
+
+
+def _history(registry: Registry, _: Namespace) -> None:
+    make_console(WIDTH).print(history_table(registry.history()))
+
+
+def _rollback(registry: Registry, _: Namespace) -> None:
+    print(f"{registry.folder.name}: the champion is {registry.rollback().champions[-1]}")
+
+
+def _promote(registry: Registry, details: Namespace) -> None:
+    print(f"{registry.folder.name}: the champion is {registry.promote(details.version).champions[-1]}")
+
+
+ACTIONS: dict[str, tuple[Callable[[Registry, Namespace], None], str]] = {
+    "history": (_history, "print every decision"),
+    "rollback": (_rollback, "make the previous champion the champion again"),
+    "promote": (_promote, "make a version the champion by hand"),
+}

@@ -1,45 +1,43 @@
-"""Look into what was saved."""
+"""`unbroken runs`: look into what was saved. Nothing is changed."""
 
-import argparse
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
+from jsonargparse import ArgumentParser, Namespace
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
 from unbroken.checkpoints.inspection import differences, entries, metrics_of, read_newest, verify_run
-from unbroken.errors import CorruptCheckpointError, UnbrokenError
+from unbroken.cli.terminal import FAULTY, FINE, make_console, report
+from unbroken.errors import CorruptCheckpointError
 
-FINE, FAULTY, USER_ERROR = 0, 1, 2
 WIDTH = 132
 
 
-def main(arguments: list[str]) -> int:
-    """Answer a command line and return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m unbroken.inspect", description=(__doc__ or "").partition("\n\n")[2]
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    for name, text in (("list", "epochs, sizes and metrics of a run"), ("verify", "check all digests of a run")):
-        commands.add_parser(name, help=text).add_argument("run", type=Path, metavar="RUN")
-    compare = commands.add_parser("diff", help="compare two checkpoints, or the newest ones of two runs, leaf by leaf")
-    compare.add_argument("run", type=Path, metavar="RUN")
-    compare.add_argument("other", type=Path, metavar="OTHER")
-    given = parser.parse_args(arguments)
-    console = Console(width=None if sys.stdout.isatty() else WIDTH)
-    answers = {"list": _list, "verify": _verify, "diff": _diff}
+def add_arguments(_: str, parser: ArgumentParser) -> None:
+    """Add what can be asked."""
+    questions = parser.add_subcommands(dest="question", required=True)
+    for name, (names, text) in ((name, question[1:]) for name, question in QUESTIONS.items()):
+        subparser = ArgumentParser(prog=f"unbroken runs {name}", description=text, exit_on_error=False)
+        questions.add_subcommand(name, subparser, help=text)
+        for argument in names:
+            subparser.add_argument(argument, type=Path, help=ARGUMENT)
+
+
+def run(_: str, arguments: Namespace, __: Console) -> int:
+    """Answer, and return 0 if all is fine, 1 if something is corrupt or differs; nothing is changed."""
+    function, names, _ = QUESTIONS[arguments.question]
     try:
-        return answers[given.command](given, console)
+        return function(*(arguments[arguments.question][name] for name in names), make_console(WIDTH))
     except CorruptCheckpointError as error:
-        return _fail(error, FAULTY)
-    except (UnbrokenError, OSError) as error:
-        return _fail(error, USER_ERROR)
+        report(error)
+        return FAULTY
 
 
-def _list(given: argparse.Namespace, console: Console) -> int:
-    found = [(entry, metrics_of(entry)) for entry in entries(given.run)]
+def _list(run: Path, console: Console) -> int:
+    found = [(entry, metrics_of(entry)) for entry in entries(run)]
     names = next((list(metrics) for _, metrics in found if metrics), [])
     headings = [name.replace("_", "\n") for name in names]
     table = Table(Column("checkpoint", no_wrap=True), "epoch", "step", "bytes", *headings, box=SIMPLE_HEAD)
@@ -51,8 +49,8 @@ def _list(given: argparse.Namespace, console: Console) -> int:
     return FAULTY if any(metrics is None for _, metrics in found) else FINE
 
 
-def _verify(given: argparse.Namespace, console: Console) -> int:
-    verdicts = list(verify_run(given.run))
+def _verify(run: Path, console: Console) -> int:
+    verdicts = list(verify_run(run))
     for verdict in verdicts:
         console.print(Text(f"{'whole  ' if verdict.complaint is None else 'CORRUPT'} {verdict.path}"))
         if verdict.complaint:
@@ -60,18 +58,19 @@ def _verify(given: argparse.Namespace, console: Console) -> int:
     return FAULTY if any(verdict.complaint for verdict in verdicts) else FINE
 
 
-def _diff(given: argparse.Namespace, console: Console) -> int:
-    found = differences(read_newest(given.run), read_newest(given.other))
+def _diff(run: Path, other: Path, console: Console) -> int:
+    found = differences(read_newest(run), read_newest(other))
     if not found:
         console.print("the same, to the bit")
         return FINE
     name, left, right = found[0]
-    console.print(
-        Text(f"{len(found)} leaves differ, the first is {name}:\n  {given.run}: {left}\n  {given.other}: {right}")
-    )
+    console.print(Text(f"{len(found)} leaves differ, the first is {name}:\n  {run}: {left}\n  {other}: {right}"))
     return FAULTY
 
 
-def _fail(error: Exception, code: int) -> int:
-    Console(stderr=True, width=WIDTH).print(Text(f"error: {error}"))
-    return code
+ARGUMENT = "The folder of a run, e.g. runs/0123456789abcdef, or, to compare, a checkpoint."
+QUESTIONS: dict[str, tuple[Callable[..., int], tuple[str, ...], str]] = {
+    "list": (_list, ("run",), "epochs, sizes and metrics of a run"),
+    "verify": (_verify, ("run",), "check all digests of a run"),
+    "diff": (_diff, ("run", "other"), "compare two checkpoints, or the newest ones of two runs, leaf by leaf"),
+}

@@ -1,32 +1,39 @@
-"""Tell an MLflow server the champion."""
+"""`unbroken track`: tell an MLflow server which version is the champion, as after a rollback."""
 
-import argparse
-import sys
 from pathlib import Path
 
-from mlflow.exceptions import MlflowException
+from jsonargparse import ArgumentParser, Namespace
+from rich.console import Console
 
+from unbroken.cli.terminal import FINE
 from unbroken.config import TrackingConfig
-from unbroken.errors import UnbrokenError
-from unbroken.integrations.mlflow_tracking import set_champion
+from unbroken.errors import ConfigError
 from unbroken.serving.registry import Registry
 
 
-def main(arguments: list[str]) -> int:
-    """Tell the server the champion; return the exit code: 0 done, 2 the user can mend it."""
-    parser = argparse.ArgumentParser(prog="python -m unbroken.tracking", allow_abbrev=False)
-    parser.add_argument("model", type=Path, help="folder of the model, such as models/flights")
-    parser.add_argument("uri", help="URL of the MLflow server")
-    parser.add_argument("--experiment", default=TrackingConfig.experiment)
-    given = parser.parse_args(arguments)
-    try:
-        version = set_champion(TrackingConfig(uri=given.uri, experiment=given.experiment), Registry(given.model))
-    except (UnbrokenError, MlflowException) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(
-        f"{given.model.name}: the champion is version {version}"
-        if version
-        else f"{given.model}: the server knows no champion"
+def add_arguments(_: str, parser: ArgumentParser) -> None:
+    """Add model and server."""
+    parser.add_argument("model", type=str, help="Folder of the model, such as models/flights.")
+    parser.add_argument("uri", type=str, help="URL of the MLflow server.")
+    parser.add_argument(
+        "--experiment", type=str, default=TrackingConfig.experiment, help="Name of the experiment there."
     )
-    return 0
+
+
+def run(_: str, arguments: Namespace, __: Console) -> int:
+    """Tell the server the champion and print its version there."""
+    tracking, registry = (
+        TrackingConfig(uri=arguments.uri, experiment=arguments.experiment),
+        Registry(Path(arguments.model)),
+    )
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415 (an extra)
+
+    from unbroken.integrations.mlflow_tracking import set_champion  # noqa: PLC0415
+
+    try:
+        version = set_champion(tracking, registry)
+    except MlflowException as error:
+        raise ConfigError(f"uri {arguments.uri}: {error}") from error
+    known = f"the champion is version {version}" if version else "the server knows no champion"
+    print(f"{registry.folder.name}: {known}")
+    return FINE

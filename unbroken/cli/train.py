@@ -1,9 +1,14 @@
-"""The training as a person at a terminal sees it: the plan, the epoch table, and what came of it."""
+"""`unbroken train`: the plan, the epoch table, and what came of it."""
 
+from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 from rich.text import Text
 
-from unbroken.cli.terminal import import_flow
+from unbroken import pipeline
+from unbroken.cli.flow import add_orchestrator_argument, choose_flow
+from unbroken.cli.progress_bar import progress_bar
+from unbroken.cli.settings import add_settings, settings_of
+from unbroken.cli.terminal import FINE, show_log
 from unbroken.config import Config
 from unbroken.reports.run import RunReport
 from unbroken.run import Run, delete_on_bad_input, open_run
@@ -11,22 +16,36 @@ from unbroken.stages import finished
 from unbroken.stages.results import Restored
 from unbroken.storage.journal import Journal
 
+PROJECT_FILE = "run.toml"
 
-def show_training(config: Config, console: Console) -> None:
+
+def add_arguments(_: str, parser: ArgumentParser) -> None:
+    """Add the settings of a training."""
+    add_orchestrator_argument(parser)
+    add_settings(parser, Config, PROJECT_FILE)
+
+
+def run(_: str, arguments: Namespace, console: Console) -> int:
     """Print the plan, train unless that is done, print the epoch table and the outcome."""
+    show_log(console)
+    config = settings_of(arguments, Config)
     run = open_run(config)
     console.print(Text(plan(config, run)), soft_wrap=True)
-    known = len(Journal(run.journal).events())
-    restored = finished.load(run, config) or _train(config, run)
+    events = len(Journal(run.journal).events())
+    restored = finished.load(run, config) or _train(config, run, console, orchestrated=not arguments.no_orchestrator)
     report = RunReport.read(run)
     console.print(report.table())
-    console.print(Text(outcome(config, restored, report, trained=len(report.events) > known)), soft_wrap=True)
+    console.print(Text(outcome(config, restored, report, trained=len(report.events) > events)), soft_wrap=True)
+    return FINE
 
 
-def _train(config: Config, run: Run) -> Restored:
-    train = import_flow("train")
+def _train(config: Config, run: Run, console: Console, *, orchestrated: bool) -> Restored:
+    flow = choose_flow("train", console, orchestrated=orchestrated)
     with delete_on_bad_input(run):
-        return train(config)
+        if flow is not None:
+            return flow(config)
+        with progress_bar() as report:
+            return pipeline.run_stages(config, run, report)
 
 
 def plan(config: Config, run: Run) -> str:

@@ -16,7 +16,6 @@ from mlflow.entities import Metric, Param
 from mlflow.entities.logged_model import LoggedModel
 from mlflow.exceptions import MlflowException
 
-import unbroken
 from unbroken.checkpoints.history import History
 from unbroken.config import Config, TrackingConfig
 from unbroken.config.config import identity
@@ -27,6 +26,7 @@ from unbroken.serving.registry import Registry
 from unbroken.stages.results import Restored
 from unbroken.storage.journal import Journal
 
+LIBRARY = Path(__file__).parents[1]
 KEY, DIGEST = "unbroken.run_key", "unbroken.sha256"
 CHAMPION = "champion"
 
@@ -74,7 +74,7 @@ class TrackedRun:
                     name="model",
                     loader_module=mlflow_model.__name__,
                     data_path=restored.path,
-                    code_paths=[str(Path(unbroken.__file__).parent)],
+                    code_paths=[str(LIBRARY)],
                     model_config={"factory": factory},
                     signature=mlflow_model.signature_of(Path(restored.path), factory),
                     pip_requirements=["torch", "pyarrow", "pandas", "pydantic", "torchmetrics", "fsspec", "filelock"],

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def lasting() -> Generator[None]:
+def collector_paused() -> Generator[None]:
     """Leave for good what is made within; afterwards the collector looks at what comes later, as ever."""
     gc.disable()
     try:
@@ -21,6 +21,6 @@ def lasting() -> Generator[None]:
         gc.enable()
 
 
-def leave_to_the_kernel_at_exit() -> None:
+def freeze_at_exit() -> None:
     """Do not search for garbage in a process that ends; what is registered to run at exit still does."""
     atexit.register(gc.freeze)

@@ -10,7 +10,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from unbroken.orchestration.garbage import lasting, leave_to_the_kernel_at_exit
+from unbroken.orchestration.garbage import collector_paused, freeze_at_exit
 
 if TYPE_CHECKING:
     import uvicorn
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Serve until the parent ends."""
-    leave_to_the_kernel_at_exit()
-    with lasting():
+    freeze_at_exit()
+    with collector_paused():
         import uvicorn  # noqa: PLC0415 (the collector must be off before)
         from prefect.server.api.server import create_app  # noqa: PLC0415
 

@@ -1,0 +1,97 @@
+"""The command `unbroken`.
+
+Prefect and torch, which take seconds to import, are not needed for help and for a user's mistakes.
+"""
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
+
+import unbroken
+from unbroken.cli.settings import settings_files
+from unbroken.cli.terminal import make_console, one_line, report
+from unbroken.errors import ConfigError, UnbrokenError
+from unbroken.orchestration.garbage import freeze_at_exit
+
+COMMANDS = {
+    "train": (
+        "train",
+        "train, evaluate and publish a model; after any end, the same command goes on from where it was",
+    ),
+    "retrain": ("retrain", "train a challenger on new rows, and promote it if it is truly better"),
+    "predict": ("predict", "score rows with a model"),
+    "runs": ("runs", "list, verify and compare what runs saved"),
+    "registry": ("registry", "the versions of a model: history, promote, rollback"),
+    "track": ("tracking", "tell an MLflow server which version is the champion"),
+    "serve": (
+        "services",
+        "start Prefect's server, a worker, the automations and deployments of the project in this folder",
+    ),
+    "stop": ("services", "end what `serve` started; runs in training save, and go on with the next `serve`"),
+    "apply": ("services", "register work pool, automations and deployments with the server of the Prefect profile"),
+    "init": ("project", "write a project of your own into a new folder"),
+    "demo": ("demo", "kill a training, resume it, and compare its bytes with those of one that was left alone"),
+}
+"""By command: the module of this room that has its `add_arguments` and its `run`, and its help."""
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run a command line and exit: 0 fine, 1 what was looked at is faulty, 2 the user can mend it, 130 stopped by Ctrl-C."""
+    freeze_at_exit()
+    _import_from_here()
+    sys.exit(answer(sys.argv[1:] if arguments is None else arguments))
+
+
+def answer(arguments: list[str]) -> int:
+    """Run a command line, its errors in one paragraph each, and return the exit code."""
+    try:
+        namespace = parse(arguments)
+        return _module(namespace.command).run(namespace.command, namespace[namespace.command], make_console())
+    except (UnbrokenError, OSError, KeyboardInterrupt) as error:
+        return report(error)
+
+
+def parse(arguments: list[str]) -> Namespace:
+    """Return the command of a command line and its arguments; raise ConfigError naming the one that is wrong."""
+    command = arguments[0] if arguments and arguments[0] in COMMANDS else None
+    parser = build_parser([command] if command else list(COMMANDS))
+    files = settings_files(arguments)
+    try:
+        return parser.instantiate(parser.parse_args(arguments))
+    except ArgumentError as error:
+        origin = f" (on the command line or in {', '.join(files)})" if files else ""
+        help = f"unbroken {command} --help" if command else "unbroken --help"
+        raise ConfigError(f"{one_line(str(error))}{origin}. See {help}") from None
+
+
+def build_parser(commands: list[str]) -> ArgumentParser:
+    """Return the parser of all commands, with the arguments of some: those of `retrain` alone take a tenth of a second."""
+    set_parsing_settings(docstring_parse_attribute_docstrings=True, add_print_completion_argument=True)
+    parser = _parser("unbroken", unbroken.__doc__ or "")
+    parser.add_argument("--version", action="version", version=f"unbroken {unbroken.__version__}")
+    subcommands = parser.add_subcommands(dest="command", required=True)
+    for command, (_, text) in COMMANDS.items():
+        subparser = _parser(f"unbroken {command}", text)
+        subcommands.add_subcommand(command, subparser, help=text)
+        if command in commands:
+            _module(command).add_arguments(command, subparser)
+    return parser
+
+
+def _parser(prog: str, description: str) -> ArgumentParser:
+    summary = description.partition("\n")[0]
+    return ArgumentParser(prog=prog, description=summary, parser_mode="toml", allow_abbrev=False, exit_on_error=False)
+
+
+def _module(command: str) -> Any:
+    return importlib.import_module(f"unbroken.cli.{COMMANDS[command][0]}")
+
+
+def _import_from_here() -> None:
+    """Find the flows and models of the folder that a command is typed in, as `python -m` does and a script does not."""
+    here = str(Path.cwd())
+    if not {"", here} & set(sys.path):
+        sys.path.insert(0, here)

@@ -1,0 +1,190 @@
+"""The six stages in one process, without an orchestrator: exactly as resumable as the flows.
+
+What needs torch is imported where it is used: a finished run answers without it.
+"""
+
+import json
+import logging
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from unbroken.config import Config, PredictConfig, RetrainConfig
+from unbroken.data.dataset import Dataset, SplitDatasets
+from unbroken.run import Run, delete_on_bad_input, open_run
+from unbroken.serving.registry import Registry
+from unbroken.stages import finished
+from unbroken.stages.results import Checkpoint, Preprocessed, Published, Restored
+from unbroken.storage.artifact import Artifact
+from unbroken.training.progress import Report
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from unbroken.retraining.promotion import Decision
+    from unbroken.serving.prediction import Predictor
+    from unbroken.serving.scoring import Predictions
+
+log = logging.getLogger(__name__)
+
+History = list[dict[str, float]]
+Result = TypeVar("Result")
+
+
+def ignore_progress(_: object) -> None:
+    """Show nothing of a training's progress."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedModel:
+    """A finished training: where its published checkpoint lies, and how good it is.
+
+    Attributes:
+        path: The published `checkpoint.pth`, its manifest beside it.
+        digest: SHA-256 of its bytes.
+        epoch: The epoch that was published.
+        metrics: The metrics of that epoch on the held-out rows, by names such as `test_auroc`.
+        history: One entry an epoch that was trained: its number, learning rate, training loss and metrics.
+        factory: What built the model, for loading it again.
+    """
+
+    path: Path
+    digest: str
+    epoch: int
+    metrics: dict[str, float]
+    history: History
+    factory: str = "mlp"
+
+    def predict(self, rows: Any) -> "pa.Table":
+        """Return one row of predictions for each raw row: see `serving.prediction.Predictor.predict`."""
+        return self.predictor.predict(rows)
+
+    @cached_property
+    def predictor(self) -> "Predictor":
+        """The model, loaded."""
+        from unbroken.serving.prediction import load_predictor  # noqa: PLC0415 (torch)
+
+        return load_predictor(self.path, factory=self.factory)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A run and what its first three stages gave."""
+
+    config: Config
+    run: Run
+    dataset: Dataset
+    preprocessed: Preprocessed
+    splits: SplitDatasets
+
+
+def train(config: Config, report: Report = ignore_progress) -> TrainedModel:
+    """Train, evaluate and publish a model; the same call after any end goes on from where it was.
+
+    Args:
+        config: The data, the model and how it is trained.
+        report: Called with the progress of the training, some times a second.
+
+    Raises:
+        UnbrokenError: With what is wrong with a setting, the data or a checkpoint, and the way out.
+        OSError: If a file cannot be read or written, which may pass.
+    """
+    run = open_run(config)
+    restored = finished.load(run, config)
+    if restored is None:
+        with delete_on_bad_input(run):
+            restored = run_stages(config, run, report)
+    manifest = json.loads(run.manifest.read_bytes())
+    return TrainedModel(
+        path=Path(restored.path),
+        digest=restored.digest,
+        epoch=restored.epoch,
+        metrics=restored.metrics,
+        history=manifest["history"],
+        factory=config.model.factory,
+    )
+
+
+def run_stages(config: Config, run: Run, report: Report = ignore_progress) -> Restored:
+    """Run all six stages of a run, each from wherever it stands, and keep by what its end is recognised."""
+    prepared = prepare(config, run)
+    last, published, restored = finish(prepared, report)
+    if config.tracking.uri:
+        from unbroken.integrations.mlflow_tracking import track  # noqa: PLC0415 (an extra)
+
+        track(restored, run, config)
+    finished.record(run, config, restored, prepared.dataset, prepared.preprocessed, prepared.splits, last, published)
+    return restored
+
+
+def prepare(config: Config, run: Run) -> Prepared:
+    """Run stages 1 to 3: the rows of a source as training, validation and test rows of a model's inputs."""
+    from unbroken.stages.load_data import load_data  # noqa: PLC0415 (as below: a finished run needs none of it)
+    from unbroken.stages.preprocess import preprocess  # noqa: PLC0415
+    from unbroken.stages.split import split_dataset  # noqa: PLC0415
+
+    dataset = _logged("load_data", load_data(config.data, run))
+    preprocessed = _logged("preprocess", preprocess(dataset, config.preprocess, config.split, run, config.start))
+    splits = _logged("split", split_dataset(preprocessed, config.split, run))
+    return Prepared(config=config, run=run, dataset=dataset, preprocessed=preprocessed, splits=splits)
+
+
+def finish(prepared: Prepared, report: Report = ignore_progress) -> tuple[Checkpoint, Published, Restored]:
+    """Run stages 4 to 6: train, publish, restore."""
+    from unbroken.stages.load_checkpoint import load_checkpoint  # noqa: PLC0415 (torch)
+    from unbroken.stages.save_checkpoint import save_checkpoint  # noqa: PLC0415
+    from unbroken.stages.train import train as train_stage  # noqa: PLC0415
+
+    config, run, encoder = prepared.config, prepared.run, prepared.preprocessed.encoder
+    last = _logged("train", train_stage(config, prepared.splits, encoder, run, report))
+    published = _logged("save_checkpoint", save_checkpoint(last, config, run))
+    restored = _logged("load_checkpoint", load_checkpoint(published, prepared.splits, encoder, config, run))
+    return last, published, restored
+
+
+def retrain(config: RetrainConfig, report: Report = ignore_progress) -> "Decision | None":
+    """Train a challenger on what is new and promote it if it is truly better; None if nothing is new.
+
+    Args:
+        config: The model, where its new rows arrive, and when a challenger wins.
+        report: Called with the progress of the challenger's training.
+    """
+    from unbroken.retraining.comparison import compare_models  # noqa: PLC0415 (torch)
+    from unbroken.retraining.data_check import check_data  # noqa: PLC0415
+    from unbroken.retraining.datasets import prepare_data  # noqa: PLC0415
+    from unbroken.retraining.new_data import find_new_data  # noqa: PLC0415
+    from unbroken.retraining.promotion import promote  # noqa: PLC0415
+
+    cycle = _logged("find_new_data", find_new_data(config))
+    if cycle is None:
+        return None
+    datasets = _logged("prepare_data", prepare_data(cycle, config))
+    checked = _logged("check_data", check_data(cycle, datasets, config))
+    challenger = Artifact.of(train(datasets.config, report).path)
+    verdict = _logged("compare", compare_models(cycle, datasets, challenger, config))
+    decision = _logged("promote", promote(cycle, checked, challenger, verdict, config))
+    if config.train.tracking.uri:
+        from unbroken.integrations.mlflow_tracking import set_champion  # noqa: PLC0415 (an extra)
+
+        set_champion(config.train.tracking, Registry(Path(config.models_folder) / config.model))
+    return decision
+
+
+def predict(config: PredictConfig) -> "Predictions":
+    """Score a source of raw rows into one Parquet file.
+
+    Args:
+        config: The model, the rows and where the predictions go.
+    """
+    from unbroken.serving.prediction import load_predictor  # noqa: PLC0415 (torch)
+    from unbroken.serving.scoring import predict_files  # noqa: PLC0415
+
+    predictor = load_predictor(config.model, factory=config.factory, device=config.device)
+    return predict_files(predictor, config.source, Path(config.target), config.keep, overwrite=config.overwrite)
+
+
+def _logged(stage: str, result: Result) -> Result:
+    """Log what a stage gave."""
+    log.info("%-15s %s", stage, "nothing" if result is None else result)
+    return result
