@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from unbroken.config import ChecksConfig
-from unbroken.data.dataset import TableFile
+from unbroken.data.dataset import Dataset
 from unbroken.data.schema import Column, Schema
 from unbroken.errors import ConfigError, DataError
 from unbroken.retraining.drift import Drift, check_drift, enforce_rules, measure_drift
@@ -52,7 +52,7 @@ def rows_of(seed: int, **changed: object) -> dict[str, object]:
 
 def profiled(path: Path, rows: dict[str, object], like: Profile | None = None) -> Profile:
     pq.write_table(pa.table(rows), path)
-    return profile_rows([TableFile(url=str(path), rows=ROWS)], SCHEMA, like)
+    return profile_rows([Dataset(path=str(path), digest="", rows=ROWS, columns=len(SCHEMA.features))], SCHEMA, like)
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ def test_the_mean_of_a_value_to_predict_moves_in_standard_deviations(tmp_path: P
         draw = np.random.Generator(np.random.PCG64(seed))
         path = tmp_path / f"{seed}.parquet"
         pq.write_table(pa.table({"colour": ["red"] * ROWS, "amount": draw.normal(mean, 2, ROWS)}), path)
-        file = TableFile(url=str(path), rows=ROWS)
+        file = Dataset(path=str(path), digest="", rows=ROWS, columns=len(SCHEMA.features))
         profiles.append(profile_rows([file], schema, profiles[0] if profiles else None))
 
     findings = check_drift(*profiles, only("label", "warn"))
@@ -192,7 +192,7 @@ def test_the_profile_of_the_same_rows_has_the_same_bytes_however_they_are_cut_in
     contents = set()
     for group_rows in (count, 66_001, 999):
         pq.write_table(rows, path, row_group_size=group_rows)
-        contents.add(to_json(profile_rows([TableFile(url=str(path), rows=count)], schema)))
+        contents.add(to_json(profile_rows([Dataset(path=str(path), digest="", rows=count, columns=1)], schema)))
 
     assert len(contents) == 1
 

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from tests.unit.stages import HALVES, hundred, loaded, opened, prepared, write
 from unbroken.config import SplitConfig
-from unbroken.data.dataset import Manifest, TableFile
+from unbroken.data.dataset import Manifest
 from unbroken.data.schema import Column, Schema
+from unbroken.data.sources import SourceFile
 from unbroken.data.split import TEST, TRAIN, VALIDATION, assign
 from unbroken.errors import DataError
 from unbroken.stages.load_data import load_data
@@ -31,8 +32,8 @@ def parts_of(manifest: Manifest, config: SplitConfig) -> np.ndarray:
 
 def random_parts(rows: int, config: SplitConfig) -> np.ndarray:
     schema = Schema(features=(), label=Column(name="label", kind="number"), task="regression", classes=())
-    files = (TableFile(url="never read", rows=rows),)
-    return parts_of(Manifest(fingerprint="", files=files, schema=schema), config)
+    files = (SourceFile(url="never read"),)
+    return parts_of(Manifest(fingerprint="", files=files, rows=rows, schema=schema), config)
 
 
 @settings(deadline=None)
@@ -61,7 +62,7 @@ def test_a_split_repeats_itself_and_another_seed_gives_another():
 
 def test_any_stretch_of_a_split_equals_that_of_the_whole():
     schema = Schema(features=(), label=Column(name="label", kind="number"), task="regression", classes=())
-    manifest = Manifest(fingerprint="", files=(TableFile(url="never read", rows=50_000),), schema=schema)
+    manifest = Manifest(fingerprint="", files=(SourceFile(url="never read"),), rows=50_000, schema=schema)
     assignment = assign(manifest, SplitConfig())
 
     assert np.array_equal(assignment(20_001, 30_007), assignment(0, 50_000)[20_001:30_007])

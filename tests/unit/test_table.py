@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.unit.stages import write
-from unbroken.data.dataset import TableFile
 from unbroken.data.parquet import BATCH_ROWS, Writer, read_dataset, read_slices
+from unbroken.data.sources import SourceFile
 from unbroken.errors import DataError
 
 SCHEMA = pa.schema([("x", pa.float32()), ("label", pa.int64())])
@@ -65,7 +65,7 @@ def test_batches_are_bounded_and_know_their_place(tmp_path: Path):
     rows = 2 * BATCH_ROWS + 10
     path = write(tmp_path / "rows.parquet", {"x": range(rows), "y": range(rows)}, row_group_size=rows)
 
-    slices = list(read_slices([TableFile(url=path, rows=rows)], ["y"]))
+    slices = list(read_slices([SourceFile(url=path)], ["y"]))
 
     assert [len(part) for part in slices] == [BATCH_ROWS, BATCH_ROWS, 10]
     assert [part.column("y")[0].as_py() for part in slices] == [part.start for part in slices]
@@ -75,7 +75,7 @@ def test_batches_are_bounded_and_know_their_place(tmp_path: Path):
 def test_columns_come_in_the_order_asked_for_with_those_of_the_path(tmp_path: Path):
     path = write(tmp_path / "rows.parquet", {"a": [1], "a.b": [2], "b": pa.array(["x"]).dictionary_encode()})
 
-    (rows,) = read_slices([TableFile(url=path, rows=1, partition={"p": "q", "n": None})], ["b", "p", "a.b", "n", "a"])
+    (rows,) = read_slices([SourceFile(url=path, partition={"p": "q", "n": None})], ["b", "p", "a.b", "n", "a"])
 
     assert rows.rows.to_pylist() == [{"b": "x", "p": "q", "a.b": 2, "n": None, "a": 1}]
     assert rows.rows.schema.field("b").type == pa.string()
@@ -92,4 +92,4 @@ def test_a_flipped_bit_in_the_pages_of_our_own_files_is_found(place: int, tmp_pa
     path.write_bytes(content)
 
     with pytest.raises(DataError, match=r"rows\.parquet.* cannot be read"):
-        list(read_slices([TableFile(url=str(path), rows=500)], SCHEMA.names))
+        list(read_slices([SourceFile(url=str(path))], SCHEMA.names))

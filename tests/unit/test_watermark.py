@@ -8,7 +8,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from unbroken.config import Config, DataConfig, RetrainConfig
-from unbroken.data.dataset import TableFile
 from unbroken.data.sources import SourceFile, digest_files, find_files
 from unbroken.errors import DataError
 from unbroken.retraining.datasets import prepare_data
@@ -165,7 +164,7 @@ def test_times_with_a_zone_are_compared_as_instants(tmp_path: Path):
         [datetime(2024, 1, 1, 12, tzinfo=UTC), datetime(2024, 1, 1, 14, tzinfo=UTC)], pa.timestamp("ms", "Asia/Tokyo")
     )
     pq.write_table(pa.table({"time": times, "x": [1, 2]}), tmp_path / "a.parquet")
-    files = [TableFile(url=str(tmp_path / "a.parquet"), rows=2)]
+    files = [SourceFile(url=str(tmp_path / "a.parquet"))]
 
     assert newest(files, "time") == "2024-01-01T14:00:00"
     mark = Watermark(until="2024-01-01T12:00:00")

@@ -4,11 +4,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from unbroken.config import DataConfig, TaskName
-from unbroken.data.dataset import Manifest, Slice, TableFile
+from unbroken.data.dataset import Manifest, Slice
 from unbroken.data.footers import Footer
 from unbroken.data.kinds import CATEGORY, KINDS, Kind, as_labels, can_be_coded, kind_of, plurals
 from unbroken.data.parquet import read_slices
 from unbroken.data.schema import ClassValue, Column, Schema
+from unbroken.data.sources import SourceFile
 from unbroken.errors import DataError
 
 MOST_INTEGER_CLASSES = 20
@@ -23,40 +24,39 @@ def choose_columns(files: dict[str, pa.Schema], config: DataConfig) -> tuple[tup
     """
     first, arrow = next(iter(files.items()))
     label = config.label or arrow.names[-1]
-    wanted = config.include or tuple(name for name in arrow.names if name != label)
-    for name in (*wanted, *config.exclude, *config.categories, label):
+    names = config.include or tuple(name for name in arrow.names if name != label)
+    for name in (*names, *config.exclude, *config.categories, label):
         if name not in arrow.names:
             raise DataError(f"{first}: no column {name}; found {', '.join(arrow.names)}")
-    names = tuple(name for name in wanted if name not in config.exclude)
-    if not names:
+    features = tuple(name for name in names if name not in config.exclude)
+    if not features:
         raise DataError(
             f"{first}: no feature is left; found the label {label} and excluded {', '.join(config.exclude) or 'none'}"
         )
-    way_out = "Name another with data.label"
-    features = tuple(_column(name, files, config, "Leave it out with data.exclude") for name in names)
-    return features, _column(label, files, config, way_out)
+    columns = tuple(_column(name, files, config, "Leave it out with data.exclude") for name in features)
+    return columns, _column(label, files, config, "Name another with data.label")
 
 
 def _column(name: str, files: dict[str, pa.Schema], config: DataConfig, way_out: str) -> Column:
     """Return a column that has the same kind in every file that has values of it."""
-    known: tuple[str, Kind] | None = None
+    first: tuple[str, Kind] | None = None
     for path, arrow in files.items():
-        places = arrow.get_all_field_indices(name)
-        if len(places) != 1:
+        indices = arrow.get_all_field_indices(name)
+        if len(indices) != 1:
             raise DataError(
-                f"{path}: column {name}: found it {len(places)} times, expected once as in {next(iter(files))}. "
+                f"{path}: column {name}: found it {len(indices)} times, expected once as in {next(iter(files))}. "
                 f"Found {', '.join(arrow.names)}"
             )
-        type = arrow.field(places[0]).type
+        type = arrow.field(indices[0]).type
         if pa.types.is_null(type):
             continue
         kind = _kind(name, type, config, path, way_out)
-        if known is not None and kind != known[1]:
-            raise DataError(f"{path}: column {name}: found {kind} ({type}), expected {known[1]} as in {known[0]}")
-        known = known or (path, kind)
-    if known is None:
+        if first is not None and kind != first[1]:
+            raise DataError(f"{path}: column {name}: found {kind} ({type}), expected {first[1]} as in {first[0]}")
+        first = first or (path, kind)
+    if first is None:
         raise DataError(f"{next(iter(files))}: column {name}: found no value in any file. {way_out}")
-    return Column(name=name, kind=known[1])
+    return Column(name=name, kind=first[1])
 
 
 def _kind(name: str, type: pa.DataType, config: DataConfig, path: str, way_out: str) -> Kind:
@@ -106,8 +106,8 @@ def _automatic_task(label: Column, classes: tuple[ClassValue, ...]) -> TaskName:
         return "binary"
     if label.coded:
         return "multiclass"
-    whole = all(float(value).is_integer() for value in classes)
-    return "multiclass" if whole and 2 < len(classes) <= MOST_INTEGER_CLASSES else "regression"
+    integers = all(float(value).is_integer() for value in classes)
+    return "multiclass" if integers and 2 < len(classes) <= MOST_INTEGER_CLASSES else "regression"
 
 
 def check_contract(footers: list[Footer], config: DataConfig, fingerprint: str) -> Manifest:
@@ -117,12 +117,11 @@ def check_contract(footers: list[Footer], config: DataConfig, fingerprint: str) 
     features, label = choose_columns({footer.file.name: footer.schema for footer in footers}, config)
     files = tuple(footer.file for footer in footers)
     task, classes = infer_task(label, _label_values(files, label), config, config.source)
-    return Manifest(
-        fingerprint=fingerprint, files=files, schema=Schema(features=features, label=label, task=task, classes=classes)
-    )
+    schema = Schema(features=features, label=label, task=task, classes=classes)
+    return Manifest(fingerprint=fingerprint, files=files, rows=sum(footer.rows for footer in footers), schema=schema)
 
 
-def _label_values(files: tuple[TableFile, ...], label: Column) -> set[ClassValue] | None:
+def _label_values(files: tuple[SourceFile, ...], label: Column) -> set[ClassValue] | None:
     """Return the distinct labels, None if there are more than MOST_CLASSES; raise DataError on a missing one."""
     values: set[ClassValue] | None = set()
     for part in read_slices(files, [label.name]):
@@ -139,8 +138,8 @@ def _reject_missing(labels: pa.Array, label: Column, part: Slice) -> None:
     if pa.types.is_floating(labels.type):
         missing = pc.or_(missing, pc.invert(pc.is_finite(pc.fill_null(labels, 0.0))))
     if pc.any(missing).as_py():
-        place = pc.index(missing, True).as_py()
+        row = pc.index(missing, True).as_py()
         raise DataError(
-            f"{part.subject(label.name, place)}: found {labels[place]}, expected a label in every row. "
+            f"{part.subject(label.name, row)}: found {labels[row]}, expected a label in every row. "
             f"Drop such rows from the source"
         )

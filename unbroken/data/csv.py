@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from unbroken.data.parquet import Writer
-from unbroken.data.sources import SourceFile, read_errors
+from unbroken.data.sources import SourceFile, data_errors
 from unbroken.errors import DataError
 
 CSV_BLOCK_BYTES = 1 << 26
@@ -24,7 +24,7 @@ def convert_csv(file: SourceFile, path: Path, texts: Iterable[str] = ()) -> None
     convert_options = pyarrow.csv.ConvertOptions(
         strings_can_be_null=True, column_types=dict.fromkeys(texts, pa.string())
     )
-    with read_errors(file.url), fsspec.open(file.url, "rb", compression="infer") as stream:
+    with data_errors(file.url), fsspec.open(file.url, "rb", compression="infer") as stream:
         reader = pyarrow.csv.open_csv(stream, read_options, parse_options, convert_options)
         types = [(field.name, field.type) for field in reader.schema]  # a name that is not UTF-8 raises here
         if foreign := [name for name, type in types if pa.types.is_binary(type)]:
@@ -39,4 +39,4 @@ def as_parquet(file: SourceFile, path: Path, texts: Iterable[str] = ()) -> Sourc
     if file.format == "parquet":
         return file
     convert_csv(file, path, texts)
-    return SourceFile(url=str(path), format="parquet", partition=file.partition, origin=file.url)
+    return SourceFile(url=str(path), partition=file.partition, origin=file.url)

@@ -1,10 +1,11 @@
-"""Rows as values: a file of them, a slice of one file, the parts of a split, and the manifest of a source."""
+"""Rows as values: a dataset on disk, the parts of a split, a slice of a file, and the manifest of a source."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pyarrow as pa
 
 from unbroken.data.schema import Schema
+from unbroken.data.sources import SourceFile
 from unbroken.storage.artifact import Artifact
 
 
@@ -14,6 +15,11 @@ class Dataset(Artifact):
 
     rows: int
     columns: int
+
+    @property
+    def file(self) -> SourceFile:
+        """The Parquet file, to read."""
+        return SourceFile(url=self.path)
 
     def __str__(self) -> str:
         return f"{self.rows:,} rows x {self.columns} features"
@@ -32,26 +38,11 @@ class SplitDatasets:
         return " / ".join(f"{part.rows:,} {name}" for name, part in parts.items() if part)
 
 
-@dataclass(frozen=True, kw_only=True)
-class TableFile:
-    """One Parquet file of a dataset; `partition` holds the columns that stand in its path, `origin` the CSV file it was."""
-
-    url: str
-    rows: int
-    partition: dict[str, int | str | None] = field(default_factory=dict)
-    origin: str | None = None
-
-    @property
-    def name(self) -> str:
-        """The file as the user knows it."""
-        return self.origin or self.url
-
-
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Some rows of one file: `start` is the place of the first of them in the file, from 0."""
+    """Some rows of one file: `start` is the number of the first in the file, from 0."""
 
-    file: TableFile
+    file: SourceFile
     start: int
     rows: pa.RecordBatch
 
@@ -59,9 +50,9 @@ class Slice:
         """Return a column of the rows."""
         return self.rows.column(name)
 
-    def subject(self, name: str, place: int) -> str:
+    def subject(self, name: str, row: int) -> str:
         """Return how a message names the value of a column in one of these rows."""
-        return f"{self.file.name}: column {name}, row {self.start + place}"
+        return f"{self.file.name}: column {name}, row {self.start + row}"
 
     def __len__(self) -> int:
         return self.rows.num_rows
@@ -69,13 +60,9 @@ class Slice:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """The content of a loaded dataset: its files in order, its fingerprint and its column contract."""
+    """The content of a loaded dataset: its fingerprint, its files in order, the rows in all of them, and its column contract."""
 
     fingerprint: str
-    files: tuple[TableFile, ...]
+    files: tuple[SourceFile, ...]
+    rows: int
     schema: Schema
-
-    @property
-    def rows(self) -> int:
-        """The number of rows in all files."""
-        return sum(file.rows for file in self.files)

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from unbroken.data.dataset import TableFile
 from unbroken.data.parquet import open_parquet
 from unbroken.data.sources import SourceFile
 
@@ -17,41 +16,38 @@ INTEGER = re.compile(r"-?[0-9]{1,18}")
 class Footer:
     """What is known of a file without reading its rows; its partition columns are part of the schema."""
 
-    file: TableFile
+    file: SourceFile
+    rows: int
     schema: pa.Schema
 
 
 def read_footers(files: list[SourceFile]) -> list[Footer]:
     """Read the footers of Parquet files, those without rows left out; their partition columns get types."""
     footers = [_footer(file) for file in files]
-    return _with_partition_fields([footer for footer in footers if footer.file.rows])
+    return _with_partition_fields([footer for footer in footers if footer.rows])
 
 
 def _footer(file: SourceFile) -> Footer:
     with open_parquet(file.url) as parquet:
-        rows = parquet.metadata.num_rows
-        return Footer(
-            file=TableFile(url=file.url, rows=rows, partition=dict(file.partition), origin=file.origin),
-            schema=parquet.schema_arrow,
-        )
+        return Footer(file=file, rows=parquet.metadata.num_rows, schema=parquet.schema_arrow)
 
 
 def _with_partition_fields(footers: list[Footer]) -> list[Footer]:
     names = footers[0].file.partition if footers else {}
-    whole = {name: all(_is_integer(footer.file.partition[name]) for footer in footers) for name in names}
-    return [_with_fields(footer, whole) for footer in footers]
+    integers = {name: all(_is_integer(footer.file.partition[name]) for footer in footers) for name in names}
+    return [_with_fields(footer, integers) for footer in footers]
 
 
-def _with_fields(footer: Footer, whole: dict[str, bool]) -> Footer:
+def _with_fields(footer: Footer, integers: dict[str, bool]) -> Footer:
     # Partition columns go first, so that the last column, the default label, is one of the file's own.
     partition = {
-        name: int(value) if whole[name] and value is not None else value
+        name: int(value) if integers[name] and value is not None else value
         for name, value in footer.file.partition.items()
     }
-    fields = [pa.field(name, pa.int64() if whole[name] else pa.string()) for name in partition]
-    own = [field for field in footer.schema if field.name not in partition]
+    fields = [pa.field(name, pa.int64() if integers[name] else pa.string()) for name in partition]
+    stored = [field for field in footer.schema if field.name not in partition]
     file = replace(footer.file, partition=partition)
-    return Footer(file=file, schema=pa.schema([*fields, *own]))
+    return replace(footer, file=file, schema=pa.schema([*fields, *stored]))
 
 
 def _is_integer(value: str | int | None) -> bool:

@@ -10,8 +10,8 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from unbroken.data.dataset import Dataset, Slice, TableFile
-from unbroken.data.sources import SourceFile, local_path, read_errors
+from unbroken.data.dataset import Dataset, Slice
+from unbroken.data.sources import SourceFile, data_errors, local_path
 from unbroken.errors import DataError
 from unbroken.storage import atomic
 from unbroken.storage.artifact import verify
@@ -23,8 +23,8 @@ ROW_GROUP_ROWS = 1 << 18
 @contextmanager
 def open_parquet(url: str) -> Generator[pq.ParquetFile]:
     """Open a Parquet file, verifying the checksums of its pages where it has them."""
-    path = local_path(SourceFile(url=url, format="parquet"))
-    with read_errors(url):
+    path = local_path(url)
+    with data_errors(url):
         if path is not None:
             # Not by memory map: a file cut short meanwhile would then end the process, and its pages count as memory.
             with pq.ParquetFile(path, page_checksum_verification=True) as file:
@@ -34,7 +34,7 @@ def open_parquet(url: str) -> Generator[pq.ParquetFile]:
                 yield file
 
 
-def read_slices(files: Iterable[TableFile], columns: list[str]) -> Iterator[Slice]:
+def read_slices(files: Iterable[SourceFile], columns: list[str]) -> Iterator[Slice]:
     """Yield the rows of Parquet files in order, at most BATCH_ROWS at a time, as just these columns in this order.
 
     Dictionaries come as their values. Raise DataError naming the file, and the row group if it is one that cannot be read.
@@ -47,7 +47,7 @@ def read_slices(files: Iterable[TableFile], columns: list[str]) -> Iterator[Slic
             if missing := [name for name in stored if name not in names]:
                 raise DataError(f"{file.url}: no column {', '.join(missing)}; found {', '.join(names)}")
             for group in range(parquet.num_row_groups):
-                with read_errors(f"{file.url}: row group {group}"):
+                with data_errors(f"{file.url}: row group {group}"):
                     for batch in parquet.iter_batches(BATCH_ROWS, row_groups=[group], columns=stored):
                         yield Slice(file, start, _with_partition(batch, file, columns))
                         start += batch.num_rows
@@ -55,7 +55,7 @@ def read_slices(files: Iterable[TableFile], columns: list[str]) -> Iterator[Slic
 
 def read_schema(dataset: Dataset) -> pa.Schema:
     """Return the columns of a dataset that is one Parquet file."""
-    with read_errors(dataset.path):
+    with data_errors(dataset.path):
         return pq.read_schema(dataset.path)
 
 
@@ -68,7 +68,7 @@ def read_dataset(dataset: Dataset, columns: list[str] | None = None) -> Iterator
         verified = pool.submit(verify, dataset)
         try:
             names = columns or read_schema(dataset).names
-            for part in read_slices([TableFile(url=dataset.path, rows=dataset.rows)], names):
+            for part in read_slices([dataset.file], names):
                 yield part.rows
         finally:
             verified.result()  # before any error of reading, which it explains
@@ -125,7 +125,7 @@ class Writer:
         return Dataset(path=str(self.path), digest=digest, rows=self.rows, columns=len(self._schema) - 1)
 
 
-def _with_partition(batch: pa.RecordBatch, file: TableFile, columns: list[str]) -> pa.RecordBatch:
+def _with_partition(batch: pa.RecordBatch, file: SourceFile, columns: list[str]) -> pa.RecordBatch:
     arrays = [
         _repeat(file.partition[name], batch.num_rows) if name in file.partition else _plain(batch.column(name))
         for name in columns

@@ -25,16 +25,31 @@ PERMANENT = (FileNotFoundError, IsADirectoryError, NotADirectoryError, Permissio
 
 @dataclass(frozen=True, kw_only=True)
 class SourceFile:
-    """One file of a source: its URL for fsspec, its format, the Hive partition values in its path, and the CSV file it was."""
+    """One file of rows.
+
+    Attributes:
+        url: What fsspec opens.
+        partition: The Hive partition columns that stand in its path; texts until the footers of all files are known.
+        origin: The CSV file that it was converted from.
+    """
 
     url: str
-    format: Format
-    partition: dict[str, str | None] = field(default_factory=dict)
+    partition: dict[str, int | str | None] = field(default_factory=dict)
     origin: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The file as the user knows it."""
+        return self.origin or self.url
+
+    @property
+    def format(self) -> Format:
+        """What its name says it is; raise DataError if that is nothing known."""
+        return _format(self.url)
 
 
 @contextmanager
-def read_errors(path: str) -> Generator[None]:
+def data_errors(path: str) -> Generator[None]:
     """Turn Arrow's and the file system's complaints about a file into a DataError that names it."""
     try:
         yield
@@ -54,14 +69,11 @@ def find_files(source: str) -> list[SourceFile]:
     Raise DataError if there are none or the formats are mixed.
     """
     files_system, root = _open(source)
-    with read_errors(source):
+    with data_errors(source):
         base, paths = _paths(files_system, root)
     if not paths:
         raise DataError(f"{source}: no data there; found no file that ends in {', '.join(ENDINGS)}")
-    files = [
-        SourceFile(url=files_system.unstrip_protocol(path), format=_format(path), partition=_partition(path, base))
-        for path in paths
-    ]
+    files = [SourceFile(url=files_system.unstrip_protocol(path), partition=_partition(path, base)) for path in paths]
     formats = sorted({file.format for file in files})
     if len(formats) > 1:
         raise DataError(
@@ -78,17 +90,17 @@ def digest_files(files: list[SourceFile]) -> list[str]:
     return [_digest(file) for file in files]
 
 
-def fingerprint_files(files: list[SourceFile], content: list[str]) -> str:
+def fingerprint_files(files: list[SourceFile], digests: list[str]) -> str:
     """Return one SHA-256 for the data: contents and partition values in order, and neither names nor times."""
     parts = hashlib.sha256()
-    for file, found in zip(files, content, strict=True):
-        parts.update(f"{found} {sorted(file.partition.items())}\n".encode())
+    for file, digest in zip(files, digests, strict=True):
+        parts.update(f"{digest} {sorted(file.partition.items())}\n".encode())
     return parts.hexdigest()
 
 
-def local_path(file: SourceFile) -> str | None:
+def local_path(url: str) -> str | None:
     """Return the path of a local file, or None for a remote one."""
-    files_system, path = fsspec.url_to_fs(file.url)
+    files_system, path = fsspec.url_to_fs(url)
     return path if isinstance(files_system, LocalFileSystem) else None
 
 
@@ -108,17 +120,17 @@ def _paths(files_system: AbstractFileSystem, root: str) -> tuple[str, list[str]]
         return root, sorted(_below(files_system, root))
     if not any(mark in root for mark in "*?["):
         raise DataError(f"{root}: no such file or folder")
-    fixed = root[: min(root.index(mark) for mark in "*?[" if mark in root)]
-    base = posixpath.dirname(fixed)
-    found = [path for path in cast(list[str], files_system.glob(root)) if not _hidden(path.removeprefix(base))]
-    folders = [path for path in found if files_system.isdir(path)]
-    inside = {file for folder in folders for file in _below(files_system, folder)}
-    return base, sorted(inside | {path for path in found if files_system.isfile(path)})
+    prefix = root[: min(root.index(mark) for mark in "*?[" if mark in root)]
+    base = posixpath.dirname(prefix)
+    matches = [path for path in cast(list[str], files_system.glob(root)) if not _hidden(path.removeprefix(base))]
+    folders = [path for path in matches if files_system.isdir(path)]
+    nested = {file for folder in folders for file in _below(files_system, folder)}
+    return base, sorted(nested | {path for path in matches if files_system.isfile(path)})
 
 
 def _below(files_system: AbstractFileSystem, folder: str) -> list[str]:
-    found = cast(list[str], files_system.find(folder))
-    return [path for path in found if path.lower().endswith(tuple(ENDINGS)) and not _hidden(path.removeprefix(folder))]
+    paths = cast(list[str], files_system.find(folder))
+    return [path for path in paths if path.lower().endswith(tuple(ENDINGS)) and not _hidden(path.removeprefix(folder))]
 
 
 def _hidden(path: str) -> bool:
@@ -132,12 +144,12 @@ def _format(path: str) -> Format:
     raise DataError(f"{path}: unknown kind of file; expected a name that ends in {', '.join(ENDINGS)}")
 
 
-def _partition(path: str, base: str) -> dict[str, str | None]:
+def _partition(path: str, base: str) -> dict[str, int | str | None]:
     folders = posixpath.dirname(path.removeprefix(base)).split("/")
     pairs = [folder.split("=", 1) for folder in folders if "=" in folder]
     return {unquote(name): None if value == HIVE_NULL else unquote(value) for name, value in pairs}
 
 
 def _digest(file: SourceFile) -> str:
-    with read_errors(file.url), fsspec.open(file.url, "rb") as stream:
+    with data_errors(file.url), fsspec.open(file.url, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -8,14 +8,14 @@ import numpy as np
 import pyarrow as pa
 
 from unbroken.config import RetrainConfig
-from unbroken.data.dataset import Dataset, TableFile
+from unbroken.data.dataset import Dataset
 from unbroken.data.kinds import as_texts
 from unbroken.data.parquet import read_slices
 from unbroken.data.schema import ClassValue
 from unbroken.errors import DataError
 from unbroken.features.encoder import LabelScale
 from unbroken.retraining import gate
-from unbroken.retraining.datasets import CycleDatasets, as_file
+from unbroken.retraining.datasets import CycleDatasets
 from unbroken.retraining.gate import Predicted, Verdict
 from unbroken.retraining.new_data import Cycle
 from unbroken.serving.prediction import Predictor, load_predictor
@@ -29,11 +29,11 @@ def compare_models(found: Cycle, prepared: CycleDatasets, challenger: Artifact, 
     theirs = load_predictor(found.champion.path, factory=factory, device=device) if found.champion else None
     classes = _classes([ours, theirs] if theirs else [ours])
     label = LabelScale(column=prepared.schema.label, classes=classes, mean=0.0, deviation=1.0)
-    labels = _labels([as_file(prepared.test)], label)
+    labels = _labels([prepared.test], label)
     before = (
         score_rows(theirs, prepared.test, classes)
         if theirs
-        else _guess(_labels(prepared.training_files, label), labels, classes)
+        else _guess(_labels(prepared.training, label), labels, classes)
     )
     slices = {name: _texts(prepared.test, name) for name in config.gate.slices}
     try:
@@ -47,7 +47,7 @@ def compare_models(found: Cycle, prepared: CycleDatasets, challenger: Artifact, 
 def score_rows(model: Predictor, rows: Dataset, classes: tuple[ClassValue, ...]) -> Predicted:
     """Return [rows, classes] probabilities, 0 for a class that the model does not know, or [rows] values."""
     names = [column.name for column in model.encoder.schema.features]
-    found = np.concatenate([model.outputs(part.rows, part.subject) for part in read_slices([as_file(rows)], names)])
+    found = np.concatenate([model.outputs(part.rows, part.subject) for part in read_slices([rows.file], names)])
     found = found.astype(np.float64)
     if not classes:
         return found
@@ -60,10 +60,11 @@ def _classes(models: list[Predictor]) -> tuple[ClassValue, ...]:
     return tuple(sorted({value for model in models for value in model.encoder.schema.classes}))
 
 
-def _labels(files: list[TableFile], label: LabelScale) -> np.ndarray:
+def _labels(datasets: list[Dataset], label: LabelScale) -> np.ndarray:
     """Return class codes, or values in the label's own unit."""
     name = label.column.name
-    parts = [label.transform(part.column(name), part.subject).to_numpy() for part in read_slices(files, [name])]
+    slices = read_slices([dataset.file for dataset in datasets], [name])
+    parts = [label.transform(part.column(name), part.subject).to_numpy() for part in slices]
     found = np.concatenate(parts)
     return found if label.classes else found.astype(np.float64)
 
@@ -76,5 +77,5 @@ def _guess(training: np.ndarray, labels: np.ndarray, classes: tuple[ClassValue, 
 
 
 def _texts(rows: Dataset, name: str) -> np.ndarray:
-    parts = [as_texts(part.column(name)).fill_null("missing") for part in read_slices([as_file(rows)], [name])]
+    parts = [as_texts(part.column(name)).fill_null("missing") for part in read_slices([rows.file], [name])]
     return pa.chunked_array(parts).to_numpy().astype(str)

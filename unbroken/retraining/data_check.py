@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unbroken.config import RetrainConfig
-from unbroken.retraining.datasets import CycleDatasets, as_file
+from unbroken.retraining.datasets import CycleDatasets
 from unbroken.retraining.drift import Drift, Finding, check_drift, enforce_rules, measure_drift
 from unbroken.retraining.new_data import Cycle, blocking, registry_of
 from unbroken.retraining.profile import Profile, profile_rows
@@ -39,7 +39,7 @@ def check_data(found: Cycle, prepared: CycleDatasets, config: RetrainConfig) -> 
     atomic.write(report_path, to_json(report, indent=1))
     with blocking(registry_of(config), found.data):
         enforce_rules(list(report.findings), found.data)
-    profile = profile_rows(prepared.training_files, prepared.schema)
+    profile = profile_rows(prepared.training, prepared.schema)
     atomic.write(profile_path, to_json(profile, indent=1))
     return DataCheck(report=Artifact.of(report_path), profile=Artifact.of(profile_path), warnings=len(report.findings))
 
@@ -49,5 +49,5 @@ def _report(found: Cycle, prepared: CycleDatasets, config: RetrainConfig) -> Dat
         return DataReport()
     path = Path(found.champion.profile)
     before = from_json(Profile, path.read_bytes(), str(path))
-    now = profile_rows([as_file(prepared.fresh)], prepared.schema, like=before)
+    now = profile_rows([prepared.fresh], prepared.schema, like=before)
     return DataReport(drifts=tuple(measure_drift(before, now)), findings=tuple(check_drift(before, now, config.checks)))

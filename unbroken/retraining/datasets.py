@@ -10,12 +10,12 @@ import pyarrow as pa
 
 from unbroken.config import Config, DataConfig, RetrainConfig
 from unbroken.data.contract import check_contract
-from unbroken.data.dataset import Dataset, Manifest, Slice, TableFile
+from unbroken.data.dataset import Dataset, Manifest, Slice
 from unbroken.data.footers import Footer
 from unbroken.data.parquet import Writer, read_slices
 from unbroken.data.permutation import Permutation, derive
 from unbroken.data.schema import Schema
-from unbroken.data.sources import read_errors
+from unbroken.data.sources import data_errors
 from unbroken.data.split import TEST, TRAIN, assign, with_parts
 from unbroken.errors import DataError
 from unbroken.features.encoder import Encoder
@@ -38,9 +38,9 @@ class CycleDatasets:
     config: Config
 
     @property
-    def training_files(self) -> list[TableFile]:
+    def training(self) -> list[Dataset]:
         """The rows that the challenger is trained on."""
-        return [as_file(part) for part in (self.train, self.replay) if part]
+        return [part for part in (self.train, self.replay) if part]
 
     def __str__(self) -> str:
         older = f" and {self.replay.rows:,} older" if self.replay else ""
@@ -68,11 +68,6 @@ def prepare_data(found: Cycle, config: RetrainConfig) -> CycleDatasets:
     )
 
 
-def as_file(dataset: Dataset) -> TableFile:
-    """Return a dataset of one file as a file to read."""
-    return TableFile(url=dataset.path, rows=dataset.rows)
-
-
 @dataclass(frozen=True, slots=True)
 class _RowWriter:
     """Reads the rows of a round as columns of one type each, and writes them to its folder."""
@@ -90,7 +85,7 @@ class _RowWriter:
             else read_slices(files, self.types.names)
         )
         for part in parts:
-            with read_errors(part.file.name):
+            with data_errors(part.file.name):
                 yield self._typed(part)
 
     def write(self, name: str, batches: Iterator[pa.RecordBatch]) -> Dataset:
@@ -143,7 +138,7 @@ def _types(schema: Schema, footers: list[Footer], config: RetrainConfig) -> pa.S
                 f"{footer.file.name}: no column {', '.join(missing)}; found {', '.join(footer.schema.names)}"
             )
         parts.append(pa.schema([_plain(footer.schema.field(name)) for name in names]))
-    with read_errors(", ".join(footer.file.name for footer in footers)):
+    with data_errors(", ".join(footer.file.name for footer in footers)):
         return pa.unify_schemas(parts, promote_options="permissive")
 
 
@@ -152,7 +147,7 @@ def _plain(field: pa.Field) -> pa.Field:
 
 
 def _hold_out(rows: _RowWriter, fresh: Dataset, schema: Schema, config: RetrainConfig) -> tuple[Dataset, Dataset]:
-    manifest = Manifest(fingerprint="", files=(as_file(fresh),), schema=schema)
+    manifest = Manifest(fingerprint="", files=(fresh.file,), rows=fresh.rows, schema=schema)
     parts_of = assign(manifest, config.holdout)
 
     def of(wanted: int) -> Iterator[pa.RecordBatch]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow.compute as pc
 
-from unbroken.data.dataset import Slice, TableFile
+from unbroken.data.dataset import Dataset, Slice
 from unbroken.data.kinds import KINDS, Float64, as_floats, as_texts
 from unbroken.data.parquet import read_slices
 from unbroken.data.permutation import Permutation, derive
@@ -49,11 +49,11 @@ class Profile:
     columns: tuple[ColumnProfile, ...]
 
 
-def profile_rows(files: list[TableFile], schema: Schema, like: Profile | None = None) -> Profile:
+def profile_rows(datasets: list[Dataset], schema: Schema, like: Profile | None = None) -> Profile:
     """Profile the columns of a schema in one pass, in the bins and ranges of another profile or, in two, in bins of its own."""
     columns = [*schema.features, schema.label]
     before = {column.name: column for column in like.columns} if like else {}
-    edges = {} if like else _edges(files, schema)
+    edges = {} if like else _edges(datasets, schema)
     parts = []
     for column in columns:
         coded = column.coded or (column is schema.label and bool(schema.classes))
@@ -61,7 +61,7 @@ def profile_rows(files: list[TableFile], schema: Schema, like: Profile | None = 
         bins = reference.edges if reference else edges.get(column.name, ())
         parts.append(_Categories(column) if coded else _Numbers(column, bins, reference))
     rows = 0
-    for part in read_slices(files, [column.name for column in columns]):
+    for part in read_slices([dataset.file for dataset in datasets], [column.name for column in columns]):
         rows += len(part)
         for fitting in parts:
             fitting.add(part)
@@ -70,13 +70,15 @@ def profile_rows(files: list[TableFile], schema: Schema, like: Profile | None = 
     return Profile(rows=rows, columns=tuple(fitting.profile(rows) for fitting in parts))
 
 
-def _edges(files: list[TableFile], schema: Schema) -> dict[str, tuple[float, ...]]:
+def _edges(datasets: list[Dataset], schema: Schema) -> dict[str, tuple[float, ...]]:
     """Return the inner edges of bins with equal shares of a sample of the rows."""
     numbers = [column for column in (*schema.features, schema.label) if _has_bins(column)]
-    order = Permutation(max(1, sum(file.rows for file in files)), derive(0, "profile"))
+    order = Permutation(max(1, sum(dataset.rows for dataset in datasets)), derive(0, "profile"))
     samples: dict[str, list[Float64]] = {column.name: [] for column in numbers}
     start = 0
-    for part in read_slices(files, [column.name for column in numbers]) if numbers else ():
+    for part in (
+        read_slices([dataset.file for dataset in datasets], [column.name for column in numbers]) if numbers else ()
+    ):
         chosen = order.of(np.arange(start, start + len(part))) < SAMPLE_ROWS
         for column in numbers:
             values = as_floats(part.column(column.name), column.name, column.kind, part.subject)[chosen]

@@ -6,7 +6,7 @@ from datetime import datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from unbroken.data.dataset import Slice, TableFile
+from unbroken.data.dataset import Slice
 from unbroken.data.parquet import read_slices
 from unbroken.data.sources import SourceFile
 from unbroken.errors import DataError
@@ -28,7 +28,7 @@ def after_files(mark: Watermark, names: list[str]) -> Watermark:
     return Watermark(files=tuple(sorted({*mark.files, *names})), until=mark.until)
 
 
-def newest(files: list[TableFile], column: str) -> str | None:
+def newest(files: list[SourceFile], column: str) -> str | None:
     """Return the latest time in a column, None without rows; raise DataError where a row has no time."""
     latest: datetime | None = None
     for part in read_slices(files, [column]):
@@ -60,7 +60,7 @@ def instants(part: Slice, column: str) -> pa.Array:
 
 
 def split_rows(
-    files: list[TableFile], columns: list[str], column: str, mark: Watermark, *, new: bool
+    files: list[SourceFile], columns: list[str], column: str, mark: Watermark, *, new: bool
 ) -> Iterator[Slice]:
     """Yield the rows after the watermark, or those up to it, by a time column."""
     names = [*columns, *([] if column in columns else [column])]

@@ -39,7 +39,7 @@ def require_target(target: Path, source: str, files: list[SourceFile], *, overwr
 
 
 def _is_file_of(target: Path, file: SourceFile) -> bool:
-    path = local_path(file)
+    path = local_path(file.url)
     return path is not None and target.exists() and target.samefile(path)
 
 

@@ -40,7 +40,7 @@ def _parquet_files(data_source: str, run: Run) -> list[SourceFile]:
     if data_source == SAMPLE:
         path = run.data / "sample.parquet"
         sample.write(path)
-        return [SourceFile(url=str(path), format="parquet")]
+        return [SourceFile(url=str(path))]
     files = find_files(data_source)
     if fingerprint_files(files, digest_files(files)) != run.fingerprint:
         raise DataError(f"{data_source}: changed while this run was starting; run the same command again")
