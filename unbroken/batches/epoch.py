@@ -26,16 +26,16 @@ def epoch_batches(
     """
     position = first_step * batch_size
     block = max(1, SORTED_ROWS // batch_size) * batch_size
-    carried: list[Rows] = []
-    for window, take in rows.shuffled(windows(len(rows), shuffle_rows, seed, epoch, position), shuffle_rows):
+    remainder: list[Rows] = []
+    for window, take in rows.open_windows(windows(len(rows), shuffle_rows, seed, epoch, position), shuffle_rows):
         for start in range(max(0, position - window.start), len(window), block):
             stop = min(start + block, len(window))
-            gathered = Rows.cat([*carried, take(torch.from_numpy(window.order.at(start, stop)))])
+            part = Rows.cat([*remainder, take(torch.from_numpy(window.order.at(start, stop)))])
             # A batch that a window cuts off is completed by the next one.
-            whole = len(gathered) if window.start + stop == len(rows) else len(gathered) // batch_size * batch_size
-            carried = [gathered.slice(whole, len(gathered))]
-            if whole:
-                yield from prepare(gathered.slice(0, whole)).aligned_split(batch_size)
+            complete = len(part) if window.start + stop == len(rows) else len(part) // batch_size * batch_size
+            remainder = [part.slice(complete, len(part))]
+            if complete:
+                yield from prepare(part.slice(0, complete)).aligned_split(batch_size)
 
 
 def steps_per_epoch(rows: int, batch_size: int) -> int:

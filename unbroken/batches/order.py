@@ -1,7 +1,7 @@
-"""The order of the rows in an epoch: a function of (seed, epoch), any place of which is found without what came before.
+"""The order of the rows in an epoch: a function of (seed, epoch), any position of which is computed without what came before.
 
 Up to `shuffle_rows` rows are one window, whose rows are shuffled. More are cut into blocks of BLOCK_ROWS neighbours; the
-blocks are shuffled, some make a window, and the rows of a window are shuffled. So a window can be read from disk in
+blocks are shuffled, a number of them make a window, and the rows of a window are shuffled. So a window can be read from disk in
 large pieces, whichever rows it is made of.
 """
 
@@ -28,21 +28,21 @@ class Window:
     def __len__(self) -> int:
         return self.order.size
 
-    def rows(self, places: Index) -> Index:
-        """Return which rows of the data stand at some places of the window before it is shuffled."""
+    def rows(self, positions: Index) -> Index:
+        """Return which rows of the data stand at positions of the window before it is shuffled."""
         if self.blocks[-1] < len(self.blocks):
-            return places  # all blocks from the first on: the window begins where the data does
-        return self.blocks.take(places // BLOCK_ROWS) * BLOCK_ROWS + places % BLOCK_ROWS
+            return positions  # all blocks from the first on: the window begins where the data does
+        return self.blocks.take(positions // BLOCK_ROWS) * BLOCK_ROWS + positions % BLOCK_ROWS
 
 
 def windows(rows: int, shuffle_rows: int, seed: int, epoch: int, position: int = 0) -> Iterator[Window]:
     """Yield the windows of an epoch from the one that holds a position on."""
-    blocks, each = -(-rows // BLOCK_ROWS), shuffle_rows // BLOCK_ROWS
+    blocks, window_blocks = -(-rows // BLOCK_ROWS), shuffle_rows // BLOCK_ROWS
     shuffled = Permutation(blocks, derive(seed, "blocks", epoch)).at(0, blocks)
     start = 0
-    for number, first in enumerate(range(0, blocks, each)):
-        chosen = np.sort(shuffled[first : first + each])
-        size = len(chosen) * BLOCK_ROWS - (blocks * BLOCK_ROWS - rows if chosen[-1] == blocks - 1 else 0)
+    for number, first in enumerate(range(0, blocks, window_blocks)):
+        members = np.sort(shuffled[first : first + window_blocks])
+        size = len(members) * BLOCK_ROWS - (blocks * BLOCK_ROWS - rows if members[-1] == blocks - 1 else 0)
         if position < start + size:
-            yield Window(start, chosen, Permutation(size, derive(seed, "order", epoch, number)))
+            yield Window(start, members, Permutation(size, derive(seed, "order", epoch, number)))
         start += size

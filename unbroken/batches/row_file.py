@@ -12,7 +12,7 @@ from jaxtyping import Int, Int32
 from torch import Tensor
 
 from unbroken.batches.order import Window
-from unbroken.batches.rows import Rows, Take
+from unbroken.batches.rows import Rows, Take, to_matrix
 from unbroken.config.training import BLOCK_ROWS
 from unbroken.data.dataset import Dataset
 from unbroken.data.parquet import read_dataset
@@ -29,7 +29,7 @@ CELL = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Made(Artifact):
+class _Provenance(Artifact):
     """The file, and the digest of the dataset that it was made of."""
 
     source: str
@@ -59,16 +59,16 @@ class RowFile:
         """Yield so many rows each, in order; the last one may have fewer."""
         yield from prefetch(self.slice(start, start + size) for start in range(0, self.rows, size))
 
-    def shuffled(self, windows: Iterator[Window], most: int, /) -> Iterator[tuple[Window, Take]]:
-        """Yield windows of at most so many rows, each with what takes rows from it, while the next one is being read.
+    def open_windows(self, windows: Iterator[Window], limit: int, /) -> Iterator[tuple[Window, Take]]:
+        """Yield windows of at most `limit` rows, each with what takes rows from it, while the next one is being read.
 
         Nothing can be taken from a window once the next one was asked for.
         """
-        for window, records in prefetch(self._read_windows(windows, most), ahead=1):
-            yield window, partial(self._take_from, records)
+        for window, records in prefetch(self._read_windows(windows, limit), ahead=1):
+            yield window, partial(self._take_from_window, records)
 
-    def _take_from(self, records: Records, places: Int[Tensor, " taken"]) -> Rows:
-        return self.unpack(records.index_select(0, places))
+    def _take_from_window(self, records: Records, positions: Int[Tensor, " index"]) -> Rows:
+        return self.unpack(records.index_select(0, positions))
 
     def unpack(self, records: Records) -> Rows:
         """Return records as the model's inputs and labels."""
@@ -80,47 +80,45 @@ class RowFile:
             labels.long() if self.features.task == "multiclass" else labels.view(torch.float32).contiguous(),
         ).to(self.device)
 
-    def _read_windows(self, windows: Iterator[Window], most: int) -> Iterator[tuple[Window, Records]]:
+    def _read_windows(self, windows: Iterator[Window], limit: int) -> Iterator[tuple[Window, Records]]:
         # While one window is used, the next one is read: two are enough.
-        buffers = [_records(min(most, self.rows), self.features) for _ in range(2)]
+        buffers = [_records(min(limit, self.rows), self.features) for _ in range(2)]
         with open(self.path, "rb", buffering=0) as file:
             for number, window in enumerate(windows):
                 records = buffers[number % 2][: len(window)]
                 for first, last in _runs(window.blocks):
-                    place = first * BLOCK_ROWS
+                    position = first * BLOCK_ROWS
                     start = int(window.blocks[first]) * BLOCK_ROWS
-                    _read(file.fileno(), records[place : (last + 1) * BLOCK_ROWS], start, self.path)
+                    _read(file.fileno(), records[position : (last + 1) * BLOCK_ROWS], start, self.path)
                 yield window, torch.from_numpy(records)
 
 
 def open_row_file(path: Path, dataset: Dataset, features: FeatureSpec, device: torch.device) -> RowFile:
     """Return a dataset as a row file, made anew unless the whole one that was made of it before is there."""
-    note = path.with_suffix(".json")
-    if not _is_made(path, note, dataset):
+    provenance_path = path.with_suffix(".json")
+    if not _is_current(path, provenance_path, dataset):
         with atomic.replacing(path, kind=atomic.BLAKE3) as file:
-            for records in prefetch(_converted(dataset, features)):
+            for records in prefetch(_to_records(dataset, features)):
                 file.write(records.data.cast("B"))
-        made = _Made(path=str(path), digest=file.digest, source=dataset.digest)
-        atomic.write(note, to_json(made))
+        provenance = _Provenance(path=str(path), digest=file.digest, source=dataset.digest)
+        atomic.write(provenance_path, to_json(provenance))
     return RowFile(path, dataset.rows, features, device)
 
 
-def _is_made(path: Path, note: Path, dataset: Dataset) -> bool:
-    if not (path.is_file() and note.is_file()):
+def _is_current(path: Path, provenance_path: Path, dataset: Dataset) -> bool:
+    if not (path.is_file() and provenance_path.is_file()):
         return False
-    made = from_json(_Made, note.read_bytes(), str(note))
-    return made.source == dataset.digest and made.digest == atomic.digest_as(path, made.digest)
+    provenance = from_json(_Provenance, provenance_path.read_bytes(), str(provenance_path))
+    return provenance.source == dataset.digest and provenance.digest == atomic.digest_as(path, provenance.digest)
 
 
-def _converted(dataset: Dataset, features: FeatureSpec) -> Iterator[np.ndarray]:
+def _to_records(dataset: Dataset, features: FeatureSpec) -> Iterator[np.ndarray]:
     for batch in read_dataset(dataset, features.columns):
         records = _records(batch.num_rows, features)
-        for place, name in enumerate(features.columns):
-            values = batch.column(name).to_numpy()
-            if values.dtype.kind == "f" or (features.task == "binary" and name == features.label):
-                records[:, place].view(np.float32)[:] = values
-            else:
-                records[:, place] = values
+        cells, numbers = records.view(np.float32), len(features.numbers)
+        to_matrix(batch, features.numbers, cells[:, :numbers])
+        to_matrix(batch, features.category_names, records[:, numbers:-1])
+        to_matrix(batch, [features.label], (records if features.task == "multiclass" else cells)[:, -1:])
         yield records
 
 
@@ -129,7 +127,7 @@ def _records(rows: int, features: FeatureSpec) -> np.ndarray:
 
 
 def _runs(blocks: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Yield the first and last places of blocks that stand one after the other in the file."""
+    """Yield the first and last positions of blocks that stand one after the other in the file."""
     ends = np.flatnonzero(np.diff(blocks, append=-1) != 1)
     first = 0
     for last in ends.tolist():
@@ -140,8 +138,8 @@ def _runs(blocks: np.ndarray) -> Iterator[tuple[int, int]]:
 def _read(file: int, records: np.ndarray, start: int, path: Path) -> None:
     """Fill an array with the records from a row on."""
     target = records.data.cast("B")
-    place = start * records.shape[1] * CELL
+    offset = start * records.shape[1] * CELL
     while target:
-        if not (count := os.preadv(file, [target], place)):
-            raise DataError(f"{path}: ends at byte {place}; expected {len(target)} more. Run the same command again")
-        target, place = target[count:], place + count
+        if not (count := os.preadv(file, [target], offset)):
+            raise DataError(f"{path}: ends at byte {offset}; expected {len(target)} more. Run the same command again")
+        target, offset = target[count:], offset + count

@@ -1,6 +1,6 @@
 """Rows as tensors: the model's inputs and the label."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -19,16 +19,16 @@ from unbroken.features.spec import FeatureSpec
 ALIGNMENT = 64
 """Bytes at whose multiples torch puts new memory; MKL rounds a product by where its inputs lie."""
 
-Take = Callable[[Int[Tensor, " taken"]], "Rows"]
-"""Returns a copy of the rows at some places of a window."""
+Take = Callable[[Int[Tensor, " index"]], "Rows"]
+"""Returns a copy of the rows at some positions of a window."""
 
 
 class Shufflable(Protocol):
     """Rows, wherever they are kept."""
 
     def __len__(self) -> int: ...
-    def shuffled(self, windows: Iterator[Window], most: int, /) -> Iterator[tuple[Window, Take]]:
-        """Yield windows of at most so many rows, each with what takes rows from it until the next one is asked for."""
+    def open_windows(self, windows: Iterator[Window], limit: int, /) -> Iterator[tuple[Window, Take]]:
+        """Yield windows of at most `limit` rows, each with what takes rows from it until the next one is asked for."""
         ...
 
 
@@ -43,7 +43,7 @@ class Rows:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, index: Int[Tensor, " taken"]) -> "Rows":
+    def take(self, index: Int[Tensor, " index"]) -> "Rows":
         """Return a copy of some rows in the order of the index."""
         return Rows(*(part.index_select(0, index) for part in self._parts()))
 
@@ -64,13 +64,13 @@ class Rows:
             return self.split(size)
         return (Rows(*map(_aligned, rows._parts())) for rows in self.split(size))
 
-    def shuffled(self, windows: Iterator[Window], _: int, /) -> Iterator[tuple[Window, Take]]:
-        """Yield each window with what takes rows from it by their places."""
+    def open_windows(self, windows: Iterator[Window], _: int, /) -> Iterator[tuple[Window, Take]]:
+        """Yield each window with what takes rows from it by their positions."""
         for window in windows:
-            yield window, partial(self._take_from, window)
+            yield window, partial(self._take_from_window, window)
 
-    def _take_from(self, window: Window, places: Int[Tensor, " taken"]) -> "Rows":
-        index = torch.from_numpy(window.rows(places.numpy()))
+    def _take_from_window(self, window: Window, positions: Int[Tensor, " index"]) -> "Rows":
+        index = torch.from_numpy(window.rows(positions.numpy()))
         return self.take(index.to(self.labels.device))
 
     def to(self, device: torch.device) -> "Rows":
@@ -80,8 +80,8 @@ class Rows:
     @classmethod
     def cat(cls, rows: "list[Rows]") -> "Rows":
         """Return rows one after the other."""
-        rows = [some for some in rows if len(some)] or rows[:1]
-        return rows[0] if len(rows) == 1 else cls(*map(torch.cat, zip(*(some._parts() for some in rows), strict=True)))
+        rows = [part for part in rows if len(part)] or rows[:1]
+        return rows[0] if len(rows) == 1 else cls(*map(torch.cat, zip(*(part._parts() for part in rows), strict=True)))
 
     @property
     def device(self) -> torch.device:
@@ -94,24 +94,32 @@ class Rows:
 
 def read_rows(dataset: Dataset, features: FeatureSpec) -> Rows:
     """Read a preprocessed dataset into memory."""
-    rows, names = dataset.rows, [category.name for category in features.categories]
+    rows = dataset.rows
     numbers = np.empty((rows, len(features.numbers)), np.float32)
-    codes = np.empty((rows, len(names)), np.int64)
+    codes = np.empty((rows, len(features.categories)), np.int64)
     labels = np.empty(rows, np.int64 if features.task == "multiclass" else np.float32)
     start = 0
     for batch in read_dataset(dataset, features.columns):
         stop = start + batch.num_rows
-        _fill(numbers[start:stop], batch, features.numbers)
-        _fill(codes[start:stop], batch, names)
+        to_matrix(batch, features.numbers, numbers[start:stop])
+        to_matrix(batch, features.category_names, codes[start:stop])
         labels[start:stop] = batch.column(features.label).to_numpy()
         start = stop
     return Rows(torch.from_numpy(numbers), torch.from_numpy(codes), torch.from_numpy(labels))
 
 
+def to_matrix(batch: pa.RecordBatch, names: Sequence[str], matrix: np.ndarray) -> np.ndarray:
+    """Write columns without missing values into those of a matrix, which is returned.
+
+    Args:
+        batch: Rows as the model's inputs.
+        names: The columns, in the order of the matrix.
+        matrix: [rows, names], of any number type; the values are cast to it.
+    """
+    for index, name in enumerate(names):
+        matrix[:, index] = batch.column(name).to_numpy(zero_copy_only=False)
+    return matrix
+
+
 def _aligned(part: Tensor) -> Tensor:
     return part.clone() if part.data_ptr() % ALIGNMENT else part
-
-
-def _fill(target: np.ndarray, batch: pa.RecordBatch, names: tuple[str, ...] | list[str]) -> None:
-    for place, name in enumerate(names):
-        target[:, place] = batch.column(name).to_numpy()

@@ -27,8 +27,8 @@ def convert_csv(file: SourceFile, path: Path, texts: Iterable[str] = ()) -> None
     with data_errors(file.url), fsspec.open(file.url, "rb", compression="infer") as stream:
         reader = pyarrow.csv.open_csv(stream, read_options, parse_options, convert_options)
         types = [(field.name, field.type) for field in reader.schema]  # a name that is not UTF-8 raises here
-        if foreign := [name for name, type in types if pa.types.is_binary(type)]:
-            raise DataError(f"{file.url}: column {foreign[0]}: found text that is not UTF-8; save the file as UTF-8")
+        if binary := [name for name, type in types if pa.types.is_binary(type)]:
+            raise DataError(f"{file.url}: column {binary[0]}: found text that is not UTF-8; save the file as UTF-8")
         with Writer(path, reader.schema) as writer:
             for batch in reader:
                 writer.write(batch)

@@ -90,8 +90,8 @@ class Sizes:
 
     def parts(self, positions: NDArray[np.int64]) -> Parts:
         """Return the parts of rows by their positions in some order: the first test, the next validate."""
-        held_out, tested = positions < self.test + self.validation, positions < self.test
-        return held_out.view(np.uint8) + tested.view(np.uint8)  # TRAIN + 0, VALIDATION + 0, VALIDATION + 1
+        held_out, test = positions < self.test + self.validation, positions < self.test
+        return held_out.view(np.uint8) + test.view(np.uint8)  # TRAIN + 0, VALIDATION + 0, VALIDATION + 1
 
 
 def _require_rows(sizes: Sizes, manifest: Manifest, config: SplitConfig) -> None:
@@ -122,10 +122,10 @@ def _stratified(manifest: Manifest, config: SplitConfig) -> Parts:
 def _grouped(manifest: Manifest, config: SplitConfig) -> Parts:
     codes, counts = _codes(_column(manifest, _column_name(config)))
     shuffled = Permutation(len(counts), derive(config.seed, "split")).at(0, len(counts))
-    before = np.empty(len(counts), np.int64)
-    before[shuffled] = np.cumsum(counts[shuffled]) - counts[shuffled]
+    starts = np.empty(len(counts), np.int64)
+    starts[shuffled] = np.cumsum(counts[shuffled]) - counts[shuffled]
     # A group goes where its middle falls: whole groups cannot give the exact fractions, this comes closest.
-    return Sizes.of(manifest.rows, config).parts(before + counts // 2)[codes]
+    return Sizes.of(manifest.rows, config).parts(starts + counts // 2)[codes]
 
 
 def _by_time(manifest: Manifest, config: SplitConfig) -> Parts:
@@ -145,8 +145,8 @@ def _shares(counts: NDArray[np.int64], fraction: float) -> NDArray[np.int64]:
     """Divide round(total * fraction) rows over the classes by the largest remainders."""
     exact = counts * fraction
     shares = np.floor(exact).astype(np.int64)
-    missing = round(counts.sum() * fraction) - shares.sum()
-    shares[np.argsort(shares - exact, kind="stable")[:missing]] += 1
+    remainder = round(counts.sum() * fraction) - shares.sum()
+    shares[np.argsort(shares - exact, kind="stable")[:remainder]] += 1
     return shares
 
 
@@ -168,8 +168,8 @@ def _column(manifest: Manifest, name: str) -> pa.ChunkedArray:
         chunk = rows.column(name)
         missing = pc.is_null(chunk, nan_is_null=True)
         if pc.any(missing).as_py():
-            place = pc.index(missing, True).as_py()
-            raise DataError(f"{rows.subject(name, place)}: found no value, expected one in every row to split by it")
+            row = pc.index(missing, True).as_py()
+            raise DataError(f"{rows.subject(name, row)}: found no value, expected one in every row to split by it")
         if chunks and chunk.type != chunks[0].type:
             chunk = _cast(chunk, chunks[0].type, rows.subject(name, 0))
         chunks.append(chunk)

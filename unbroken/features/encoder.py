@@ -92,8 +92,8 @@ class CategoryCodes:
     def transform(self, column: pa.Array) -> pa.Array:
         """Return the codes of the values."""
         texts = as_texts(column)
-        found = pc.index_in(texts, value_set=pa.array(self.values, pa.string()))
-        codes = pc.fill_null(pc.add(found, FIRST_CODE), UNSEEN)
+        indices = pc.index_in(texts, value_set=pa.array(self.values, pa.string()))
+        codes = pc.fill_null(pc.add(indices, FIRST_CODE), UNSEEN)
         return pc.if_else(pc.is_null(texts), MISSING, codes).cast(pa.int32())
 
 
@@ -111,18 +111,16 @@ class LabelScale:
         if not self.classes:
             values = as_floats(column, self.column.name, self.column.kind, subject)
             return pa.array(((values - self.mean) / self.deviation).astype(np.float32))
-        labels, known = as_labels(column, self.column.name, subject), pa.array(self.classes)
+        labels, classes = as_labels(column, self.column.name, subject), pa.array(self.classes)
         try:
-            known = known.cast(labels.type)
+            classes = classes.cast(labels.type)
         except pa.ArrowInvalid:  # a class that these rows have no room for
-            labels = labels.cast(known.type)
-        codes = pc.index_in(labels, value_set=known)
+            labels = labels.cast(classes.type)
+        codes = pc.index_in(labels, value_set=classes)
         if codes.null_count:
-            place = pc.index(pc.is_null(codes), True).as_py()
-            found = labels[place].as_py()
-            raise DataError(
-                f"{subject(self.column.name, place)}: found {found!r}, expected one of {list(self.classes)}"
-            )
+            row = pc.index(pc.is_null(codes), True).as_py()
+            label = labels[row].as_py()
+            raise DataError(f"{subject(self.column.name, row)}: found {label!r}, expected one of {list(self.classes)}")
         return codes.cast(pa.int64())
 
 
@@ -160,18 +158,18 @@ class Encoder:
         arrays += [codes.transform(rows.column(codes.name)) for codes in self.categories]
         return pa.RecordBatch.from_arrays(arrays, names=self.features.columns[:-1])
 
-    def widened(self, new: "Encoder", max_categories: int) -> "Encoder":
+    def widen(self, new: "Encoder", max_categories: int) -> "Encoder":
         """Return the ranges of an encoder fitted to newer rows, with the categories, indicators and label of this one kept.
 
         New categories are added, in sorted order, as long as there are fewer than `max_categories`.
         """
         numbers = [
-            replace(after, indicator=before.indicator or after.indicator)
-            for before, after in zip(self.numbers, new.numbers, strict=True)
+            replace(newer, indicator=older.indicator or newer.indicator)
+            for older, newer in zip(self.numbers, new.numbers, strict=True)
         ]
         categories = [
-            replace(before, values=tuple(sorted({*before.values, *_added(before, after, max_categories)})))
-            for before, after in zip(self.categories, new.categories, strict=True)
+            replace(older, values=tuple(sorted({*older.values, *_additions(older, newer, max_categories)})))
+            for older, newer in zip(self.categories, new.categories, strict=True)
         ]
         return replace(self, numbers=tuple(numbers), categories=tuple(categories))
 
@@ -197,6 +195,6 @@ class Encoder:
         return from_json(cls, json.dumps(tree).encode(), str(path))
 
 
-def _added(before: CategoryCodes, after: CategoryCodes, most: int) -> list[str]:
-    added = [value for value in after.values if value not in set(before.values)]
-    return added[: max(0, most - len(before.values))]
+def _additions(older: CategoryCodes, newer: CategoryCodes, limit: int) -> list[str]:
+    additions = [value for value in newer.values if value not in set(older.values)]
+    return additions[: max(0, limit - len(older.values))]

@@ -31,11 +31,11 @@ def fit(manifest: Manifest, config: PreprocessConfig, parts_of: PartsOf) -> Enco
     numbers = [_NumberFit(column) for column in schema.features if not column.coded]
     categories = [_CategoryFit(column) for column in schema.features if column.coded]
     label = _LabelFit(schema)
-    sampled = _quantile_sample(manifest.rows) if config.clip_quantile else None
+    sample_of = _quantile_sample(manifest.rows) if config.clip_quantile else None
     start = 0
     for part, parts in with_parts(manifest, column_names(schema), parts_of):
         training = np.flatnonzero(parts == TRAIN)
-        sample = sampled(start, start + len(part))[training] if sampled else None
+        sample = sample_of(start, start + len(part))[training] if sample_of else None
         for fitting in (*numbers, *categories, label):
             fitting.add(part, training, sample)
         start += len(part)
@@ -57,12 +57,12 @@ class _NumberFit:
     missing: int = 0
     sample: list[Floats] = field(default_factory=list)
 
-    def add(self, part: Slice, training: Index, sampled: Mask | None) -> None:
+    def add(self, part: Slice, training: Index, sample: Mask | None) -> None:
         name, kind = self.column.name, self.column.kind
         values = as_stored_floats(part.column(name), name, kind, part.subject).take(training)
         missing = np.isnan(values)
-        if sampled is not None:
-            self.sample.append(values[sampled & ~missing])
+        if sample is not None:
+            self.sample.append(values[sample & ~missing])
         if missing.any():
             values = values[~missing]
             self.missing += len(missing) - len(values)
@@ -107,22 +107,22 @@ class _CategoryFit:
 class _LabelFit:
     schema: Schema
     moments: Moments = field(default_factory=lambda: Moments(spread=True))
-    seen: set[object] = field(default_factory=set)
+    classes: set[object] = field(default_factory=set)
 
     def add(self, part: Slice, training: Index, _: Mask | None) -> None:
         label = self.schema.label
         column = part.column(label.name)
         if not self.schema.classes:
             self.moments.add(as_stored_floats(column, label.name, label.kind, part.subject).take(training))
-        elif len(self.seen) < len(self.schema.classes):
+        elif len(self.classes) < len(self.schema.classes):
             labels = as_labels(column, label.name, part.subject).take(pa.array(training))
-            self.seen.update(pc.unique(labels).to_pylist())
+            self.classes.update(pc.unique(labels).to_pylist())
 
     def scale(self, source: str) -> LabelScale:
         label, classes = self.schema.label, self.schema.classes
-        if unseen := [value for value in classes if value not in self.seen]:
+        if absent := [value for value in classes if value not in self.classes]:
             raise DataError(
-                f"{source}: label {label.name}: class {unseen[0]!r} is in no training row; "
+                f"{source}: label {label.name}: class {absent[0]!r} is in no training row; "
                 f"use split.kind stratified, another split.seed, or drop its rows"
             )
         if classes:

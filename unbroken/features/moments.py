@@ -13,7 +13,7 @@ MOMENT_ROWS = 1 << 16
 class Moments:
     """Mean, and squared deviations if asked for: the pairwise update of Chan, Golub and LeVeque (1979), which loses no digits.
 
-    Values are taken in by MOMENT_ROWS at a time, so that the bits do not depend on how many come at once.
+    Values are added MOMENT_ROWS at a time, so that the bits do not depend on how many come at once.
     """
 
     spread: bool = False
@@ -21,30 +21,32 @@ class Moments:
     mean: float = 0.0
     squares: float = 0.0
     _folded: int = 0
-    _waiting: Float64 = field(default_factory=lambda: np.empty(MOMENT_ROWS))
+    _buffer: Float64 = field(default_factory=lambda: np.empty(MOMENT_ROWS))
 
     def add(self, values: Floats) -> None:
-        """Take in values; the last of them wait for `fold`."""
+        """Add values; the last of them count from `fold` on."""
         while len(values):
-            place = self.count - self._folded
-            taken = values[: MOMENT_ROWS - place]
-            self._waiting[place : place + len(taken)] = taken
-            self.count += len(taken)
-            values = values[len(taken) :]
+            start = self.count - self._folded
+            piece = values[: MOMENT_ROWS - start]
+            self._buffer[start : start + len(piece)] = piece
+            self.count += len(piece)
+            values = values[len(piece) :]
             if self.count - self._folded == MOMENT_ROWS:
                 self.fold()
 
     def fold(self) -> None:
-        """Take in the values that wait; call it once more after the last."""
-        added = self.count - self._folded
-        if not added:
+        """Add the values in the buffer; call it once more after the last."""
+        size = self.count - self._folded
+        if not size:
             return
-        values, total = self._waiting[:added], self.count
+        values, total = self._buffer[:size], self.count
         with np.errstate(over="ignore", invalid="ignore"):
             # Divided before they are added up, since a sum of large values can overflow where the mean does not.
-            mean = float(np.divide(values, added, out=None if self.spread else values).sum())
+            mean = float(np.divide(values, size, out=None if self.spread else values).sum())
             if self.spread:
-                apart = np.float64(mean) - self.mean
-                self.squares += float(((values - mean) ** 2).sum() + apart * apart * (self._folded * added / total))
-        self.mean = self.mean * (self._folded / total) + mean * (added / total)
+                distance = np.float64(mean) - self.mean
+                self.squares += float(
+                    ((values - mean) ** 2).sum() + distance * distance * (self._folded * size / total)
+                )
+        self.mean = self.mean * (self._folded / total) + mean * (size / total)
         self._folded = total

@@ -34,6 +34,11 @@ class FeatureSpec:
         return len(self.classes) if self.task == "multiclass" else 1
 
     @property
+    def category_names(self) -> list[str]:
+        """The columns of the integer input, in order."""
+        return [category.name for category in self.categories]
+
+    @property
     def columns(self) -> list[str]:
         """The columns of a preprocessed dataset, in order."""
-        return [*self.numbers, *(category.name for category in self.categories), self.label]
+        return [*self.numbers, *self.category_names, self.label]

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from unbroken.batches.rows import Rows
+from unbroken.batches.rows import Rows, to_matrix
 from unbroken.checkpoints.compatibility import check_finite, check_shapes
 from unbroken.checkpoints.format import read_checkpoint
 from unbroken.checkpoints.tree import canonical
@@ -71,12 +71,13 @@ class Predictor:
         """Return float32 probabilities ([rows] of the second class, [rows, classes]) or float64 values for raw rows."""
         features, label = self.encoder.features, self.encoder.label
         inputs = self.encoder.transform_inputs(_plain(rows), subject)
-        numbers = _matrix(inputs, list(features.numbers), np.float32)
-        codes = _matrix(inputs, [category.name for category in features.categories], np.int64)
+        count, names = rows.num_rows, features.category_names
+        numbers = to_matrix(inputs, features.numbers, np.empty((count, len(features.numbers)), np.float32))
+        codes = to_matrix(inputs, names, np.empty((count, len(names)), np.int64))
         device = next(self.model.parameters()).device
         with reproducible(self.threads):
-            given = Rows(numbers, codes, torch.empty(rows.num_rows)).to(device)
-            _, found = outputs_of(self.model, given, features.task)
+            batch = Rows(torch.from_numpy(numbers), torch.from_numpy(codes), torch.empty(count)).to(device)
+            _, found = outputs_of(self.model, batch, features.task)
         if features.task == "regression":
             found = found.double() * label.deviation + label.mean
         return found.cpu().numpy()
@@ -151,10 +152,3 @@ def _in_table(start: int) -> Subject:
 def _plain(rows: pa.RecordBatch) -> pa.RecordBatch:
     columns = [column.dictionary_decode() if pa.types.is_dictionary(column.type) else column for column in rows.columns]
     return pa.RecordBatch.from_arrays(columns, names=rows.schema.names)
-
-
-def _matrix(rows: pa.RecordBatch, names: list[str], type: Any) -> torch.Tensor:
-    values = np.empty((rows.num_rows, len(names)), type)
-    for place, name in enumerate(names):
-        values[:, place] = rows.column(name).to_numpy(zero_copy_only=False)
-    return torch.from_numpy(values)

@@ -59,7 +59,7 @@ def _fit_or_keep(
             )
     if start.scaler == "keep":
         return encoder
-    return encoder.widened(fit(replace(manifest, schema=encoder.schema), config, parts_of), config.max_categories)
+    return encoder.widen(fit(replace(manifest, schema=encoder.schema), config, parts_of), config.max_categories)
 
 
 def _arrow_schema(encoder: Encoder, source: str) -> pa.Schema:
