@@ -85,7 +85,9 @@ class Run:
 def open_run(config: Config) -> Run:
     """Find the run that a configuration means by reading its data once; nothing is written.
 
-    Raise ConfigError if no run could be kept in `runs_folder`, DataError if the data cannot be read.
+    Raises:
+        ConfigError: No run could be kept in `runs_folder`, or what a run starts from or is built by is not there.
+        DataError: The data cannot be read.
     """
     folder = Path(config.runs_folder).absolute()
     _require_writable(folder)

@@ -20,9 +20,17 @@ def epoch_batches(
 ) -> Iterator[Rows]:
     """Yield the batches of an epoch in its order, from any step on; the last one may be smaller.
 
-    Rows are gathered in blocks of many batches, since gathering costs per call more than per row; `prepare` is applied
-    to each block, and must treat each row alone. The memory of every batch is aligned, since the bits of a matrix
-    product depend on it, and a block begins elsewhere after a resume.
+    Rows are gathered in blocks of many batches, since gathering costs per call more than per row. The memory of every
+    batch is aligned, since the bits of a matrix product depend on it, and a block begins elsewhere after a resume.
+
+    Args:
+        rows: In memory or on disk.
+        batch_size: Rows a batch.
+        seed: That of the training.
+        epoch: From 0.
+        first_step: The first step to yield, from 0; those before it cost nothing.
+        prepare: Applied to each block; must treat each row alone.
+        shuffle_rows: Rows that are shuffled together, at least BLOCK_ROWS.
     """
     position = first_step * batch_size
     block = max(1, SORTED_ROWS // batch_size) * batch_size

@@ -36,7 +36,15 @@ class Window:
 
 
 def windows(rows: int, shuffle_rows: int, seed: int, epoch: int, position: int = 0) -> Iterator[Window]:
-    """Yield the windows of an epoch from the one that holds a position on."""
+    """Yield the windows of an epoch from the one that holds a position on.
+
+    Args:
+        rows: How many there are.
+        shuffle_rows: Rows a window, at least BLOCK_ROWS.
+        seed: That of the training.
+        epoch: From 0.
+        position: A row's number in the epoch's order, 0 .. rows-1.
+    """
     blocks, window_blocks = -(-rows // BLOCK_ROWS), shuffle_rows // BLOCK_ROWS
     shuffled = Permutation(blocks, derive(seed, "blocks", epoch)).at(0, blocks)
     start = 0

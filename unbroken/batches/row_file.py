@@ -94,7 +94,17 @@ class RowFile:
 
 
 def open_row_file(path: Path, dataset: Dataset, features: FeatureSpec, device: torch.device) -> RowFile:
-    """Return a dataset as a row file, made anew unless the whole one that was made of it before is there."""
+    """Return a dataset as a row file, made anew unless a whole one of the same dataset is there.
+
+    Args:
+        path: The row file; what it was made of stands beside it, as `.json`.
+        dataset: Preprocessed rows.
+        features: Their columns.
+        device: Where its rows go when they are read.
+
+    Raises:
+        DataError: The dataset is not the one that was written.
+    """
     provenance_path = path.with_suffix(".json")
     if not _is_current(path, provenance_path, dataset):
         with atomic.replacing(path, kind=atomic.BLAKE3) as file:

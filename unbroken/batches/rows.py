@@ -93,7 +93,7 @@ class Rows:
 
 
 def read_rows(dataset: Dataset, features: FeatureSpec) -> Rows:
-    """Read a preprocessed dataset into memory."""
+    """Read a preprocessed dataset into memory; raise DataError if it is not the one that was written."""
     rows = dataset.rows
     numbers = np.empty((rows, len(features.numbers)), np.float32)
     codes = np.empty((rows, len(features.categories)), np.int64)

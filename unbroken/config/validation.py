@@ -15,7 +15,17 @@ LINK_SCHEMES = ("http", "https")
 
 
 def require(condition: bool, name: str, value: object, expected: str) -> None:
-    """Raise ConfigError naming the field, the value found and what was expected, unless the condition holds."""
+    """Check a setting.
+
+    Args:
+        condition: What has to hold.
+        name: The setting as the user writes it, e.g. `training.epochs`.
+        value: What was set.
+        expected: What can be set, in words that follow "expected".
+
+    Raises:
+        ConfigError: The condition does not hold; names the setting, the value found and what was expected.
+    """
     if not condition:
         raise ConfigError(f"{name}: found {value!r}, expected {expected}")
 

@@ -20,7 +20,14 @@ def choose_columns(files: dict[str, pa.Schema], config: DataConfig) -> tuple[tup
     """Return the feature columns and the label that the configuration selects, after comparing all files by their paths.
 
     The columns and their order are those of the first file. The others may have them in another order and more of
-    them, and a column without any value there has no type and fits all. Raise DataError on the first that differs.
+    them, and a column without any value there has no type and fits all.
+
+    Args:
+        files: The Arrow schema of each file by the name that a message gives it; at least one.
+        config: Which columns are asked for.
+
+    Raises:
+        DataError: A column is missing, of no kind, or of another kind than in the first file that has values of it.
     """
     first, arrow = next(iter(files.items()))
     label = config.label or arrow.names[-1]
@@ -75,9 +82,16 @@ def _kind(name: str, type: pa.DataType, config: DataConfig, path: str, way_out: 
 def infer_task(
     label: Column, values: set[ClassValue] | None, config: DataConfig, path: str
 ) -> tuple[TaskName, tuple[ClassValue, ...]]:
-    """Decide what is predicted from the label's kind and its distinct values (None: too many to be classes).
+    """Decide what is predicted, and the classes in order.
 
-    Raise DataError if the label cannot serve the task that the configuration asks for.
+    Args:
+        label: The label's column.
+        values: Its distinct values; None if there are too many to be classes.
+        config: Which task is asked for.
+        path: The source, for messages.
+
+    Raises:
+        DataError: The label cannot serve that task.
     """
     subject = f"{path}: label {label.name}"
     if not KINDS[label.kind].label:
@@ -111,7 +125,16 @@ def _automatic_task(label: Column, classes: tuple[ClassValue, ...]) -> TaskName:
 
 
 def check_contract(footers: list[Footer], config: DataConfig, fingerprint: str) -> Manifest:
-    """Return the manifest of some files after checking every footer and every label; raise DataError."""
+    """Return the manifest of files after checking every footer and every label.
+
+    Args:
+        footers: Those of the files that have rows, in order.
+        config: Which columns are asked for; its source is what a message names where there is no file.
+        fingerprint: The SHA-256 that names the files' content.
+
+    Raises:
+        DataError: There are no rows, a file differs from the others, or a label is missing or of no use.
+    """
     if not footers:
         raise DataError(f"{config.source}: found 0 rows, expected at least 2")
     features, label = choose_columns({footer.file.name: footer.schema for footer in footers}, config)

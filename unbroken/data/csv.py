@@ -17,7 +17,15 @@ CSV_BLOCK_BYTES = 1 << 26
 def convert_csv(file: SourceFile, path: Path, texts: Iterable[str] = ()) -> None:
     """Copy a CSV file to Parquet, its column types inferred from its first 64 MiB but for those named as text.
 
-    Empty fields and the usual words for them (NA, NaN, null) are null. Raise DataError for text that is not UTF-8.
+    Empty fields and the usual words for them (NA, NaN, null) are null.
+
+    Args:
+        file: The CSV file, compressed or not.
+        path: The Parquet file to write.
+        texts: Columns that stay text whatever their values look like.
+
+    Raises:
+        DataError: The file cannot be parsed, or its text is not UTF-8.
     """
     read_options = pyarrow.csv.ReadOptions(block_size=CSV_BLOCK_BYTES)
     parse_options = pyarrow.csv.ParseOptions(newlines_in_values=True)

@@ -37,7 +37,14 @@ def open_parquet(url: str) -> Generator[pq.ParquetFile]:
 def read_slices(files: Iterable[SourceFile], columns: list[str]) -> Iterator[Slice]:
     """Yield the rows of Parquet files in order, at most BATCH_ROWS at a time, as just these columns in this order.
 
-    Dictionaries come as their values. Raise DataError naming the file, and the row group if it is one that cannot be read.
+    Dictionaries come as their values.
+
+    Args:
+        files: Parquet files, their partition columns typed.
+        columns: Names of columns, of the files or their partitions.
+
+    Raises:
+        DataError: A column is missing or a row group cannot be read; names the file.
     """
     for file in files:
         stored = [name for name in columns if name not in file.partition]

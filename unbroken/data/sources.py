@@ -66,7 +66,12 @@ def find_files(source: str) -> list[SourceFile]:
     """List the data files of a path, folder, glob or URL in a fixed order: sorted by path.
 
     Names that begin with `_` or `.` are passed over, as Hive and Spark write them beside data.
-    Raise DataError if there are none or the formats are mixed.
+
+    Args:
+        source: A path, a glob or a URL that fsspec opens; one that exists is no glob.
+
+    Raises:
+        DataError: There is no file, the formats are mixed, or the files are partitioned by other columns.
     """
     files_system, root = _open(source)
     with data_errors(source):

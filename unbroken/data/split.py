@@ -39,7 +39,11 @@ class Assignment(Artifact):
 
 
 def write_assignment(path: Path, manifest: Manifest, config: SplitConfig) -> Assignment:
-    """Decide for each row of a loaded dataset which part it belongs to, and write it down; DataError as `assign`."""
+    """Decide once which part each row of a loaded dataset belongs to, and write it down.
+
+    Raises:
+        DataError: As `assign`.
+    """
     parts_of = assign(manifest, config)
     with atomic.replacing(path, kind=atomic.BLAKE3) as file:
         for start in range(0, manifest.rows, ASSIGNMENT_ROWS):
@@ -56,9 +60,16 @@ def with_parts(manifest: Manifest, columns: list[str], parts_of: PartsOf) -> Ite
 
 
 def assign(manifest: Manifest, config: SplitConfig) -> PartsOf:
-    """Return which part each row belongs to; raise DataError if a part would have no rows.
+    """Return which part each row belongs to.
 
     A random split is computed as it is asked for; the other kinds read one column and hold a few bytes a row.
+
+    Args:
+        manifest: The rows.
+        config: The kind of split and its fractions.
+
+    Raises:
+        DataError: A part would have no rows, or the column to split by is missing a value or is of no use for it.
     """
     sizes = Sizes.of(manifest.rows, config)
     _require_rows(sizes, manifest, config)

@@ -56,7 +56,15 @@ class NumberScale:
         return [self.name, *parts, *([self.name + MISSING_SUFFIX] if self.indicator else [])]
 
     def transform(self, column: pa.Array, subject: Subject) -> list[Float32]:
-        """Return the columns this one becomes; raise DataError on a value that is no finite 64-bit float."""
+        """Return the columns this one becomes, each in 0 .. 1, in the order of `names`.
+
+        Args:
+            column: Raw values, dictionaries decoded.
+            subject: Names a row in a message.
+
+        Raises:
+            DataError: A value is no finite 64-bit float.
+        """
         values = as_stored_floats(column, self.name, self.kind, subject)
         missing = np.isnan(values)
         if missing.any():
@@ -161,7 +169,9 @@ class Encoder:
     def widen(self, new: "Encoder", max_categories: int) -> "Encoder":
         """Return the ranges of an encoder fitted to newer rows, with the categories, indicators and label of this one kept.
 
-        New categories are added, in sorted order, as long as there are fewer than `max_categories`.
+        Args:
+            new: Fitted to newer rows of the same columns.
+            max_categories: Up to so many categories a column, new ones are added in sorted order.
         """
         numbers = [
             replace(newer, indicator=older.indicator or newer.indicator)
@@ -180,7 +190,15 @@ class Encoder:
 
     @classmethod
     def of_published(cls, path: Path, digest: str | None) -> "Encoder":
-        """Read the encoder of a published checkpoint from the manifest beside it, which has to be that of the digest."""
+        """Read the encoder of a published checkpoint from the manifest beside it.
+
+        Args:
+            path: The checkpoint.
+            digest: Its SHA-256, which the manifest has to name.
+
+        Raises:
+            DataError: There is no manifest, or it is that of another checkpoint.
+        """
         manifest = path.with_suffix(".json")
         if not manifest.is_file():
             raise DataError(f"{manifest}: found no manifest beside {path.name}; publish or copy both")

@@ -26,7 +26,16 @@ QUANTILE_ROWS = 1 << 20
 
 
 def fit(manifest: Manifest, config: PreprocessConfig, parts_of: PartsOf) -> Encoder:
-    """Fit an encoder on the training rows of a dataset in one streaming pass."""
+    """Fit an encoder on the training rows of a dataset in one streaming pass.
+
+    Args:
+        manifest: The dataset; its schema says which columns are fitted.
+        config: How they become numbers in 0 .. 1 and codes.
+        parts_of: Which part each row belongs to; only TRAIN is learnt from.
+
+    Raises:
+        DataError: A value fits no column, or the training rows lack a column's values or a class.
+    """
     schema = manifest.schema
     numbers = [_NumberFit(column) for column in schema.features if not column.coded]
     categories = [_CategoryFit(column) for column in schema.features if column.coded]

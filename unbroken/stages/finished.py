@@ -23,7 +23,14 @@ class Finished:
 
 
 def record(run: Run, config: Config, restored: Restored, *results: Any) -> None:
-    """Keep what the stages gave beside it."""
+    """Write down that a run is finished.
+
+    Args:
+        run: The run.
+        config: Its settings.
+        restored: What the last stage gave.
+        results: What the others gave; every file in them has to be whole for the run to count as finished.
+    """
     digests = {file.path: file.digest for value in (restored, *results) for file in artifacts_in(value)}
     files = tuple(Artifact(path=path, digest=digest) for path, digest in digests.items())
     finished = Finished(source=source_digest(), config=config, files=files, restored=restored)

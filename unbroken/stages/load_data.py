@@ -18,8 +18,10 @@ from unbroken.storage.artifact import from_json, to_json, verify
 def load_data(config: DataConfig, run: Run) -> Dataset:
     """Write the manifest of a source after checking every footer and every label.
 
-    A Parquet source is not copied; CSV is converted once. Raise DataError on the first thing that does not fit,
-    and leave no new run behind.
+    A Parquet source is not copied; CSV is converted once.
+
+    Raises:
+        DataError: The first thing that does not fit; a new run leaves nothing behind.
     """
     with delete_on_bad_input(run):
         manifest = check_contract(read_footers(_parquet_files(config.source, run)), config, run.fingerprint)

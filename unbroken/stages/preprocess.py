@@ -28,7 +28,16 @@ def preprocess(
     """Write all rows as the model's inputs; the encoder learns from the rows that the split lets train.
 
     In a warm start it is that of the checkpoint, or, if refitted, keeps its columns and categories.
-    Raise DataError naming file and row of a value that fits no column, and leave no new run behind.
+
+    Args:
+        source: What `load_data` gave.
+        config: How columns become numbers in 0 .. 1 and codes.
+        split: Which rows train.
+        run: The run, whose folder is written to.
+        start: Where a warm start takes its encoder from.
+
+    Raises:
+        DataError: A value fits no column; names file and row. A new run leaves nothing behind.
     """
     with delete_on_bad_input(run):
         manifest = read_manifest(source)

@@ -17,7 +17,11 @@ from unbroken.storage.artifact import verify
 
 
 def split_dataset(preprocessed: Preprocessed, config: SplitConfig, run: Run) -> SplitDatasets:
-    """Write the rows of the preprocessed dataset to one Parquet file per part, in their order."""
+    """Write the rows of the preprocessed dataset to one Parquet file per part, in their order.
+
+    Raises:
+        DataError: The dataset or the split is not the one that was written.
+    """
     names = {TRAIN: "train", TEST: "test"} | ({VALIDATION: "validation"} if config.validation_fraction else {})
     with delete_on_bad_input(run), ExitStack() as stack:
         verify(preprocessed.assignment)

@@ -95,9 +95,16 @@ def replacing(
     """Yield a temporary file that takes the name `path`, durably, when the block ends without an error.
 
     The temporary name is unpredictable, exclusive and in the same folder, so that two writers never
-    share one and the rename never crosses a file system. A missing folder is made. `guard` is called
-    right before the rename, and prevents it by raising. `final_path` gives another name in the same folder, for one
-    that depends on the content. `kind` is that of the file's digest.
+    share one and the rename never crosses a file system. A missing folder is made.
+
+    Args:
+        path: The file's final name.
+        guard: Called right before the rename, which it prevents by raising.
+        final_path: Gives another name in the same folder, for one that depends on the content.
+        kind: The kind of the file's digest, SHA256 or BLAKE3.
+
+    Raises:
+        OSError: The disk refuses; nothing is left under either name.
     """
     make_folder(path.parent)
     with path_in_errors(path):

@@ -22,7 +22,13 @@ def exclusive(folder: Path, *, wait: bool) -> Generator[Callable[[], None]]:
 
     The kernel lets go of the lock when its holder dies, however it dies. A file system that forgets locks, or a folder
     that was deleted, lets a second process in: so each holder leaves its own mark, and looks for it before it writes.
-    Raise LockedError if another process has the lock and `wait` is off.
+
+    Args:
+        folder: The run's folder, which exists.
+        wait: Whether to wait until another holder lets go.
+
+    Raises:
+        LockedError: Another process has the lock and `wait` is off.
     """
     lock = FileLock(folder / "lock", mode=0o600)
     try:
