@@ -119,20 +119,20 @@ def describe(run: Run, config: Config) -> None:
         atomic.write(path, _description(config, run.fingerprint, run.parent))
 
 
-def fingerprint_of(data_source: str) -> str:
+def fingerprint_of(source: str) -> str:
     """Return the SHA-256 that names the content of a source."""
-    if data_source == SAMPLE:
+    if source == SAMPLE:
         return sample.fingerprint()
-    files = find_files(data_source)
+    files = find_files(source)
     return fingerprint_files(files, digest_files(files))
 
 
 def _require_writable(folder: Path) -> None:
-    existing = next(path for path in (folder, *folder.parents) if _exists(path))
-    if not existing.is_dir():
-        raise ConfigError(f"runs_folder: found {folder}, but {existing} is a file; expected a folder or a new name")
-    if not os.access(existing, os.W_OK | os.X_OK, effective_ids=True):
-        raise ConfigError(f"runs_folder: found {folder}, but {existing} is not writable; give another folder")
+    parent = next(path for path in (folder, *folder.parents) if _exists(path))
+    if not parent.is_dir():
+        raise ConfigError(f"runs_folder: found {folder}, but {parent} is a file; expected a folder or a new name")
+    if not os.access(parent, os.W_OK | os.X_OK, effective_ids=True):
+        raise ConfigError(f"runs_folder: found {folder}, but {parent} is not writable; give another folder")
 
 
 def _exists(path: Path) -> bool:

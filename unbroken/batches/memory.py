@@ -13,8 +13,8 @@ def memory_limit(mebibytes: int | None) -> int:
     if mebibytes is not None:
         return mebibytes << 20
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    granted = CONTROL_GROUP.read_text().strip() if CONTROL_GROUP.is_file() else "max"
-    return (physical if granted == "max" else min(physical, int(granted))) // 2
+    container = CONTROL_GROUP.read_text().strip() if CONTROL_GROUP.is_file() else "max"
+    return (physical if container == "max" else min(physical, int(container))) // 2
 
 
 def bytes_in_memory(features: FeatureSpec) -> int:

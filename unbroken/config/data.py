@@ -38,8 +38,8 @@ class DataConfig:
             duplicates = sorted({column for column in columns if columns.count(column) > 1})
             require(not duplicates, f"data.{name}", duplicates, "each column once")
             require(name == "categories" or self.label not in columns, f"data.{name}", self.label, "not the label")
-        both = sorted(set(self.include) & set(self.exclude))
-        require(not both, "data.include and data.exclude", both, "no column in both")
+        overlap = sorted(set(self.include) & set(self.exclude))
+        require(not overlap, "data.include and data.exclude", overlap, "no column in both")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,10 @@ class SplitConfig:
         held_out = self.test_fraction + self.validation_fraction
         require(self.validation_fraction >= 0, "split.validation_fraction", self.validation_fraction, "0 or more")
         require(held_out < 1, "split.test_fraction + split.validation_fraction", held_out, "below 1")
-        needs = self.kind in ("group", "time")
+        needs_column = self.kind in ("group", "time")
         require(
-            needs == (self.column is not None), "split.column", self.column, "a column for group and time, else none"
+            needs_column == (self.column is not None),
+            "split.column",
+            self.column,
+            "a column for group and time, else none",
         )

@@ -22,8 +22,8 @@ class ModelConfig:
     def __post_init__(self) -> None:
         require_types(self, "model.")
         module, _, function = self.factory.partition(":")
-        named = all(part.isidentifier() for part in [*module.split("."), function])
-        require(self.factory == "mlp" or named, "model.factory", self.factory, "'mlp' or 'package.module:function'")
+        valid = all(part.isidentifier() for part in [*module.split("."), function])
+        require(self.factory == "mlp" or valid, "model.factory", self.factory, "'mlp' or 'package.module:function'")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +44,9 @@ class StartConfig:
 
     def __post_init__(self) -> None:
         require_types(self, "start.")
-        both = self.optimizer == "keep" and self.scaler == "refit"
+        conflict = self.optimizer == "keep" and self.scaler == "refit"
         require(
-            not both, "start.optimizer", self.optimizer, "'reset' with start.scaler refit, whose weights it changes"
+            not conflict, "start.optimizer", self.optimizer, "'reset' with start.scaler refit, whose weights it changes"
         )
         factor = self.learning_rate_factor
         require(math.isfinite(factor) and factor > 0, "start.learning_rate_factor", factor, "a finite number above 0")

@@ -57,8 +57,8 @@ def require_no_credentials(name: str, url: str) -> None:
 
 def _may_hold_credentials(url: str) -> bool:
     scheme, host, path, query, fragment = urlsplit(url)
-    user, at, _ = host.rpartition("@")
-    if (at and (":" in user or scheme not in CONTAINER_SCHEMES)) or fragment:
+    user, separator, _ = host.rpartition("@")
+    if (separator and (":" in user or scheme not in CONTAINER_SCHEMES)) or fragment:
         return True
     if ":" in host and "@" in path:  # a password with a slash in it, which ends the host
         return True

@@ -87,8 +87,8 @@ def _numbers(column: pa.Array, name: str, subject: Subject) -> Floats:
             f"Divide it, name it in data.categories, or leave it out with data.exclude"
         ) from error
     with np.errstate(over="ignore", invalid="ignore"):
-        doubtful = not np.isfinite(values.sum())  # one pass, where a finite sum says that every value is finite
-    if doubtful and np.isinf(values).any():
+        suspect = not np.isfinite(values.sum())  # one pass, where a finite sum says that every value is finite
+    if suspect and np.isinf(values).any():
         row = int(np.flatnonzero(np.isinf(values))[0])
         raise DataError(
             f"{subject(name, row)}: found {values[row]}, expected a finite number. "

@@ -59,9 +59,9 @@ class Permutation:
             elements[start : start + PIECE] = self._encipher(positions[start : start + PIECE].astype(np.uint32))
         outside = np.flatnonzero(elements >= self.size)
         while len(outside):
-            walked = self._encipher(elements.take(outside))
-            elements.put(outside, walked)
-            outside = outside.take(np.flatnonzero(walked >= self.size))
+            words = self._encipher(elements.take(outside))
+            elements.put(outside, words)
+            outside = outside.take(np.flatnonzero(words >= self.size))
         return elements.astype(np.int64)
 
     def _round_keys(self) -> NDArray[np.uint32]:
@@ -79,27 +79,27 @@ class Permutation:
         low_bits = (self.size - 1).bit_length() // 2
         height = np.uint32(-(-self.size >> low_bits))
         low, high = words & np.uint32((1 << low_bits) - 1), words >> np.uint32(low_bits)
-        hashed, spare = np.empty_like(words), np.empty_like(words)
+        hashed, buffer = np.empty_like(words), np.empty_like(words)
         for number, key in enumerate(self._round_keys()):
             if number % 2:
-                low ^= np.right_shift(_hash(high, key, hashed, spare), np.uint32(32 - low_bits), out=hashed)
+                low ^= np.right_shift(_hash(high, key, hashed, buffer), np.uint32(32 - low_bits), out=hashed)
             else:
-                _hash(low, key, hashed, spare)
+                _hash(low, key, hashed, buffer)
                 hashed >>= np.uint32(16)
                 hashed *= height
                 hashed >>= np.uint32(16)
                 high += hashed
                 # Modulo the height: below it the difference wraps around to something larger.
-                np.minimum(high, np.subtract(high, height, out=spare), out=high)
+                np.minimum(high, np.subtract(high, height, out=buffer), out=high)
         return high << np.uint32(low_bits) | low
 
 
 def _hash(
-    words: NDArray[np.uint32], key: np.uint32, out: NDArray[np.uint32], spare: NDArray[np.uint32]
+    words: NDArray[np.uint32], key: np.uint32, out: NDArray[np.uint32], buffer: NDArray[np.uint32]
 ) -> NDArray[np.uint32]:
     """Scatter words under a key, best in their high bits: the constants of Wellons, "Prospecting for Hash Functions" (2018)."""
     np.bitwise_xor(words, key, out=out)
     out *= np.uint32(0x7FEB352D)
-    out ^= np.right_shift(out, np.uint32(15), out=spare)
+    out ^= np.right_shift(out, np.uint32(15), out=buffer)
     out *= np.uint32(0x846CA68B)
     return out

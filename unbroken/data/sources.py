@@ -73,12 +73,12 @@ def find_files(source: str) -> list[SourceFile]:
     Raises:
         DataError: There is no file, the formats are mixed, or the files are partitioned by other columns.
     """
-    files_system, root = _open(source)
+    file_system, root = _open(source)
     with data_errors(source):
-        base, paths = _paths(files_system, root)
+        base, paths = _paths(file_system, root)
     if not paths:
         raise DataError(f"{source}: no data there; found no file that ends in {', '.join(ENDINGS)}")
-    files = [SourceFile(url=files_system.unstrip_protocol(path), partition=_partition(path, base)) for path in paths]
+    files = [SourceFile(url=file_system.unstrip_protocol(path), partition=_partition(path, base)) for path in paths]
     formats = sorted({file.format for file in files})
     if len(formats) > 1:
         raise DataError(
@@ -105,36 +105,36 @@ def fingerprint_files(files: list[SourceFile], digests: list[str]) -> str:
 
 def local_path(url: str) -> str | None:
     """Return the path of a local file, or None for a remote one."""
-    files_system, path = fsspec.url_to_fs(url)
-    return path if isinstance(files_system, LocalFileSystem) else None
+    file_system, path = fsspec.url_to_fs(url)
+    return path if isinstance(file_system, LocalFileSystem) else None
 
 
 def _open(source: str) -> tuple[AbstractFileSystem, str]:
     try:
-        files_system, root = fsspec.url_to_fs(source)
+        file_system, root = fsspec.url_to_fs(source)
     except (ValueError, ImportError) as error:
         raise DataError(f"{source}: cannot be opened: {error}") from error
-    return cast(AbstractFileSystem, files_system), root.rstrip("/") or "/"
+    return cast(AbstractFileSystem, file_system), root.rstrip("/") or "/"
 
 
-def _paths(files_system: AbstractFileSystem, root: str) -> tuple[str, list[str]]:
+def _paths(file_system: AbstractFileSystem, root: str) -> tuple[str, list[str]]:
     """Return the folder below which names mean something, and the files; a path that exists is no glob."""
-    if files_system.isfile(root):
+    if file_system.isfile(root):
         return posixpath.dirname(root), [root]
-    if files_system.isdir(root):
-        return root, sorted(_below(files_system, root))
+    if file_system.isdir(root):
+        return root, sorted(_files_below(file_system, root))
     if not any(mark in root for mark in "*?["):
         raise DataError(f"{root}: no such file or folder")
     prefix = root[: min(root.index(mark) for mark in "*?[" if mark in root)]
     base = posixpath.dirname(prefix)
-    matches = [path for path in cast(list[str], files_system.glob(root)) if not _hidden(path.removeprefix(base))]
-    folders = [path for path in matches if files_system.isdir(path)]
-    nested = {file for folder in folders for file in _below(files_system, folder)}
-    return base, sorted(nested | {path for path in matches if files_system.isfile(path)})
+    matches = [path for path in cast(list[str], file_system.glob(root)) if not _hidden(path.removeprefix(base))]
+    folders = [path for path in matches if file_system.isdir(path)]
+    nested = {file for folder in folders for file in _files_below(file_system, folder)}
+    return base, sorted(nested | {path for path in matches if file_system.isfile(path)})
 
 
-def _below(files_system: AbstractFileSystem, folder: str) -> list[str]:
-    paths = cast(list[str], files_system.find(folder))
+def _files_below(file_system: AbstractFileSystem, folder: str) -> list[str]:
+    paths = cast(list[str], file_system.find(folder))
     return [path for path in paths if path.lower().endswith(tuple(ENDINGS)) and not _hidden(path.removeprefix(folder))]
 
 

@@ -15,7 +15,7 @@ from prefect.serializers import JSONSerializer
 from pydantic import Field
 
 from unbroken.errors import DataError
-from unbroken.stages.source import source_digest
+from unbroken.stages.library import library_digest
 from unbroken.storage.artifact import to_json, verify
 from unbroken.storage.atomic import digest
 
@@ -41,7 +41,7 @@ class InputsAndSource(CachePolicy):
         task = task_ctx.task
         parts = [
             task.name,
-            source_digest(),
+            library_digest(),
             digest(Path(inspect.getfile(task.fn))),
             *(f"{name}={to_json(inputs[name]).decode()}" for name in sorted(inputs)),
         ]

@@ -6,8 +6,8 @@ from typing import Any
 from unbroken.config import Config
 from unbroken.errors import ConfigError, DataError
 from unbroken.run import Run
+from unbroken.stages.library import library_digest
 from unbroken.stages.results import Restored
-from unbroken.stages.source import source_digest
 from unbroken.storage import atomic
 from unbroken.storage.artifact import Artifact, artifacts_in, from_json, to_json, verify
 
@@ -33,7 +33,7 @@ def record(run: Run, config: Config, restored: Restored, *results: Any) -> None:
     """
     digests = {file.path: file.digest for value in (restored, *results) for file in artifacts_in(value)}
     files = tuple(Artifact(path=path, digest=digest) for path, digest in digests.items())
-    finished = Finished(source=source_digest(), config=config, files=files, restored=restored)
+    finished = Finished(source=library_digest(), config=config, files=files, restored=restored)
     atomic.write(run.finished, to_json(finished, indent=1))
 
 
@@ -43,7 +43,7 @@ def load(run: Run, config: Config) -> Restored | None:
         return None
     try:
         finished = from_json(Finished, run.finished.read_bytes(), str(run.finished))
-        if (finished.source, finished.config) != (source_digest(), config):
+        if (finished.source, finished.config) != (library_digest(), config):
             return None
         for file in finished.files:
             verify(file)

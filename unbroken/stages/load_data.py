@@ -38,12 +38,12 @@ def read_manifest(dataset: Dataset) -> Manifest:
     return from_json(Manifest, Path(dataset.path).read_bytes(), dataset.path)
 
 
-def _parquet_files(data_source: str, run: Run) -> list[SourceFile]:
-    if data_source == SAMPLE:
+def _parquet_files(source: str, run: Run) -> list[SourceFile]:
+    if source == SAMPLE:
         path = run.data / "sample.parquet"
         sample.write(path)
         return [SourceFile(url=str(path))]
-    files = find_files(data_source)
+    files = find_files(source)
     if fingerprint_files(files, digest_files(files)) != run.fingerprint:
-        raise DataError(f"{data_source}: changed while this run was starting; run the same command again")
+        raise DataError(f"{source}: changed while this run was starting; run the same command again")
     return [as_parquet(file, run.data / f"source-{number:05d}.parquet") for number, file in enumerate(files)]

@@ -1,4 +1,4 @@
-"""What a stage is made of: its result holds only as long as the library's source is the same."""
+"""The library's own source: a stage's result holds only as long as that is the same."""
 
 import hashlib
 from functools import cache
@@ -8,7 +8,7 @@ LIBRARY = Path(__file__).parents[1]
 
 
 @cache
-def source_digest() -> str:
+def library_digest() -> str:
     """Return the SHA-256 of the names and contents of the library's source files."""
     digest = hashlib.sha256()
     for path in sorted(LIBRARY.rglob("*.py")):
