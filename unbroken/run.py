@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from unbroken.config import Config
 from unbroken.config.config import identity
+from unbroken.config.data import require_source
 from unbroken.data import sample
 from unbroken.data.sources import SAMPLE, digest_files, find_files, fingerprint_files
 from unbroken.errors import ConfigError, DataError
@@ -86,9 +87,11 @@ def open_run(config: Config) -> Run:
     """Find the run that a configuration means by reading its data once; nothing is written.
 
     Raises:
-        ConfigError: No run could be kept in `runs_folder`, or what a run starts from or is built by is not there.
+        ConfigError: No source is named, no run could be kept in `runs_folder`, or what a run starts from or is built
+            by is not there.
         DataError: The data cannot be read.
     """
+    require_source("data.source", config.data.source)
     folder = Path(config.runs_folder).absolute()
     _require_writable(folder)
     fingerprint, parent = fingerprint_of(config.data.source), _warm_start_digest(config)

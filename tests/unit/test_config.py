@@ -2,6 +2,7 @@
 
 import dataclasses
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,9 @@ from unbroken.config import (
     Config,
     DataConfig,
     ModelConfig,
+    PredictConfig,
     PreprocessConfig,
+    RetrainConfig,
     SplitConfig,
     TrackingConfig,
     TrainingConfig,
@@ -22,6 +25,8 @@ from unbroken.config.metrics import smaller_is_better
 from unbroken.config.training import length_from_epochs
 from unbroken.errors import ConfigError
 from unbroken.orchestration.form import explain
+from unbroken.retraining.new_data import find_new_data
+from unbroken.run import open_run
 
 CONFIG = TypeAdapter(Config)
 
@@ -133,3 +138,17 @@ def test_whole_numbers_serve_as_numbers_and_yes_does_not_serve_as_one():
     assert TrainingConfig(learning_rate=1).learning_rate == 1
     with pytest.raises(ConfigError, match=r"training\.epochs: found True, expected a valid integer"):
         TrainingConfig(epochs=True)
+
+
+def test_what_needs_no_default_is_asked_for_by_name_when_it_is_used_not_in_a_form(tmp_path: Path):
+    with pytest.raises(ConfigError, match=r"^data\.source: found nothing, expected a path, .* or `sample`$"):
+        open_run(Config(runs_folder=str(tmp_path / "runs")))
+    with pytest.raises(ConfigError, match=r"^model: found nothing, expected the name of a model"):
+        find_new_data(RetrainConfig(models_folder=str(tmp_path)))
+    with pytest.raises(ConfigError, match=r"^train\.data\.source: found nothing, expected a path"):
+        find_new_data(RetrainConfig(model="toy", models_folder=str(tmp_path)))
+    with pytest.raises(ConfigError, match=r"^model: found nothing, expected the folder of a model"):
+        PredictConfig(source="a.parquet").require_complete()
+    with pytest.raises(ConfigError, match=r"^source: found nothing, expected a path"):
+        PredictConfig(model="models/toy").require_complete()
+    assert list(tmp_path.iterdir()) == []

@@ -30,7 +30,7 @@ def rows_at(path: Path, first: int, count: int = 40) -> str:
 
 def config_for(folder: Path, **settings: object) -> RetrainConfig:
     train = Config(data=DataConfig(source=str(folder / "in")), runs_folder=str(folder / "runs"))
-    return RetrainConfig(models_folder=str(folder / "models"), train=train, **settings)  # ty: ignore[invalid-argument-type]
+    return RetrainConfig(model="toy", models_folder=str(folder / "models"), train=train, **settings)  # ty: ignore[invalid-argument-type]
 
 
 def found_in(config: RetrainConfig) -> Cycle:

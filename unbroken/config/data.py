@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from unbroken.config.strict import STRICT
-from unbroken.config.validation import require, require_no_credentials, require_path, require_types
+from unbroken.config.validation import require, require_named, require_no_credentials, require_path, require_types
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,9 +13,9 @@ class DataConfig:
 
     __pydantic_config__ = STRICT
 
-    source: str = "data/flights"
+    source: str = ""
     """Parquet or CSV (also .gz): a file, a folder (also Hive-partitioned), a glob or an fsspec URL;
-    or `sample`, the built-in 1000 x 10 example.
+    or `sample`, the built-in 1000 x 10 example. Needed.
     Credentials for a URL come from the environment as fsspec reads it, e.g. FSSPEC_S3_KEY."""
     label: str | None = None
     """Column to predict; the last column when not given."""
@@ -30,7 +30,8 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         require_types(self, "data.")
-        require_path("data.source", self.source)
+        if self.source:
+            require_path("data.source", self.source)
         require_no_credentials("data.source", self.source)
         require("::" not in self.source, "data.source", self.source, "a URL of one file system, without ::")
         require(self.label != "", "data.label", self.label, "the name of a column")
@@ -40,6 +41,11 @@ class DataConfig:
             require(name == "categories" or self.label not in columns, f"data.{name}", self.label, "not the label")
         overlap = sorted(set(self.include) & set(self.exclude))
         require(not overlap, "data.include and data.exclude", overlap, "no column in both")
+
+
+def require_source(name: str, source: str) -> None:
+    """Raise ConfigError if no source of rows is named; only what reads it needs one, a form does not."""
+    require_named(name, source, "a path, a glob or a URL of Parquet or CSV files, or `sample`")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from unbroken.config.strict import STRICT
-from unbroken.config.validation import require, require_no_credentials
+from unbroken.config.validation import require, require_named, require_no_credentials
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,10 +12,10 @@ class PredictConfig:
 
     __pydantic_config__ = STRICT
 
-    model: str = "models/flights"
-    """Folder of a model, whose champion scores, or a published checkpoint.pth."""
-    source: str = "data/flights"
-    """Parquet or CSV: a file, a folder, a glob or an fsspec URL; needs no label."""
+    model: str = ""
+    """Folder of a model, whose champion scores, or a published checkpoint.pth. Needed."""
+    source: str = ""
+    """Parquet or CSV: a file, a folder, a glob or an fsspec URL; needs no label. Needed."""
     target: str = "predictions.parquet"
     """Parquet file to write."""
     keep: tuple[str, ...] = ()
@@ -29,6 +29,12 @@ class PredictConfig:
 
     def __post_init__(self) -> None:
         for name in ("model", "source", "target"):
-            require(bool(getattr(self, name).strip()), name, getattr(self, name), "a path")
+            unset = name != "target" and not getattr(self, name)
+            require(unset or bool(getattr(self, name).strip()), name, getattr(self, name), "a path")
             require_no_credentials(name, getattr(self, name))
         require(self.target.endswith(".parquet"), "target", self.target, "a name that ends in .parquet")
+
+    def require_complete(self) -> None:
+        """Raise ConfigError if the model or the source is not named; a form needs neither."""
+        require_named("model", self.model, "the folder of a model, or a published checkpoint.pth")
+        require_named("source", self.source, "a path, a glob or a URL of Parquet or CSV files")

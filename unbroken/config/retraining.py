@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from unbroken.config.config import Config
-from unbroken.config.data import SplitConfig
+from unbroken.config.data import SplitConfig, require_source
 from unbroken.config.strict import STRICT
-from unbroken.config.validation import require
+from unbroken.config.validation import require, require_named
 
 Rule = Literal["block", "warn", "ignore"]
 GateMetric = Literal["auto", "loss", "accuracy", "auroc", "rmse", "mae"]
@@ -87,8 +87,8 @@ class RetrainConfig:
 
     __pydantic_config__ = STRICT
 
-    model: str = "flights"
-    """Name of the model: its folder in `models_folder`."""
+    model: str = ""
+    """Name of the model: its folder in `models_folder`. Needed."""
     models_folder: str = "models"
     """Folder that holds one private folder per model: its versions, its champion, its audit log."""
     watermark_column: str | None = None
@@ -107,9 +107,14 @@ class RetrainConfig:
 
     def __post_init__(self) -> None:
         plain = self.model.replace("-", "").replace("_", "").replace(".", "").isalnum() and self.model[0].isalnum()
-        require(plain, "model", self.model, "letters, digits, '-', '_' and '.'")
+        require(plain or not self.model, "model", self.model, "letters, digits, '-', '_' and '.'")
         require(self.replay >= 0, "replay", self.replay, "0 or more")
         fraction = self.holdout.validation_fraction
         require(fraction == 0, "holdout.validation_fraction", fraction, "0; set train.split.validation_fraction")
         warm_from = self.train.start.warm_from
         require(warm_from is None, "train.start.warm_from", warm_from, "none: retraining starts from the champion")
+
+    def require_complete(self) -> None:
+        """Raise ConfigError if the model or the source of new rows is not named; a form needs neither."""
+        require_named("model", self.model, "the name of a model, which becomes its folder in models_folder")
+        require_source("train.data.source", self.train.data.source)

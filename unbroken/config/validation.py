@@ -30,6 +30,12 @@ def require(condition: bool, name: str, value: object, expected: str) -> None:
         raise ConfigError(f"{name}: found {value!r}, expected {expected}")
 
 
+def require_named(name: str, value: str, expected: str) -> None:
+    """Raise ConfigError if a setting that has no default was left out; `expected` as in `require`."""
+    if not value:
+        raise ConfigError(f"{name}: found nothing, expected {expected}")
+
+
 def require_types(settings: Any, group: str) -> None:
     """Raise ConfigError naming the first field of a dataclass whose value is not of its declared type."""
     for name, declared in _declared_types(type(settings)).items():

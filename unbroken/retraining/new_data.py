@@ -51,7 +51,13 @@ class Cycle:
 
 
 def find_new_data(config: RetrainConfig) -> Cycle | None:
-    """Compare the source with the watermark; return None if nothing is new. Raise DataError if there is no source."""
+    """Compare the source with the watermark; return None if nothing is new.
+
+    Raises:
+        ConfigError: The model or the source is not named.
+        DataError: There is no data.
+    """
+    config.require_complete()
     registry = registry_of(config)
     pointer, champion = registry.pointer, registry.champion()
     files = find_files(config.train.data.source)

@@ -153,7 +153,7 @@ URLS = {
     "a chained URL": data("data.source: found 'simplecache::file:///a.csv'", text("simplecache::file:///a.csv")),
     "an archive in a URL": data("without ::", text("zip://a.csv::file:///b.zip")),
     "a memory that holds nothing": data("no such file", text("memory://empty/a.parquet")),
-    "no source": data("data.source: found ''", text("")),
+    "no source": data("data.source: found nothing", text("")),
     "a source of spaces": data("data.source: found '  '", text("  ")),
     "a source with a null character": data("null character", text("a\0.parquet")),
 }
