@@ -22,7 +22,6 @@ from lightning.pytorch.plugins.io import AsyncCheckpointIO, TorchCheckpointIO
 
 from benchmarks.measure import Comparison, Measurement, Target, compare, save, seconds
 from benchmarks.training import task_of, write_source
-from unbroken.batches.epoch import epoch_batches
 from unbroken.checkpoints.background import BackgroundWriter
 from unbroken.checkpoints.store import CheckpointStore
 from unbroken.config import Config, DataConfig, ModelConfig, TrainingConfig
@@ -34,9 +33,11 @@ from unbroken.stages.train import train
 from unbroken.storage import atomic
 from unbroken.storage.journal import Journal
 from unbroken.training.determinism import reproducible
+from unbroken.training.hooks import TrainHook
 from unbroken.training.inputs import TrainingInputs
 from unbroken.training.loop import TrainLoop
 from unbroken.training.signals import StopRequest
+from unbroken.training.state import TrainState
 
 ROUNDS = 7
 SIZES = {"673 weights": (56,), "50 MB": (2048, 2036)}
@@ -62,26 +63,21 @@ def training(hidden: tuple[int, ...], folder: Path) -> Generator[TrainLoop]:
         runs_folder=str(folder / "runs"),
     )
     run, preprocessed, splits = prepared(config)
-    setup = TrainingInputs.read(config, splits, preprocessed.encoder, run)
+    inputs = TrainingInputs.read(config, splits, preprocessed.encoder, run)
     journal = Journal(run.journal)
-    with reproducible(1), BackgroundWriter() as saver:
+    with reproducible(1), BackgroundWriter() as writer:
         store = CheckpointStore(run.checkpoints, journal)
-        loop = TrainLoop(setup, setup.fresh_state(), store, journal, saver, StopRequest(), lambda _: None)
-        loop._step(next(batches(loop)))
+        loop = TrainLoop(inputs, inputs.fresh_state(), store, journal, writer, StopRequest())
+        loop.step(next(loop.batches()))
         yield loop
-
-
-def batches(loop: TrainLoop) -> Any:
-    """Return the batches of an epoch, prepared for the loop."""
-    return epoch_batches(loop.setup.train, loop.setup.config.training.batch_size, 0, 0, 0, loop.gradient.prepare)
 
 
 def stall_of(loop: TrainLoop) -> Measurement:
     """Return what saves once in the background and gives the stall in milliseconds."""
 
     def measure() -> float:
-        taken = seconds(lambda: loop._save(inside_epoch=True))
-        loop.saver.settle()
+        taken = seconds(lambda: loop.save(inside_epoch=True))
+        loop.writer.settle()
         loop.state.step += 1  # another file each time
         return taken * 1e3
 
@@ -204,12 +200,12 @@ def slowdown(name: str, hidden: tuple[int, ...], folder: Path) -> Comparison:
     """Compare the rate of steps while a checkpoint is written with the rate while none is."""
     folder.mkdir()
     with training(hidden, folder) as loop:
-        steps = itertools.chain.from_iterable(batches(loop) for _ in itertools.count())
+        steps = itertools.cycle(loop.batches())
 
         def rate_until(ended: Callable[[], bool]) -> float:
             started, taken = time.perf_counter(), 0
             while not ended():
-                loop._step(next(steps))
+                loop.step(next(steps))
                 taken += 1
             return taken / (time.perf_counter() - started)
 
@@ -221,10 +217,9 @@ def slowdown(name: str, hidden: tuple[int, ...], folder: Path) -> Comparison:
             end = time.perf_counter() + WINDOW
             rates = []
             while time.perf_counter() < end:
-                loop._save(inside_epoch=True)
-                pending: Any = loop.saver._pending
-                rates.append(rate_until(pending.future.done))
-                loop.saver.settle()
+                loop.save(inside_epoch=True)
+                rates.append(rate_until(lambda: not loop.writer.busy))
+                loop.writer.settle()
             return sum(rates) / len(rates)
 
         size = sum(part.nbytes for part in loop.state.model.parameters()) * 3  # Adam keeps two more of each
@@ -242,23 +237,28 @@ def slowdown(name: str, hidden: tuple[int, ...], folder: Path) -> Comparison:
         return compare(f"steps/s beside a checkpoint, {name}", "steps/s", contenders, rounds=ROUNDS, targets=aims)
 
 
+class Stalls(TrainHook):
+    """Notes how long each checkpoint held the training up."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def on_save(self, state: TrainState, seconds: float) -> None:  # noqa: ARG002 (a hook's signature)
+        """Note one."""
+        self.seconds.append(seconds)
+
+
 def share_of_an_epoch(folder: Path) -> Comparison:
     """Compare what the epochs' checkpoints cost the training thread with the epochs themselves, on the flights."""
     config = Config(data=DataConfig(source="data/flights"), runs_folder=str(folder / "flights"))
     run, preprocessed, splits = prepared(config)
-    stalled: list[float] = []
-    plain = TrainLoop._save
-
-    def timed(loop: TrainLoop, **details: Any) -> None:
-        stalled.append(seconds(lambda: plain(loop, **details)))
-
-    TrainLoop._save = timed  # ty: ignore[invalid-assignment]
-    try:
-        train(config, splits, preprocessed.encoder, run)
-    finally:
-        TrainLoop._save = plain
+    stalls = Stalls()
+    train(config, splits, preprocessed.encoder, run, hooks=[stalls])
     saved = [event for event in Journal(run.journal).events() if event["event"] == "checkpoint saved"]
-    values = {"checkpoint": [1e3 * each for each in stalled], "epoch": [1e3 * event["seconds"] for event in saved]}
+    values = {
+        "checkpoint": [1e3 * stall for stall in stalls.seconds],
+        "epoch": [1e3 * event["seconds"] for event in saved],
+    }
     found = Comparison(
         what="flights: stall of the epoch's checkpoint", unit="ms", ours="checkpoint", values=values,
         targets={"epoch": Target(at_most=0.01)},

@@ -1,8 +1,8 @@
 """The contract as one assertion: stopped anywhere and started again, a run ends with the same bytes."""
 
 import io
-from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,55 +14,54 @@ import pytest
 from torch import Tensor
 
 from unbroken import pipeline
-from unbroken.batches.rows import Rows
 from unbroken.checkpoints.format import write_checkpoint
 from unbroken.checkpoints.inspection import differences, read_newest
 from unbroken.checkpoints.tree import Tree
 from unbroken.config import Config
 from unbroken.run import open_run
 from unbroken.stages.results import Restored
-from unbroken.training.loop import TrainLoop
+from unbroken.training.hooks import TrainHook
+from unbroken.training.state import TrainState
 
 
 class Stopped(BaseException):
     """Ends a training as nothing in it expects."""
 
 
-def run_stages(config: Config) -> Restored:
+class StopAfter(TrainHook):
+    """Ends a training right after so many optimizer steps of a process."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    def on_step(self, state: TrainState, loss: Tensor) -> None:
+        self.left -= 1
+        if not self.left:
+            raise Stopped
+
+
+def run_stages(config: Config, hooks: Sequence[TrainHook] = ()) -> Restored:
     """Run the six stages as the flow does, without Prefect."""
-    return pipeline.run_stages(config, open_run(config))
+    return pipeline.run_stages(config, open_run(config), hooks=hooks)
 
 
 @contextmanager
-def stopping_after(steps: int) -> Generator[None]:
-    """Stop a training right after so many optimizer steps of this attempt."""
-    taken, step = 0, TrainLoop._step
-
-    def counted(loop: TrainLoop, batch: Rows) -> Tensor:
-        nonlocal taken
-        loss = step(loop, batch)
-        taken += 1
-        if taken == steps:
-            raise Stopped
-        return loss
-
-    TrainLoop._step = counted  # ty: ignore[invalid-assignment]
-    try:
-        yield
-    except Stopped:
-        pass
-    finally:
-        TrainLoop._step = step
+def stopping_after(steps: int) -> Generator[StopAfter]:
+    """Yield a hook that stops a training right after so many optimizer steps, and outlive the stop."""
+    with suppress(Stopped):
+        yield StopAfter(steps)
 
 
-def assert_resumes_identically(config: Config, stops: Iterable[int], folder: Path) -> bytes:
+def assert_resumes_identically(
+    config: Config, stops: Iterable[int], folder: Path, hooks: Callable[[], Sequence[TrainHook]] = tuple
+) -> bytes:
     """Stop a run after each number of steps in turn, then let it end: its checkpoint has the bytes of a run never stopped."""
-    undisturbed = run_stages(replace(config, runs_folder=str(folder / "undisturbed")))
+    undisturbed = run_stages(replace(config, runs_folder=str(folder / "undisturbed")), hooks())
     disturbed = replace(config, runs_folder=str(folder / "disturbed"))
     for steps in stops:
-        with stopping_after(steps):
-            run_stages(disturbed)
-    resumed = run_stages(disturbed)
+        with stopping_after(steps) as stop:
+            run_stages(disturbed, [*hooks(), stop])
+    resumed = run_stages(disturbed, hooks())
     assert Path(resumed.path) != Path(undisturbed.path)
     assert_equal_checkpoints(Path(resumed.path), Path(undisturbed.path))
     return Path(resumed.path).read_bytes()

@@ -20,11 +20,14 @@ from unbroken.storage.artifact import Artifact
 from unbroken.training.progress import Report
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyarrow as pa
 
     from unbroken.retraining.promotion import Decision
     from unbroken.serving.prediction import Predictor
     from unbroken.serving.scoring import Predictions
+    from unbroken.training.hooks import TrainHook
 
 log = logging.getLogger(__name__)
 
@@ -79,12 +82,13 @@ class Prepared:
     splits: SplitDatasets
 
 
-def train(config: Config, report: Report = ignore_progress) -> TrainedModel:
+def train(config: Config, report: Report = ignore_progress, hooks: "Sequence[TrainHook]" = ()) -> TrainedModel:
     """Train, evaluate and publish a model; the same call after any end goes on from where it was.
 
     Args:
         config: The data, the model and how it is trained.
         report: Called with the progress of the training, some times a second.
+        hooks: Watch or extend the loop: see `training.hooks.TrainHook`.
 
     Raises:
         UnbrokenError: With what is wrong with a setting, the data or a checkpoint, and the way out.
@@ -94,7 +98,7 @@ def train(config: Config, report: Report = ignore_progress) -> TrainedModel:
     restored = finished.load(run, config)
     if restored is None:
         with delete_on_bad_input(run):
-            restored = run_stages(config, run, report)
+            restored = run_stages(config, run, report, hooks)
     manifest = json.loads(run.manifest.read_bytes())
     return TrainedModel(
         path=Path(restored.path),
@@ -106,10 +110,12 @@ def train(config: Config, report: Report = ignore_progress) -> TrainedModel:
     )
 
 
-def run_stages(config: Config, run: Run, report: Report = ignore_progress) -> Restored:
+def run_stages(
+    config: Config, run: Run, report: Report = ignore_progress, hooks: "Sequence[TrainHook]" = ()
+) -> Restored:
     """Run all six stages of a run, each from wherever it stands, and keep by what its end is recognised."""
     prepared = prepare(config, run)
-    last, published, restored = finish(prepared, report)
+    last, published, restored = finish(prepared, report, hooks)
     if config.tracking.uri:
         from unbroken.integrations.mlflow_tracking import track  # noqa: PLC0415 (an extra)
 
@@ -130,14 +136,16 @@ def prepare(config: Config, run: Run) -> Prepared:
     return Prepared(config=config, run=run, dataset=dataset, preprocessed=preprocessed, splits=splits)
 
 
-def finish(prepared: Prepared, report: Report = ignore_progress) -> tuple[Checkpoint, Published, Restored]:
+def finish(
+    prepared: Prepared, report: Report = ignore_progress, hooks: "Sequence[TrainHook]" = ()
+) -> tuple[Checkpoint, Published, Restored]:
     """Run stages 4 to 6: train, publish, restore."""
     from unbroken.stages.load_checkpoint import load_checkpoint  # noqa: PLC0415 (torch)
     from unbroken.stages.save_checkpoint import save_checkpoint  # noqa: PLC0415
     from unbroken.stages.train import train as train_stage  # noqa: PLC0415
 
     config, run, encoder = prepared.config, prepared.run, prepared.preprocessed.encoder
-    last = _logged("train", train_stage(config, prepared.splits, encoder, run, report))
+    last = _logged("train", train_stage(config, prepared.splits, encoder, run, report, hooks))
     published = _logged("save_checkpoint", save_checkpoint(last, config, run))
     restored = _logged("load_checkpoint", load_checkpoint(published, prepared.splits, encoder, config, run))
     return last, published, restored

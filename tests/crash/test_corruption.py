@@ -24,6 +24,7 @@ from unbroken.stages.split import split_dataset
 from unbroken.storage.artifact import verify
 from unbroken.storage.journal import Journal
 from unbroken.training.inputs import TrainingInputs
+from unbroken.training.resume import newest_whole
 
 Folders = Callable[[], Path]
 
@@ -63,7 +64,7 @@ def test_a_damaged_checkpoint_is_set_aside_with_the_reason_and_the_one_before_is
 
     def wrong(damage: Damage) -> str | None:
         newest.path.write_bytes(damage.of(content))
-        found = store.newest()
+        found = newest_whole(store)
         aside = newest.path.with_name(newest.path.name + CORRUPT)
         told = store.journal.events()[-1]
         right = found is not None and found[0] == before and aside.read_bytes() == damage.of(content)

@@ -17,6 +17,7 @@ from tests.crash.power import State
 from tests.scorecard import Scorecard
 from unbroken.checkpoints.store import NAME, CheckpointStore
 from unbroken.storage.journal import Journal
+from unbroken.training.resume import newest_whole
 
 Folders = Callable[[], Path]
 Place = tuple[int, int]
@@ -115,7 +116,7 @@ def judge(crash: Crash, folder: Path, operations: list[Operation]) -> str | None
     power.lay_out(crash.state, folder, root_of(operations))
     try:
         (run,) = [path for path in folder.glob("runs/*") if path.is_dir()] or [folder / "runs" / "none"]
-        found = CheckpointStore(run / "checkpoints", Journal(run / "journal.jsonl")).newest()
+        found = newest_whole(CheckpointStore(run / "checkpoints", Journal(run / "journal.jsonl")))
         place = found[0].order if found else NOTHING
         if place < crash.committed:
             return f"after operation {crash.after}: found {place}, but {crash.committed} had been saved"

@@ -30,7 +30,7 @@ class TrainingStarted(BaseException):
 def begin(config: Config) -> None:
     """Run the stages up to the first step of the training, which is one too far."""
 
-    with mock.patch.object(TrainLoop, "_step", side_effect=TrainingStarted):
+    with mock.patch.object(TrainLoop, "step", side_effect=TrainingStarted):
         run = open_run(config)
         prepared = prepare(config, run)
         train(config, prepared.splits, prepared.preprocessed.encoder, run)

@@ -20,8 +20,8 @@ def disturbed(tmp_path: Path) -> Config:
         runs_folder=str(tmp_path / "runs"),
     )
     for steps in (7, 5):
-        with stopping_after(steps):
-            run_stages(config)
+        with stopping_after(steps) as stop:
+            run_stages(config, [stop])
     run_stages(config)
     return config
 

@@ -119,8 +119,8 @@ def test_what_other_threads_draw_at_random_leaves_the_bytes_as_they_are(tmp_path
 
     expected = run_stages(alone)
     with other_threads_drawing():
-        with stopping_after(2 * STEPS - 3):
-            run_stages(among_others)
+        with stopping_after(2 * STEPS - 3) as stop:
+            run_stages(among_others, [stop])
         found = run_stages(among_others)
 
     assert_equal_checkpoints(Path(found.path), Path(expected.path))
@@ -228,8 +228,8 @@ def test_a_training_leaves_torch_as_it_found_it(tmp_path: Path):
 
     before = settings()
 
-    with stopping_after(3):
-        run_stages(configured(tmp_path))
+    with stopping_after(3) as stop:
+        run_stages(configured(tmp_path), [stop])
 
     assert settings() == before
 

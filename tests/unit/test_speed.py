@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 import torch
 from torch import nn
 from torch.nn import functional
@@ -22,7 +21,8 @@ from unbroken.optimization.gradient import gradient_of
 from unbroken.optimization.optimizer import build_optimizer, updater_of
 from unbroken.run import open_run
 from unbroken.storage.journal import Journal
-from unbroken.training.loop import TrainLoop
+from unbroken.training.hooks import TrainHook
+from unbroken.training.state import TrainState
 
 ROWS, NUMBERS, BATCH = 6400, 10, 32
 
@@ -77,9 +77,17 @@ def test_an_epoch_takes_no_longer_than_a_loop_over_tensors_written_by_hand():
     assert min(mine for mine, _ in rounds) < min(other for _, other in rounds)  # about a quarter on a quiet machine
 
 
-def test_a_checkpoint_holds_the_training_up_for_a_small_part_of_an_epoch(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+class Stalls(TrainHook):
+    """Notes how long each checkpoint held the training up."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def on_save(self, state: TrainState, seconds: float) -> None:
+        self.seconds.append(seconds)
+
+
+def test_a_checkpoint_holds_the_training_up_for_a_small_part_of_an_epoch(tmp_path: Path):
     numbers, labels = drawn()
     columns = {f"number_{place}": column for place, column in enumerate(numbers.numpy().T)}
     source = tmp_path / "rows.parquet"
@@ -90,14 +98,10 @@ def test_a_checkpoint_holds_the_training_up_for_a_small_part_of_an_epoch(
         training=TrainingConfig(batch_size=BATCH, epochs=6),
         runs_folder=str(tmp_path / "runs"),
     )
-    stalls: list[float] = []
-    save = TrainLoop._save
-    monkeypatch.setattr(
-        TrainLoop, "_save", lambda loop, **details: stalls.append(seconds(lambda: save(loop, **details)))
-    )
+    stalls = Stalls()
 
-    run_stages(config)
+    run_stages(config, [stalls])
 
     epochs = [event["seconds"] for event in Journal(open_run(config).journal).events() if "seconds" in event]
-    assert len(stalls) == len(epochs) == 6
-    assert min(stalls) < 0.5 * min(epochs)  # about a fiftieth on a quiet machine, though the epochs are tiny
+    assert len(stalls.seconds) == len(epochs) == 6
+    assert min(stalls.seconds) < 0.5 * min(epochs)  # about a fiftieth on a quiet machine, though the epochs are tiny

@@ -59,16 +59,16 @@ def test_a_streamed_training_killed_inside_an_epoch_ends_with_the_same_bytes(at_
     undisturbed = trained(configured(tmp_path, "binary", MEMORY))
     folder = str(tmp_path / "disturbed")
     for steps in (10, 17, 40):
-        with stopping_after(steps):
-            run_stages(replace(configured(tmp_path, "binary", at_first), runs_folder=folder))
+        with stopping_after(steps) as stop:
+            run_stages(replace(configured(tmp_path, "binary", at_first), runs_folder=folder), [stop])
 
     assert trained(replace(configured(tmp_path, "binary", then), runs_folder=folder)) == undisturbed
 
 
 def test_a_damaged_row_file_is_made_anew(tmp_path: Path):
     config = configured(tmp_path, "binary", STREAMED)
-    with stopping_after(30):
-        run_stages(config)
+    with stopping_after(30) as stop:
+        run_stages(config, [stop])
     path = open_run(config).data / "train.rows"
     whole = path.read_bytes()
     path.write_bytes(whole[:1000] + bytes([whole[1000] ^ 1]) + whole[1001:])

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from unbroken.config.metrics import metrics_of
 from unbroken.features.spec import FeatureSpec
 
 CONTROL_GROUP = Path("/sys/fs/cgroup/memory.max")
@@ -28,5 +29,6 @@ def bytes_on_disk(features: FeatureSpec) -> int:
 
 
 def bytes_to_score(features: FeatureSpec) -> int:
-    """Return the bytes of a row that a metric of all rows keeps: the AUROC a probability a class, and as much to sort them."""
-    return 0 if features.task == "regression" else 8 * features.outputs + 8
+    """Return the bytes of a row that metrics of all rows keep: a probability a class, and as much to sort them."""
+    kept = any(metric.needs_all_scores for metric in metrics_of(features.task))
+    return 8 * features.outputs + 8 if kept else 0

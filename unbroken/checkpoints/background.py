@@ -37,6 +37,11 @@ class BackgroundWriter:
         self.settle()
         self._pending = _Pending(save, self._pool.submit(copy_context().run, save), required)
 
+    @property
+    def busy(self) -> bool:
+        """Whether a save is under way."""
+        return self._pending is not None and not self._pending.future.done()
+
     def settle(self) -> None:
         """Return when no save is under way; raise an error of the last if it was required and the one before it failed."""
         if (ended := self._take()) is not None:

@@ -12,16 +12,16 @@ from unbroken.checkpoints.tree import Tree, differing_leaves, leaves
 from unbroken.errors import CheckpointMismatchError
 
 
-def check_belongs(tree: Tree, about: Tree, expected: Tree, optimizer: Optimizer, path: Path) -> None:
+def check_belongs(tree: Tree, header: Tree, expected: Tree, optimizer: Optimizer, path: Path) -> None:
     """Raise CheckpointMismatchError, naming the first thing that differs, unless the checkpoint fits the run and its objects.
 
-    `about` holds what the run would write for `run_key` and `config`, `expected` a snapshot of its fresh state.
+    `header` holds what the run would write for `run_key` and `config`, `expected` a snapshot of its fresh state.
     """
-    for name, left, right in differing_leaves(tree["config"], about["config"], "config"):
+    for name, left, right in differing_leaves(tree["config"], header["config"], "config"):
         raise CheckpointMismatchError(f"{path}: {name}: found {left!r}, expected {right!r}. {WAY_OUT}")
-    if tree["run_key"] != about["run_key"]:
+    if tree["run_key"] != header["run_key"]:
         raise CheckpointMismatchError(
-            f"{path}: run_key: found {tree['run_key']}, expected {about['run_key']}: other data. {WAY_OUT}"
+            f"{path}: run_key: found {tree['run_key']}, expected {header['run_key']}: other data. {WAY_OUT}"
         )
     for part in ("model_state_dict", "scheduler_state_dict"):
         check_shapes(tree[part], expected[part], f"{path}: {part}")

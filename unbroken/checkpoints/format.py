@@ -8,10 +8,13 @@ import hashlib
 import io
 import pickle
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from unbroken.checkpoints.tree import Tree
 from unbroken.errors import CheckpointMismatchError, CorruptCheckpointError
@@ -19,22 +22,39 @@ from unbroken.errors import CheckpointMismatchError, CorruptCheckpointError
 FORMAT = 1
 ENCRYPTED = 1
 
-KEYS = (
-    "format",
-    "run_key",
-    "epoch",
-    "step",
-    "model_state_dict",
-    "optimizer_state_dict",
-    "scheduler_state_dict",
-    "rng",
-    "loss_sum",
-    "history",
-    "config",
-    "numerics",
-    "schema",
-    "scaler",
-)
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What stands under a key of a checkpoint: of which types, what it means, and whether every file has it."""
+
+    types: tuple[type, ...]
+    meaning: str
+    required: bool = True
+
+
+KEYS: dict[str, Key] = {
+    "format": Key((int,), "1"),
+    "run_key": Key((str,), "16 hexadecimal digits, the name of the run"),
+    "epoch": Key((int,), "finished epochs"),
+    "step": Key((int,), "optimizer steps since the beginning"),
+    "model_state_dict": Key((dict,), "the weights that were evaluated and are to be used: tensors by name"),
+    "optimizer_state_dict": Key((dict,), "the optimizer's moments and parameter groups, as torch gives them"),
+    "scheduler_state_dict": Key((dict, NoneType), "the learning rate schedule, if there is one"),
+    "rng": Key((dict,), "`torch`: the state of torch's generator; `cuda`: a list of those of the devices"),
+    "loss_sum": Key((Tensor,), "float64 scalar: the losses of the rows of the unfinished epoch, added up"),
+    "history": Key((list,), "a dict of floats per finished epoch: `epoch`, `learning_rate`, `loss`, `test_loss`, ..."),
+    "config": Key((dict,), "the settings that decide the weights"),
+    "numerics": Key(
+        (dict,), "`torch` (version), `cpu` (instruction set), `device`, `threads`: what the bits depend on too"
+    ),
+    "schema": Key((dict,), "`features` (name and kind each), `label`, `task`, `classes`"),
+    "scaler": Key(
+        (dict,), "the fitted encoder: ranges and fill values of numbers, codes of categories, scale of the label"
+    ),
+    "hooks": Key((dict,), "what each hook with a name remembers", required=False),
+    "trained_state_dict": Key((dict,), "the weights to train on with, where others are published", required=False),
+}
+"""All keys of a checkpoint."""
 
 
 def write_checkpoint(tree: Tree, file: Any) -> None:
@@ -49,19 +69,44 @@ def write_checkpoint(tree: Tree, file: Any) -> None:
 
 
 def read_checkpoint(path: Path, expected_digest: str | None = None) -> Tree:
-    """Read a checkpoint whole or raise CorruptCheckpointError saying what is wrong with it.
+    """Read a checkpoint whole; see `read_with_digest`."""
+    return read_with_digest(path, expected_digest)[0]
 
-    `expected_digest` is the beginning of the SHA-256 of its content. Without one the checksums inside the
-    file are verified, which torch itself leaves out.
+
+def read_with_digest(path: Path, expected_digest: str | None = None) -> tuple[Tree, str]:
+    """Read a checkpoint whole and return it with the SHA-256 of its bytes.
+
+    Args:
+        path: The file.
+        expected_digest: The beginning of its SHA-256. Without one only the checksums inside the file are verified,
+            which torch itself leaves out.
+
+    Raises:
+        CorruptCheckpointError: It is not whole, or no checkpoint.
+        CheckpointMismatchError: It is of another program or another format.
     """
+    content = read_content(path)
+    digest = hashlib.sha256(content).hexdigest()
+    if expected_digest is not None:
+        check_digest(path, digest, expected_digest)
+    return decode(content, path), digest
+
+
+def read_content(path: Path) -> bytes:
+    """Return the bytes of a file; raise CorruptCheckpointError if it is none."""
     if not path.is_file():
         raise CorruptCheckpointError(f"{path}: found no regular file")
-    content = path.read_bytes()
-    found = hashlib.sha256(content).hexdigest()
-    if expected_digest is not None and not found.startswith(expected_digest):
-        raise CorruptCheckpointError(
-            f"{path}: found SHA-256 {found[: len(expected_digest)]}, expected {expected_digest}"
-        )
+    return path.read_bytes()
+
+
+def check_digest(path: Path, digest: str, expected: str) -> None:
+    """Raise CorruptCheckpointError unless a SHA-256 begins with the expected digits."""
+    if not digest.startswith(expected):
+        raise CorruptCheckpointError(f"{path}: found SHA-256 {digest[: len(expected)]}, expected {expected}")
+
+
+def decode(content: bytes, path: Path) -> Tree:
+    """Return what the bytes of a file hold; raise as `read_with_digest` does."""
     _verify_zip(content, path)
     try:
         tree = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
@@ -78,7 +123,7 @@ def _verify_zip(content: bytes, path: Path) -> None:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             # Torch neither compresses nor encrypts: a part that says so is damaged, and no decompressor gets to see it.
-            foreign = (each.filename for each in archive.infolist() if each.compress_type or each.flag_bits & ENCRYPTED)
+            foreign = (part.filename for part in archive.infolist() if part.compress_type or part.flag_bits & ENCRYPTED)
             damaged = next(foreign, None) or archive.testzip()
     except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, ValueError) as error:
         raise CorruptCheckpointError(
@@ -95,5 +140,9 @@ def _check_keys(tree: Any, path: Path) -> None:
         raise CheckpointMismatchError(
             f"{path}: found checkpoint format {tree['format']!r}, expected {FORMAT}. Use the version of unbroken that wrote it"
         )
-    if missing := [key for key in KEYS if key not in tree]:
+    if missing := [name for name, key in KEYS.items() if key.required and name not in tree]:
         raise CorruptCheckpointError(f"{path}: found no {', '.join(missing)}")
+    for name, key in KEYS.items():
+        if name in tree and not isinstance(tree[name], key.types):
+            kinds = " or ".join("None" if kind is NoneType else kind.__name__ for kind in key.types)
+            raise CorruptCheckpointError(f"{path}: {name}: found {type(tree[name]).__name__}, expected {kinds}")

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unbroken.checkpoints.format import read_checkpoint
 from unbroken.checkpoints.store import CheckpointStore, Entry
-from unbroken.checkpoints.tree import Tree, leaves
+from unbroken.checkpoints.tree import Tree, differing_leaves
 from unbroken.errors import CheckpointError, CorruptCheckpointError
 from unbroken.storage.journal import Journal
 
@@ -33,26 +33,23 @@ def entries(run: Path) -> list[Entry]:
         raise CheckpointError(
             f"{run}: found no folder {folder.name}, expected the folder of a run, e.g. runs/0123456789abcdef"
         )
-    if found := CheckpointStore(folder, Journal(run / "journal.jsonl")).entries():
-        return found
+    if kept := CheckpointStore(folder, Journal(run / "journal.jsonl")).entries():
+        return kept
     raise CheckpointError(f"{folder}: found no checkpoint; train first")
 
 
 def verify_run(run: Path) -> Iterator[FileStatus]:
     """Judge each file of a run that has a digest: its checkpoints, what is published, and the manifest beside it."""
     for entry in entries(run):
-        yield _judge(entry.path, entry.digest)
+        yield _status(entry.path, entry.digest)
     published, manifest = run / "checkpoint.pth", run / "checkpoint.json"
     if published.exists() or manifest.exists():
-        yield from _judge_published(published, manifest)
+        yield from _status_published(published, manifest)
 
 
-def differences(one: Tree, other: Tree) -> list[tuple[str, str, str]]:
-    """Return the name and both values of each leaf in which two checkpoints differ by at least a bit."""
-    here, there = dict(leaves(one, "")), dict(leaves(other, ""))
-    names = dict.fromkeys([*here, *there])
-    pairs = [(name, here.get(name, "nothing"), there.get(name, "nothing")) for name in names]
-    return [(name[1:], *_told(left, right)) for name, left, right in pairs if _bits(left) != _bits(right)]
+def differences(left: Tree, right: Tree) -> list[tuple[str, str, str]]:
+    """Return the name and both values, in words, of each leaf in which two checkpoints differ by at least a bit."""
+    return [(name[1:], *_in_words(value, other)) for name, value, other in differing_leaves(left, right, "")]
 
 
 def read_newest(path: Path) -> Tree:
@@ -64,20 +61,20 @@ def read_newest(path: Path) -> Tree:
     return read_checkpoint(path)
 
 
-def _judge_published(published: Path, manifest: Path) -> Iterator[FileStatus]:
+def _status_published(published: Path, manifest: Path) -> Iterator[FileStatus]:
     """Judge the manifest by the checkpoint, which says of itself all but its digest, and the checkpoint by that."""
     try:
-        told = json.loads(manifest.read_bytes())
-        digest = str(told["sha256"])
+        written = json.loads(manifest.read_bytes())
+        digest = str(written["sha256"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         yield FileStatus(manifest, f"found no SHA-256 in it ({error!r}); type the training's command again")
         return
-    verdict = _judge(published, digest)
-    yield verdict
-    if verdict.complaint is None:
+    status = _status(published, digest)
+    yield status
+    if status.complaint is None:
         tree = read_checkpoint(published)
         expected = {name: tree[name] for name in REPEATED} | {"metrics": tree["history"][-1]}
-        wrong = [name for name, value in expected.items() if _plain(told.get(name)) != _plain(value)]
+        wrong = [name for name, value in expected.items() if _plain(written.get(name)) != _plain(value)]
         yield FileStatus(manifest, f"{', '.join(wrong)}: not as in {published.name}" if wrong else None)
 
 
@@ -85,7 +82,7 @@ def _plain(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
 
 
-def _judge(path: Path, digest: str) -> FileStatus:
+def _status(path: Path, digest: str) -> FileStatus:
     try:
         read_checkpoint(path, digest)
     except CheckpointError as error:
@@ -102,23 +99,17 @@ def metrics_of(entry: Entry) -> dict[str, float] | None:
     return {name: value for name, value in history[-1].items() if name != "epoch"} if history else {}
 
 
-def _bits(value: Any) -> object:
-    if isinstance(value, Tensor):
-        return str(value.dtype), tuple(value.shape), value.contiguous().numpy().tobytes()
-    return repr(value)
-
-
-def _told(left: Any, right: Any) -> tuple[str, str]:
+def _in_words(left: Any, right: Any) -> tuple[str, str]:
     """Return two different values in words; of two tensors alike in shape, the first element that differs."""
     if not (isinstance(left, Tensor) and isinstance(right, Tensor)):
         return _summary(left), _summary(right)
     if (left.dtype, left.shape) != (right.dtype, right.shape):
         return _summary(left), _summary(right)
     # What is equal in value may differ in bits: a zero and a negative one.
-    places = ((left != right) | (left.signbit() != right.signbit())).flatten().nonzero().flatten().tolist()
-    place = places[0] if places else 0
-    one, other = (part.flatten()[place].item() for part in (left, right))
-    return f"{len(places)} of {left.numel()} elements differ, [{place}] is {one!r}", f"[{place}] is {other!r}"
+    unequal = ((left != right) | (left.signbit() != right.signbit())).flatten().nonzero().flatten().tolist()
+    first = unequal[0] if unequal else 0
+    value, other = (part.flatten()[first].item() for part in (left, right))
+    return f"{len(unequal)} of {left.numel()} elements differ, [{first}] is {value!r}", f"[{first}] is {other!r}"
 
 
 def _summary(value: Any) -> str:

@@ -8,13 +8,13 @@ inside epoch 4.
 import logging
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from unbroken.checkpoints.format import read_checkpoint, write_checkpoint
+from unbroken.checkpoints.format import read_with_digest, write_checkpoint
 from unbroken.checkpoints.tree import Tree
-from unbroken.errors import CheckpointError, CorruptCheckpointError
+from unbroken.errors import CheckpointError
 from unbroken.storage import atomic
 from unbroken.storage.journal import Journal
 
@@ -26,12 +26,16 @@ CORRUPT = ".corrupt"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A checkpoint file by its name alone; `step` is 0 at the end of an epoch."""
+    """A checkpoint file by its name alone."""
 
     path: Path
     epoch: int
     step: int
+    """Steps since the beginning; 0 at the end of an epoch."""
     digest: str
+    """The first DIGEST_DIGITS of the SHA-256 that its bytes must have."""
+    sha256: str | None = field(default=None, compare=False)
+    """All of it, once the file was written or read."""
 
     @property
     def order(self) -> tuple[int, int]:
@@ -44,77 +48,67 @@ class Entry:
 
     def read(self) -> Tree:
         """Read it whole or raise CorruptCheckpointError."""
-        return read_checkpoint(self.path, self.digest)
+        return self.read_with_digest()[1]
+
+    def read_with_digest(self) -> "tuple[Entry, Tree]":
+        """Read it whole and return it with its SHA-256, or raise CorruptCheckpointError."""
+        tree, digest = read_with_digest(self.path, self.digest)
+        return replace(self, sha256=digest), tree
 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointStore:
-    """A folder of checkpoints that one process at a time writes to; `allowed` raises in one that may no longer."""
+    """A folder of checkpoints that one process at a time writes to."""
 
     folder: Path
     journal: Journal
     keep_last: int = 2
-    allowed: Callable[[], None] = lambda: None
+    require_ownership: Callable[[], None] = lambda: None
+    """Raises in a process that may write no longer."""
 
     def save(self, tree: Tree, *, inside_epoch: bool, best_epoch: int | None) -> Entry:
         """Write a checkpoint durably, then delete those that retention lets go: all but the newest and the best epoch's."""
-        place = f"epoch-{tree['epoch']:04d}" + (f"-step-{tree['step']:08d}" if inside_epoch else "")
+        prefix = f"epoch-{tree['epoch']:04d}" + (f"-step-{tree['step']:08d}" if inside_epoch else "")
 
-        def named() -> Path:
-            return self.folder / f"{place}.{file.digest[:DIGEST_DIGITS]}.pth"
+        def path() -> Path:
+            return self.folder / f"{prefix}.{file.digest[:DIGEST_DIGITS]}.pth"
 
-        with atomic.replacing(self.folder / place, self.allowed, named) as file:
+        with atomic.replacing(self.folder / prefix, self.require_ownership, path) as file:
             write_checkpoint(tree, file)
-        entry = _entry(named())
+        entry = replace(_entry(path()), sha256=file.digest)
         self._retain(entry, best_epoch)
         return entry
 
     def entries(self) -> list[Entry]:
         """Return the checkpoints by name, newest first."""
-        found = [_entry(path) for path in self.folder.glob("epoch-*.pth") if NAME.fullmatch(path.name)]
-        return sorted(found, key=lambda entry: entry.order, reverse=True)
-
-    def newest(self) -> tuple[Entry, Tree] | None:
-        """Return the newest whole checkpoint, setting corrupt ones aside, or None if nothing was ever saved.
-
-        Raise CheckpointError if there were checkpoints and none is whole: training never starts anew in silence.
-        """
-        entries = self.entries()
-        for entry in entries:
-            try:
-                return entry, entry.read()
-            except CorruptCheckpointError as error:
-                self._set_aside(entry, str(error))
-        if entries or any(self.folder.glob(f"*{CORRUPT}")):
-            raise CheckpointError(
-                f"{self.folder}: found only corrupt checkpoints (*{CORRUPT}). "
-                f"Restore one from a backup, or move the folder away to train from the beginning"
-            )
-        return None
+        entries = [_entry(path) for path in self.folder.glob("epoch-*.pth") if NAME.fullmatch(path.name)]
+        return sorted(entries, key=lambda entry: entry.order, reverse=True)
 
     def epoch(self, number: int) -> Entry:
         """Return the checkpoint of the end of an epoch; raise CheckpointError if it is not kept."""
-        for entry in self.entries():
-            if (entry.epoch, entry.step) == (number, 0):
+        entries = self.entries()
+        for entry in entries:
+            if entry.order == (number, 0):
                 return entry
-        kept = ", ".join(entry.describe() for entry in self.entries()) or "none"
+        kept = ", ".join(entry.describe() for entry in entries) or "none"
         raise CheckpointError(f"{self.folder}: found no checkpoint of epoch {number}; kept are: {kept}")
 
-    def _retain(self, newest: Entry, best_epoch: int | None) -> None:
-        for place, entry in enumerate(self.entries()):
-            same_place = entry.order == newest.order and entry.path != newest.path
-            if same_place:
-                self._report("rewritten", f"{entry.path.name}: {newest.describe()} came out as {newest.path.name}")
-            kept = place < self.keep_last or (entry.epoch == best_epoch and not entry.step)
-            if same_place or not kept:
-                entry.path.unlink()
-
-    def _set_aside(self, entry: Entry, reason: str) -> None:
+    def set_aside(self, entry: Entry, reason: str) -> None:
+        """Rename a corrupt checkpoint durably so that it is no entry any more, and note why."""
         entry.path.rename(entry.path.with_name(entry.path.name + CORRUPT))
         atomic.sync_folder(self.folder)
-        self._report("skipped corrupt", reason, epoch=entry.epoch)
+        self._note("skipped corrupt", reason, epoch=entry.epoch)
 
-    def _report(self, event: str, reason: str, **details: Any) -> None:
+    def _retain(self, newest: Entry, best_epoch: int | None) -> None:
+        for rank, entry in enumerate(self.entries()):
+            rewritten = entry.order == newest.order and entry.path != newest.path
+            if rewritten:
+                self._note("rewritten", f"{entry.path.name}: {newest.describe()} came out as {newest.path.name}")
+            kept = rank < self.keep_last or (entry.epoch == best_epoch and not entry.step)
+            if rewritten or not kept:
+                entry.path.unlink()
+
+    def _note(self, event: str, reason: str, **details: Any) -> None:
         log.warning("%s: %s", event, reason)
         self.journal.append(event, reason=reason, **details)
 

@@ -66,14 +66,19 @@ def leaves(tree: Any, name: str) -> list[tuple[str, Any]]:
     if isinstance(tree, dict):
         return [leaf for key, inner in tree.items() for leaf in leaves(inner, f"{name}.{key}")]
     if isinstance(tree, list | tuple):
-        return [leaf for place, inner in enumerate(tree) for leaf in leaves(inner, f"{name}[{place}]")]
+        return [leaf for index, inner in enumerate(tree) for leaf in leaves(inner, f"{name}[{index}]")]
     return [(name, tree)]
 
 
-def differing_leaves(found: Any, expected: Any, name: str) -> list[tuple[str, Any, Any]]:
-    """Return the name and both values of each leaf that two trees do not have in common; "nothing" where one has none."""
-    here, there = dict(leaves(found, name)), dict(leaves(expected, name))
-    keys = list(dict.fromkeys([*here, *there]))
-    absent = "nothing"
-    pairs = [(key, here.get(key, absent), there.get(key, absent)) for key in keys]
-    return [(key, one, other) for key, one, other in pairs if one != other]
+def differing_leaves(left: Any, right: Any, name: str) -> list[tuple[str, Any, Any]]:
+    """Return the name and both values of each leaf in which two trees differ by at least a bit; "nothing" where one has none."""
+    values, others = dict(leaves(left, name)), dict(leaves(right, name))
+    keys = dict.fromkeys([*values, *others])
+    pairs = [(key, values.get(key, "nothing"), others.get(key, "nothing")) for key in keys]
+    return [pair for pair in pairs if _bits(pair[1]) != _bits(pair[2])]
+
+
+def _bits(value: Any) -> object:
+    if isinstance(value, Tensor):
+        return str(value.dtype), tuple(value.shape), value.contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+    return repr(value)

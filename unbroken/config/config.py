@@ -37,11 +37,10 @@ class Config:
         has_part = monitored == "test" or self.split.validation_fraction > 0
         require(has_part, "training.monitor", self.training.monitor, "test_..., or a split.validation_fraction above 0")
 
-
-def started_training(config: Config) -> TrainingConfig:
-    """Return the training settings with the learning rate that a warm start gives."""
-    factor = config.start.learning_rate_factor if config.start.warm_from else 1.0
-    return dataclasses.replace(config.training, learning_rate=config.training.learning_rate * factor)
+    @property
+    def initial_learning_rate(self) -> float:
+        """The optimizer's first `lr`: `training.learning_rate`, in a warm start times `start.learning_rate_factor`."""
+        return self.training.learning_rate * (self.start.learning_rate_factor if self.start.warm_from else 1.0)
 
 
 def identity(config: Config) -> dict[str, Any]:

@@ -5,11 +5,11 @@ from typing import Literal
 
 from unbroken.config.config import Config
 from unbroken.config.data import SplitConfig, require_source
+from unbroken.config.metrics import METRICS
 from unbroken.config.strict import STRICT
 from unbroken.config.validation import require, require_named
 
 Rule = Literal["block", "warn", "ignore"]
-GateMetric = Literal["auto", "loss", "accuracy", "auroc", "rmse", "mae"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ class GateConfig:
 
     __pydantic_config__ = STRICT
 
-    metric: GateMetric = "auto"
+    metric: str = "auto"
     """What is compared; `auto` is auroc for classes and rmse for regression."""
     margin: float = 0.0
     """Gain, in units of the metric, that the lower end of its confidence interval has to exceed."""
@@ -74,6 +74,8 @@ class GateConfig:
     """Smallest slice that counts."""
 
     def __post_init__(self) -> None:
+        names = [metric.name for metric in METRICS.values() if metric.gated]
+        require(self.metric in ("auto", *names), "gate.metric", self.metric, f"auto or one of {', '.join(names)}")
         require(self.margin >= 0, "gate.margin", self.margin, "0 or more")
         require(0.5 < self.confidence < 1, "gate.confidence", self.confidence, "above 0.5 and below 1")
         require(self.resamples >= 100, "gate.resamples", self.resamples, "at least 100")

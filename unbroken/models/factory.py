@@ -4,7 +4,8 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from unbroken.config import ModelConfig
 from unbroken.errors import ConfigError
@@ -24,6 +25,33 @@ def build_model(config: ModelConfig, features: FeatureSpec) -> nn.Module:
     if not isinstance(model, nn.Module):
         raise ConfigError(f"model.factory {config.factory}: found {type(model).__name__}, expected a torch.nn.Module")
     return model
+
+
+@torch.no_grad()
+def check_outputs(model: nn.Module, features: FeatureSpec, device: torch.device, factory: str) -> None:
+    """Raise ConfigError unless a model turns two rows into their logits; before training, not in its first step.
+
+    Args:
+        model: The model, whose mode is left as it was.
+        features: How many numbers and categories go in, and how many logits come out.
+        device: Where the model is.
+        factory: The setting that names the function that built the model.
+    """
+    numbers = torch.zeros(2, len(features.numbers), device=device)
+    codes = torch.zeros(2, len(features.categories), dtype=torch.long, device=device)
+    expected = [2, features.outputs]
+    training = model.training
+    try:
+        logits = model.eval()(numbers, codes)
+    except (TypeError, ValueError, RuntimeError, IndexError) as error:
+        raise ConfigError(
+            f"model.factory {factory}: its model fails on numbers {list(numbers.shape)}: {error}"
+        ) from error
+    finally:
+        model.train(training)
+    if not isinstance(logits, Tensor) or list(logits.shape) != expected:
+        shape = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise ConfigError(f"model.factory {factory}: its model gives {shape}, expected a tensor {expected} of logits")
 
 
 def _import_factory(name: str) -> Factory:

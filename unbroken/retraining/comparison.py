@@ -14,9 +14,10 @@ from unbroken.data.parquet import read_slices
 from unbroken.data.schema import ClassValue
 from unbroken.errors import DataError
 from unbroken.features.encoder import LabelScale
+from unbroken.models.scores import Predicted
 from unbroken.retraining import gate
 from unbroken.retraining.datasets import CycleDatasets
-from unbroken.retraining.gate import Predicted, Verdict
+from unbroken.retraining.gate import Verdict
 from unbroken.retraining.new_data import Cycle
 from unbroken.serving.prediction import Predictor, load_predictor
 from unbroken.storage.artifact import Artifact

@@ -12,24 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unbroken.config import GateConfig, TaskName
-from unbroken.config.metrics import smaller_is_better
-from unbroken.config.retraining import GateMetric
+from unbroken.config.metrics import METRICS, gate_metrics_of
 from unbroken.data.permutation import derive
 from unbroken.errors import ConfigError, DataError
-
-Predicted = NDArray[np.float64]
-"""[rows, classes] probabilities, or [rows] values."""
-
-Counts = NDArray[np.int64]
-"""How often each row counts."""
-
-SMALLEST_PROBABILITY = 1e-12
-
-METRICS_OF: dict[TaskName, tuple[GateMetric, ...]] = {
-    "binary": ("auroc", "loss", "accuracy"),
-    "multiclass": ("auroc", "loss", "accuracy"),
-    "regression": ("rmse", "mae", "loss"),
-}
+from unbroken.models.scores import SCORES, Counts, Labels, Predicted, Score
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +66,7 @@ def judge(
     task does not have, DataError if the rows do not define it.
     """
     metric = metric_for(task, config)
-    sign = -1.0 if smaller_is_better(f"test_{metric}") else 1.0
+    sign = -1.0 if METRICS[metric].smaller_is_better else 1.0
     first, second = (score_of(metric, predicted, labels) for predicted in (champion, challenger))
     once = np.ones(len(labels), np.int64)
     gain = sign * (second(once) - first(once))
@@ -105,48 +91,19 @@ def judge(
     )
 
 
-def metric_for(task: TaskName, config: GateConfig) -> GateMetric:
-    """Return the metric that a task is judged by."""
-    known = METRICS_OF[task]
-    if config.metric != "auto" and config.metric not in known:
-        raise ConfigError(f"gate.metric: found {config.metric!r}, expected one of {', '.join(known)} for {task}")
-    return known[0] if config.metric == "auto" else config.metric
+def metric_for(task: TaskName, config: GateConfig) -> str:
+    """Return the metric that a task is judged by; raise ConfigError if the task does not have it."""
+    names = gate_metrics_of(task)
+    if config.metric != "auto" and config.metric not in names:
+        raise ConfigError(f"gate.metric: found {config.metric!r}, expected one of {', '.join(names)} for {task}")
+    return names[0] if config.metric == "auto" else config.metric
 
 
-def score_of(metric: GateMetric, predicted: Predicted, labels: NDArray) -> Callable[[Counts], float]:
+def score_of(metric: str, predicted: Predicted, labels: Labels) -> Score:
     """Return what computes a metric of rows that count so often; NaN where the rows do not define it."""
-    if metric == "auroc":
-        return _auroc(predicted, labels)
-    if predicted.ndim == 1:
-        errors = np.abs(predicted - labels) if metric == "mae" else (predicted - labels) ** 2
-    elif metric == "loss":
-        errors = -np.log(np.maximum(predicted[np.arange(len(labels)), labels], SMALLEST_PROBABILITY))
-    else:
-        errors = (predicted.argmax(axis=1) == labels).astype(np.float64)
-    root = np.sqrt if metric == "rmse" else float
-    return lambda counts: float(root(counts @ errors / counts.sum()))
-
-
-def _auroc(predicted: Predicted, labels: NDArray) -> Callable[[Counts], float]:
-    """The area under the ROC curve by ranks, ties counting half; of several classes the mean of one against the rest."""
-    classes = predicted.shape[1]
-    areas = [_area(predicted[:, code], labels == code) for code in ([1] if classes == 2 else range(classes))]
-    return lambda counts: float(np.mean([area(counts) for area in areas]))
-
-
-def _area(scores: Predicted, positive: NDArray[np.bool_]) -> Callable[[Counts], float]:
-    order = np.argsort(scores, kind="stable")
-    starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))
-    ordered = positive[order]
-
-    def area(counts: Counts) -> float:
-        weights = counts[order]
-        above = np.add.reduceat(weights * ordered, starts)
-        below = np.add.reduceat(weights * ~ordered, starts)
-        pairs = float(above.sum()) * float(below.sum())
-        return float((above * (np.cumsum(below) - below / 2)).sum()) / pairs if pairs else np.nan
-
-    return area
+    if METRICS[metric].needs_all_scores and predicted.shape[1:] == (2,):
+        predicted = predicted[:, 1:]  # of two classes, the probability of the second says all
+    return SCORES[metric](predicted, labels)
 
 
 def _interval(gain: Callable[[Counts], float], rows: int, config: GateConfig) -> tuple[float, float]:
@@ -162,7 +119,7 @@ def _interval(gain: Callable[[Counts], float], rows: int, config: GateConfig) ->
 
 
 def _slice_scores(
-    metric: GateMetric,
+    metric: str,
     sign: float,
     champion: Predicted,
     challenger: Predicted,

@@ -12,7 +12,7 @@ from unbroken.run import Run
 from unbroken.stages.results import Published, Restored
 from unbroken.storage.artifact import Artifact
 from unbroken.training.determinism import reproducible
-from unbroken.training.inputs import TrainingInputs
+from unbroken.training.inputs import EvaluationInputs
 
 
 def load_checkpoint(
@@ -25,25 +25,24 @@ def load_checkpoint(
     path = Path(published.path)
     tree = read_checkpoint(path, published.digest)
     with reproducible(config.training.threads):
-        setup = TrainingInputs.read(config, splits, encoder, run)
-        state = setup.fresh_state()
-        setup.restore(state, tree, path)
-        found = setup.evaluate(state.model)
-    recorded = {name: state.history[-1][name] for name in found}
-    for name, value in found.items():
+        inputs = EvaluationInputs.read(config, splits, encoder, run)
+        state = inputs.fresh_state()
+        inputs.restore(state, tree, path)
+        metrics = inputs.evaluate(state.model)
+    recorded = {name: state.history[-1][name] for name in metrics}
+    for name, value in metrics.items():
         if struct.pack("d", value) != struct.pack("d", recorded[name]):
-            _reject(path, name, value, recorded[name], tree, setup)
+            _reject(path, name, value, recorded[name], tree["numerics"], inputs.header["numerics"])
     return Restored(path=str(path), digest=published.digest, epoch=state.epoch, step=state.step, metrics=recorded)
 
 
-def _reject(path: Path, name: str, found: float, recorded: float, tree: Tree, setup: TrainingInputs) -> None:
-    before, now = tree["numerics"], setup.about()["numerics"]
-    if before != now:
+def _reject(path: Path, name: str, value: float, recorded: float, previous: Tree, current: Tree) -> None:
+    if previous != current:
         raise CheckpointMismatchError(
-            f"{path}: {name}: found {found!r}, recorded {recorded!r}: it was trained with {before}, this is {now}. "
+            f"{path}: {name}: found {value!r}, recorded {recorded!r}: it was trained with {previous}, this is {current}. "
             f"Load it where it was trained"
         )
     raise CorruptCheckpointError(
-        f"{path}: {name}: found {found!r} after restoring, recorded {recorded!r}. "
+        f"{path}: {name}: found {value!r} after restoring, recorded {recorded!r}. "
         f"The model's factory draws random numbers when evaluated, or the test data changed"
     )

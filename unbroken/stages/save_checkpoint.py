@@ -1,11 +1,10 @@
 """Stage 5: give the chosen epoch's checkpoint its public name."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
-from unbroken.checkpoints.format import read_checkpoint
+from unbroken.checkpoints.format import check_digest, decode, read_checkpoint, read_content
 from unbroken.checkpoints.history import best_epoch
 from unbroken.checkpoints.store import CheckpointStore
 from unbroken.checkpoints.tree import Tree
@@ -18,19 +17,33 @@ from unbroken.storage.journal import Journal
 
 
 def save_checkpoint(last: Checkpoint, config: Config, run: Run) -> Published:
-    """Publish the last or the best epoch durably as `checkpoint.pth`, after verifying it, with a manifest beside it."""
-    tree = read_checkpoint(Path(last.path), last.digest)
-    path = Path(last.path)
+    """Publish the last or the best epoch durably as `checkpoint.pth`, after verifying it, with a manifest beside it.
+
+    Raises:
+        CorruptCheckpointError: The checkpoint is not the one that was saved; nothing is published.
+        CheckpointError: The best epoch's is not kept.
+    """
+    path, expected = _chosen(last, config, run)
+    content = read_content(path)
+    # Its digest is taken on the way to the new file, which gets its name only if the digest is right.
+    with atomic.replacing(run.published, lambda: check_digest(path, file.digest, expected)) as file:
+        file.write(content)
+    tree = decode(content, path)
+    atomic.write(run.manifest, json.dumps(_manifest(tree, file.digest, run), indent=1).encode())
+    return Published(
+        path=str(run.published), digest=file.digest, manifest=Artifact.of(run.manifest), epoch=tree["epoch"]
+    )
+
+
+def _chosen(last: Checkpoint, config: Config, run: Run) -> tuple[Path, str]:
+    """Return the file to publish, and the SHA-256 that it must have or the beginning of it."""
     if config.checkpoint.publish == "best":
-        best = best_epoch(tree["history"], config.training.monitor)
+        history = read_checkpoint(Path(last.path), last.digest)["history"]
+        best = best_epoch(history, config.training.monitor)
         if best is not None and best != last.epoch:
             entry = CheckpointStore(run.checkpoints, Journal(run.journal), config.checkpoint.keep_last).epoch(best)
-            path, tree = entry.path, entry.read()
-    content = path.read_bytes()
-    digest = hashlib.sha256(content).hexdigest()
-    atomic.write(run.published, content)
-    atomic.write(run.manifest, json.dumps(_manifest(tree, digest, run), indent=1).encode())
-    return Published(path=str(run.published), digest=digest, manifest=Artifact.of(run.manifest), epoch=tree["epoch"])
+            return entry.path, entry.digest
+    return Path(last.path), last.digest
 
 
 def _manifest(tree: Tree, digest: str, run: Run) -> dict[str, Any]:

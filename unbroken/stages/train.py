@@ -1,5 +1,7 @@
 """Stage 4: train, one durable checkpoint an epoch, from wherever the run stands."""
 
+from collections.abc import Sequence
+
 from unbroken.checkpoints.background import BackgroundWriter
 from unbroken.checkpoints.store import CheckpointStore
 from unbroken.config import Config
@@ -11,6 +13,7 @@ from unbroken.storage.artifact import Artifact
 from unbroken.storage.journal import Journal
 from unbroken.storage.lock import exclusive
 from unbroken.training.determinism import reproducible
+from unbroken.training.hooks import Hooks, TrainHook
 from unbroken.training.inputs import TrainingInputs
 from unbroken.training.loop import TrainLoop
 from unbroken.training.progress import Report
@@ -19,24 +22,46 @@ from unbroken.training.signals import StopRequest
 
 
 def train(
-    config: Config, splits: SplitDatasets, encoder: Artifact, run: Run, report: Report = lambda _: None
+    config: Config,
+    splits: SplitDatasets,
+    encoder: Artifact,
+    run: Run,
+    report: Report = lambda _: None,
+    hooks: Sequence[TrainHook] = (),
 ) -> Checkpoint:
     """Train to the last epoch and return its checkpoint.
 
     Resumes if the run has a checkpoint, else starts warm if `start.warm_from` is set, else from scratch.
-    Raise TrainingError if the loss becomes NaN or infinite, ConfigError if more epochs are done than asked for,
-    CheckpointError if no checkpoint is whole, LockedError if another process trains the run and is not to be waited for,
-    StoppedError after a signal, OSError if saving fails.
+
+    Args:
+        config: The run's settings.
+        splits: The preprocessed parts.
+        encoder: The encoder that preprocessed them.
+        run: Where checkpoints and the journal are.
+        report: Called every few steps with how far the training is.
+        hooks: What watches the training or adds to it, in this order. They do not count to the run's key.
+
+    Raises:
+        TrainingError: The loss became NaN or infinite.
+        ConfigError: More epochs are done than asked for, or a setting does not fit the data.
+        CheckpointError: No checkpoint is whole, or the newest is of another run or of other hooks.
+        LockedError: Another process trains the run and is not to be waited for.
+        StoppedError: A signal asked to stop; the checkpoint is saved.
+        OSError: Saving failed twice.
     """
     journal = Journal(run.journal)
-    alone_here = exclusive(run.path, wait=config.checkpoint.wait)
-    with delete_on_bad_input(run), alone_here as alone, reproducible(config.training.threads):
-        store = CheckpointStore(run.checkpoints, journal, config.checkpoint.keep_last, alone)
+    ownership = exclusive(run.path, wait=config.checkpoint.wait)
+    with delete_on_bad_input(run), ownership as require_ownership, reproducible(config.training.threads):
+        store = CheckpointStore(run.checkpoints, journal, config.checkpoint.keep_last, require_ownership)
         describe(run, config)
         atomic.recover(run.checkpoints)
-        setup = TrainingInputs.read(config, splits, encoder, run)
-        state = resume_or_start(setup, store, journal)
-        with StopRequest() as stop, BackgroundWriter() as saver:
-            TrainLoop(setup, state, store, journal, saver, stop, report).run()
-    entry = store.epoch(state.epoch)
-    return Checkpoint(path=str(entry.path), digest=atomic.digest(entry.path), epoch=state.epoch, step=state.step)
+        inputs = TrainingInputs.read(config, splits, encoder, run)
+        added = Hooks(hooks)
+        state, newest = resume_or_start(inputs, store, journal, added)
+        with StopRequest() as stop, BackgroundWriter() as writer:
+            loop = TrainLoop(inputs, state, store, journal, writer, stop, report, added)
+            loop.run()
+    entry = loop.saved or newest
+    assert entry is not None  # a run has at least one epoch
+    assert entry.sha256 is not None  # it was written or read just now
+    return Checkpoint(path=str(entry.path), digest=entry.sha256, epoch=state.epoch, step=state.step)

@@ -1,29 +1,30 @@
-"""Everything a training starts from, made new from the configuration and the data: what resume restores into."""
+"""What a training or an evaluation is made of, new from the configuration and the data: what resume restores into."""
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from unbroken.batches.epoch import steps_per_epoch
-from unbroken.batches.memory import bytes_in_memory, bytes_on_disk, bytes_to_score, memory_limit
-from unbroken.batches.row_file import RowFile, open_row_file
-from unbroken.batches.rows import Rows, read_rows
+from unbroken.batches.reading import reader_of
+from unbroken.batches.row_file import RowFile
+from unbroken.batches.rows import Rows
 from unbroken.checkpoints.compatibility import check_belongs
 from unbroken.checkpoints.format import FORMAT
 from unbroken.checkpoints.numerics import collect_numerics
 from unbroken.checkpoints.tree import Tree, canonical
 from unbroken.config import Config, TrainingConfig
-from unbroken.config.config import identity, started_training
-from unbroken.data.dataset import Dataset, SplitDatasets
+from unbroken.config.config import identity
+from unbroken.data.dataset import SplitDatasets
 from unbroken.data.permutation import derive
 from unbroken.errors import ConfigError
 from unbroken.features.encoder import Encoder
 from unbroken.features.spec import FeatureSpec
-from unbroken.models.factory import build_model
+from unbroken.models.factory import build_model, check_outputs
 from unbroken.models.metrics import PIECE_ROWS, Metrics, evaluate
 from unbroken.optimization.optimizer import build_optimizer
 from unbroken.optimization.scheduler import build_scheduler
@@ -32,41 +33,44 @@ from unbroken.storage.artifact import Artifact, verify
 from unbroken.training.generators import seed_shared
 from unbroken.training.state import TrainState
 
-Reader = Callable[[str, Dataset, torch.device], Rows | RowFile]
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrainingInputs:
-    """The configuration with its data, in memory or, if it is too large, on disk."""
+@dataclass(frozen=True, kw_only=True)
+class EvaluationInputs:
+    """The configuration with the rows that are held out, in memory or, if all rows are too many, on disk."""
 
     config: Config
     run: Run
     encoder: Encoder
-    train: Rows | RowFile
+    device: torch.device
+    steps: int
+    """Steps per epoch."""
+    header: Tree
+    """What a checkpoint says beside the state: whose it is, and how to use the model."""
     held_out: dict[str, Rows | RowFile]
-    class_weights: Tensor | None
+    """By the name of the part: `test`, and `validation` if there is one."""
 
     @classmethod
-    def read(cls, config: Config, splits: SplitDatasets, encoder: Artifact, run: Run) -> "TrainingInputs":
-        """Read encoder and datasets; raise ConfigError for a setting that does not fit them."""
+    def read(cls, config: Config, splits: SplitDatasets, encoder: Artifact, run: Run) -> Self:
+        """Read the encoder and the rows.
+
+        Raises:
+            ConfigError: A setting does not fit the rows or this machine.
+            DataError: A file is gone or changed since it was made.
+        """
         verify(encoder)
         fitted = Encoder.load(Path(encoder.path))
+        _require_a_batch(config.training, splits.train.rows)
         device = _device(config.training.device)
-        datasets = {"test": splits.test} | ({"validation": splits.validation} if splits.validation else {})
-        read = _reader(config.training, splits, fitted.features, run)
-        train = read("train", splits.train, device)
-        if config.training.batch_size > len(train):
-            raise ConfigError(
-                f"training.batch_size: found {config.training.batch_size}, expected at most {len(train)}, the rows that "
-                f"train. Lower it"
-            )
+        parts = {"test": splits.test} | ({"validation": splits.validation} if splits.validation else {})
+        read = reader_of(config.training, splits, fitted.features, run.data, device)
         return cls(
             config=config,
             run=run,
             encoder=fitted,
-            train=train,
-            held_out={name: read(name, part, device) for name, part in datasets.items()},
-            class_weights=_class_weights(config.training, train, fitted.features),
+            device=device,
+            steps=steps_per_epoch(splits.train.rows, config.training.batch_size),
+            header=_header(config, run, fitted),
+            held_out={name: read(name, part) for name, part in parts.items()},
         )
 
     @property
@@ -74,68 +78,65 @@ class TrainingInputs:
         """What the model sees."""
         return self.encoder.features
 
-    @property
-    def steps(self) -> int:
-        """Steps per epoch."""
-        return steps_per_epoch(len(self.train), self.config.training.batch_size)
-
     def fresh_state(self) -> TrainState:
         """Return the state before the first step: weights drawn from the seed alone."""
-        training = started_training(self.config)
-        device = self.train.device
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        training = dataclasses.replace(self.config.training, learning_rate=self.config.initial_learning_rate)
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(derive(training.seed, "weights"))
             seed_shared(training.seed, "weights")
-            model = build_model(self.config.model, self.features).to(device)
-            _check_outputs(model, self.train, self.features.outputs, self.config.model.factory)
+            model = build_model(self.config.model, self.features).to(self.device)
+            check_outputs(model, self.features, self.device, self.config.model.factory)
         optimizer = build_optimizer(training, model)
         scheduler = build_scheduler(training, optimizer, self.steps)
-        loss_sum = torch.zeros((), dtype=torch.float64, device=device)
+        loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
         return TrainState(model=model, optimizer=optimizer, scheduler=scheduler, loss_sum=loss_sum)
+
+    def restore(self, state: TrainState, tree: Tree, path: Path) -> None:
+        """Put a checkpoint into a fresh state; raise CheckpointMismatchError if it is of another run."""
+        check_belongs(tree, self.header, state.snapshot(), state.optimizer, path)
+        state.restore(tree)
 
     def evaluate(self, model: nn.Module) -> Metrics:
         """Return the metrics of a model on every held-out part, named like `test_loss`."""
         task, label = self.features.task, self.encoder.label
-        parts = {name: evaluate(model, rows, task, label) for name, rows in self.held_out.items()}
-        return {f"{part}_{name}": value for part, found in parts.items() for name, value in found.items()}
-
-    def about(self) -> Tree:
-        """Return what a checkpoint says beside the state: whose it is, and how to use the model."""
-        training = self.config.training
-        return canonical(
-            {
-                "format": FORMAT,
-                "run_key": self.run.key,
-                "config": identity(self.config),
-                "numerics": collect_numerics(training.device, training.threads),
-                "schema": dataclasses.asdict(self.encoder.schema),
-                "scaler": dataclasses.asdict(self.encoder),
-            }
-        )
-
-    def restore(self, state: TrainState, tree: Tree, path: Path) -> None:
-        """Put a checkpoint into a fresh state; raise CheckpointMismatchError if it is of another run."""
-        check_belongs(tree, self.about(), state.snapshot(), state.optimizer, path)
-        state.restore(tree)
+        parts = {part: evaluate(model, rows, task, label) for part, rows in self.held_out.items()}
+        return {f"{part}_{name}": value for part, metrics in parts.items() for name, value in metrics.items()}
 
 
-def _reader(config: TrainingConfig, splits: SplitDatasets, features: FeatureSpec, run: Run) -> Reader:
-    """Return how to read the parts of the data: into memory if all of them fit, else from disk as they are needed.
+@dataclass(frozen=True, kw_only=True)
+class TrainingInputs(EvaluationInputs):
+    """The configuration with all rows."""
 
-    Raise ConfigError if not even two windows and what a metric needs fit.
-    """
-    limit = memory_limit(config.memory_limit)
-    parts = [part for part in (splits.train, splits.validation, splits.test) if part]
-    if sum(part.rows for part in parts) * bytes_in_memory(features) <= limit:
-        return lambda _, dataset, device: read_rows(dataset, features).to(device)
-    scored = max(part.rows for part in parts[1:]) * bytes_to_score(features)
-    needed = 2 * min(config.shuffle_rows, splits.train.rows) * bytes_on_disk(features) + scored
-    if needed > limit:
+    train: Rows | RowFile
+    class_weights: Float[Tensor, " classes"] | None
+
+    @classmethod
+    def read(cls, config: Config, splits: SplitDatasets, encoder: Artifact, run: Run) -> Self:
+        """Read the encoder and the rows; raise as `EvaluationInputs.read` does."""
+        base = EvaluationInputs.read(config, splits, encoder, run)
+        train = reader_of(config.training, splits, base.features, run.data, base.device)("train", splits.train)
+        fields = {field.name: getattr(base, field.name) for field in dataclasses.fields(base)}
+        return cls(**fields, train=train, class_weights=_class_weights(config.training, train, base.features))
+
+
+def _header(config: Config, run: Run, encoder: Encoder) -> Tree:
+    return canonical(
+        {
+            "format": FORMAT,
+            "run_key": run.key,
+            "config": identity(config),
+            "numerics": collect_numerics(config.training.device, config.training.threads),
+            "schema": dataclasses.asdict(encoder.schema),
+            "scaler": dataclasses.asdict(encoder),
+        }
+    )
+
+
+def _require_a_batch(config: TrainingConfig, rows: int) -> None:
+    if config.batch_size > rows:
         raise ConfigError(
-            f"training.memory_limit: found {limit >> 20} MiB, expected at least {-(-needed >> 20)}: two windows of "
-            f"training.shuffle_rows {config.shuffle_rows} and the scores of a held-out part. Raise it, or lower shuffle_rows"
+            f"training.batch_size: found {config.batch_size}, expected at most {rows}, the rows that train. Lower it"
         )
-    return lambda name, dataset, device: open_row_file(run.data / f"{name}.rows", dataset, features, device)
 
 
 def _device(name: str) -> torch.device:
@@ -147,33 +148,16 @@ def _device(name: str) -> torch.device:
         ) from error
 
 
-@torch.no_grad()
-def _check_outputs(model: nn.Module, rows: Rows | RowFile, outputs: int, name: str) -> None:
-    """Raise ConfigError unless a model turns two rows into their logits; before training, not in its first step."""
-    few = rows.slice(0, 2)
-    expected = [len(few), outputs]
-    training = model.training
-    try:
-        found = model.eval()(few.numbers, few.codes)
-    except (TypeError, ValueError, RuntimeError, IndexError) as error:
-        raise ConfigError(
-            f"model.factory {name}: its model fails on numbers {list(few.numbers.shape)}: {error}"
-        ) from error
-    finally:
-        model.train(training)
-    if not isinstance(found, Tensor) or list(found.shape) != expected:
-        shape = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
-        raise ConfigError(f"model.factory {name}: its model gives {shape}, expected a tensor {expected} of logits")
-
-
-def _class_weights(config: TrainingConfig, train: Rows | RowFile, features: FeatureSpec) -> Tensor | None:
+def _class_weights(
+    config: TrainingConfig, train: Rows | RowFile, features: FeatureSpec
+) -> Float[Tensor, " classes"] | None:
     if config.class_weights == "none":
         return None
     classes = len(features.classes)
     if not classes:
         raise ConfigError(f"training.class_weights: found {config.class_weights!r}, expected 'none' for regression")
     if config.class_weights == "balanced":
-        pieces = [torch.bincount(some.labels.long(), minlength=classes) for some in train.split(PIECE_ROWS)]
+        pieces = [torch.bincount(piece.labels.long(), minlength=classes) for piece in train.split(PIECE_ROWS)]
         counts = torch.stack(pieces).sum(0)
         return (len(train) / (classes * counts)).float()
     if len(config.class_weights) != classes:

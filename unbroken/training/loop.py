@@ -1,12 +1,13 @@
-"""The epochs of one attempt: step, evaluate, save."""
+"""The epochs from a start of the process to its end: step, evaluate, save."""
 
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from unbroken.batches.epoch import epoch_batches
@@ -14,15 +15,16 @@ from unbroken.batches.rows import Rows
 from unbroken.checkpoints.background import BackgroundWriter
 from unbroken.checkpoints.history import best_epoch, is_finished
 from unbroken.checkpoints.interval import best_interval
-from unbroken.checkpoints.store import CheckpointStore
-from unbroken.checkpoints.tree import Buffers, Tree
+from unbroken.checkpoints.store import CheckpointStore, Entry
+from unbroken.checkpoints.tree import Buffers
 from unbroken.errors import TrainingError
+from unbroken.models.mlp import MLP
 from unbroken.optimization.gradient import Gradient, gradient_of
-from unbroken.optimization.mlp_gradient import MLPGradient
 from unbroken.optimization.optimizer import updater_of
 from unbroken.optimization.scheduler import step_epoch, steps_each_batch
 from unbroken.storage.journal import Journal
 from unbroken.training.generators import python_was_drawn_from, seed_epoch, seed_shared
+from unbroken.training.hooks import Hooks
 from unbroken.training.inputs import TrainingInputs
 from unbroken.training.progress import Progress, Report
 from unbroken.training.signals import StopRequest
@@ -30,123 +32,165 @@ from unbroken.training.state import TrainState
 
 log = logging.getLogger(__name__)
 
-REPORT_STEPS = 64
+LOSS_STEPS = 64
 """Steps between two looks at the losses and two reports of progress: each look costs as much as a few steps."""
 
 
 @dataclass(slots=True)
 class TrainLoop:
-    """The epochs of one attempt."""
+    """Takes a training from its state to its end; hooks watch it and add to it."""
 
-    setup: TrainingInputs
+    inputs: TrainingInputs
     state: TrainState
     store: CheckpointStore
     journal: Journal
-    saver: BackgroundWriter
+    writer: BackgroundWriter
     stop: StopRequest
-    report: Report
+    report: Report = lambda _: None
+    hooks: Hooks = field(default_factory=Hooks)
     gradient: Gradient = field(init=False)
     own_model: bool = field(init=False)
     """Whether the code of the model is the user's, which may draw from any generator."""
     update: Callable[[], object] = field(init=False)
-    about: Tree = field(init=False)
     buffers: Buffers = field(default_factory=Buffers)
-    saved_at: float = 0.0
+    saved: Entry | None = None
+    """The newest checkpoint that this loop has made durable."""
+    saved_at: float = field(default_factory=time.monotonic)
     cost: float | None = None
     """Seconds that the last save took from the snapshot to the durable file."""
 
     def __post_init__(self) -> None:
-        self.about = self.setup.about()
-        self.gradient = gradient_of(self.state.model, self.setup.features.task, self.setup.class_weights)
-        self.own_model = not isinstance(self.gradient, MLPGradient)
+        self.gradient = gradient_of(self.state.model, self.inputs.features.task, self.inputs.class_weights)
+        self.own_model = type(self.state.model) is not MLP
         self.update = updater_of(self.state.optimizer)
 
     def run(self) -> None:
-        """Train until the run is finished or asked to stop."""
-        self.saved_at = time.monotonic()
-        while not is_finished(self.state.history, self.setup.config.training) and self.stop.signal is None:
-            self._epoch()
+        """Train until the run is finished or asked to stop.
 
-    def _epoch(self) -> None:
-        state, training, started = self.state, self.setup.config.training, time.monotonic()
-        first = state.step - state.epoch * self.setup.steps
-        if first == 0:
-            seed_epoch(training.seed, state.epoch, state.loss_sum.device)
-        state.model.train()
-        losses: list[Tensor] = []
-        rows, prepare = self.setup.train, self.gradient.prepare
-        batches = epoch_batches(
-            rows, training.batch_size, training.seed, state.epoch, first, prepare, training.shuffle_rows
+        Raises:
+            TrainingError: The loss became NaN or infinite.
+            OSError: A checkpoint could not be saved, twice.
+        """
+        self.hooks.start(self.state)
+        while not is_finished(self.state.history, self.inputs.config.training) and self.stop.signal is None:
+            self._train_epoch()
+
+    def batches(self) -> Iterator[Rows]:
+        """Yield what is left of the epoch, prepared for `step`."""
+        training, state = self.inputs.config.training, self.state
+        first = state.step - state.epoch * self.inputs.steps
+        return epoch_batches(
+            self.inputs.train,
+            training.batch_size,
+            training.seed,
+            state.epoch,
+            first,
+            self.gradient.prepare,
+            training.shuffle_rows,
         )
-        for step, batch in enumerate(batches, start=first + 1):
-            losses.append(self._step(batch))
-            due = step < self.setup.steps and self._save_is_due()
-            if due or len(losses) == REPORT_STEPS or step == self.setup.steps:
-                self._look(losses, step)
-            if due:
-                self._save(inside_epoch=True)
-            if due and self.stop.signal is not None:
-                return
-        self._finish_epoch(time.monotonic() - started, self.setup.steps - first)
 
-    def _step(self, batch: Rows) -> Tensor:
-        state, clip = self.state, self.setup.config.training.gradient_clip
-        loss = self._own_gradient(batch) if self.own_model else self.gradient(batch)
+    def step(self, batch: Rows) -> Float[Tensor, ""]:
+        """Update the weights by one batch of `batches` and return its mean loss."""
+        state, clip = self.state, self.inputs.config.training.gradient_clip
+        loss = self._seeded_gradient(batch) if self.own_model else self.gradient(batch)
         if clip is not None:
             nn.utils.clip_grad_norm_(state.model.parameters(), clip)
         self.update()
         if state.scheduler is not None and steps_each_batch(state.scheduler):
             state.scheduler.step()
         state.step += 1
+        for on_step in self.hooks.on_step:
+            on_step(state, loss)
         return loss
 
-    def _own_gradient(self, batch: Rows) -> Tensor:
-        purpose = self.setup.config.training.seed, "step", self.state.step
+    def save(self, *, inside_epoch: bool, **details: float) -> None:
+        """Take a snapshot and have it saved in the background.
+
+        Args:
+            inside_epoch: Whether the epoch goes on; then a save that fails is made up for by the next.
+            details: What the journal says of it.
+        """
+        started, state = time.monotonic(), self.state
+        self.writer.settle()  # it writes from the buffers that the snapshot is about to use again
+        self.saved_at = time.monotonic()
+        tree = self.inputs.header | state.snapshot(self.buffers, self.hooks.kept(state))
+        best = best_epoch(state.history, self.inputs.config.training.monitor)
+
+        def write() -> None:
+            entry = self.store.save(tree, inside_epoch=inside_epoch, best_epoch=best)
+            self.saved, self.cost = entry, time.monotonic() - self.saved_at
+            event = {"epoch": entry.epoch, "step": entry.step, **details, "checkpoint": entry.path.name}
+            self.journal.append("checkpoint saved", **event)
+            log.info("%s: checkpoint saved%s", entry.describe(), "" if inside_epoch else _words(tree["history"][-1]))
+
+        self.writer.submit(write, required=not inside_epoch)
+        self.hooks.saved(state, time.monotonic() - started)
+
+    def _train_epoch(self) -> None:
+        state, steps, started = self.state, self.inputs.steps, time.monotonic()
+        first = state.step - state.epoch * steps
+        if first == 0:
+            seed_epoch(self.inputs.config.training.seed, state.epoch, state.loss_sum.device)
+        state.model.train()
+        losses: list[Tensor] = []
+        for step, batch in enumerate(self.batches(), start=first + 1):
+            losses.append(self.step(batch))
+            due = step < steps and self._save_is_due()
+            if due or len(losses) == LOSS_STEPS or step == steps:
+                self._add_losses(losses, step)
+            if due:
+                self.save(inside_epoch=True)
+            if due and self.stop.signal is not None:
+                return
+        self._finish_epoch(time.monotonic() - started, steps - first)
+
+    def _seeded_gradient(self, batch: Rows) -> Float[Tensor, ""]:
+        purpose = self.inputs.config.training.seed, "step", self.state.step
         seed_shared(*purpose)
         loss = self.gradient(batch)
         if self.state.step == 0 and python_was_drawn_from(*purpose):
             log.warning(
                 "model.factory %s: draws from Python's `random`, as other threads of the process do, so the last bits may "
                 "depend on the moment; draw from torch instead",
-                self.setup.config.model.factory,
+                self.inputs.config.model.factory,
             )
         return loss
 
-    def _look(self, losses: list[Tensor], step: int) -> None:
-        """Add up the losses since the last look; stop a training that diverged, before anything of it is saved."""
+    def _add_losses(self, losses: list[Tensor], step: int) -> None:
+        """Add the losses of the last steps to the sum, and report; stop a training that diverged, before any of it is saved."""
         values = torch.stack(losses).tolist()
-        place = next((place for place, value in enumerate(values) if not math.isfinite(value)), None)
-        if place is not None:
-            kept = self.store.entries()
-            raise TrainingError(
-                f"{self.setup.run.folder}: the loss became {values[place]} in epoch {self.state.epoch + 1}, "
-                f"step {step - len(losses) + place + 1}; expected a finite number. "
-                f"Kept is the checkpoint of {kept[0].describe() if kept else 'no epoch yet'}. "
-                f"Lower training.learning_rate, or set training.gradient_clip"
-            )
         losses.clear()
-        training, total = self.setup.config.training, len(self.setup.train)
-        self._add_up(values, total - (step - len(values)) * training.batch_size)
+        first = step - len(values)
+        bad = next((index for index, value in enumerate(values) if not math.isfinite(value)), None)
+        if bad is not None:
+            raise self._diverged(values[bad], first + bad + 1)
+        rows, size = len(self.inputs.train), self.inputs.config.training.batch_size
+        # One by one in the order of the steps: the sum is the same wherever a look falls.
+        total = self.state.loss_sum.item()
+        for index, value in enumerate(values, start=first):
+            total += value * min(size, rows - index * size)
+        self.state.loss_sum.fill_(total)
         self.report(
             Progress(
                 epoch=self.state.epoch + 1,
-                epochs=training.epochs,
+                epochs=self.inputs.config.training.epochs,
                 step=step,
-                steps=self.setup.steps,
-                rows=min(step * training.batch_size, total),
-                total_rows=total,
+                steps=self.inputs.steps,
+                rows=min(step * size, rows),
+                total_rows=rows,
             )
         )
 
-    def _add_up(self, values: list[float], rows_left: int) -> None:
-        # One by one in the order of the steps: the sum is the same wherever a look falls.
-        total, size = self.state.loss_sum.item(), self.setup.config.training.batch_size
-        for place, value in enumerate(values):
-            total += value * min(size, rows_left - place * size)
-        self.state.loss_sum.fill_(total)
+    def _diverged(self, loss: float, step: int) -> TrainingError:
+        entries = self.store.entries()
+        return TrainingError(
+            f"{self.inputs.run.folder}: the loss became {loss} in epoch {self.state.epoch + 1}, step {step}; expected a "
+            f"finite number. Kept is the checkpoint of {entries[0].describe() if entries else 'no epoch yet'}. "
+            f"Lower training.learning_rate, or set training.gradient_clip"
+        )
 
     def _save_is_due(self) -> bool:
-        settings = self.setup.config.checkpoint
+        settings = self.inputs.config.checkpoint
         by_steps = settings.every_steps is not None and self.state.step % settings.every_steps == 0
         interval = settings.every_seconds
         if interval == "auto":
@@ -155,35 +199,22 @@ class TrainLoop:
         return by_steps or by_time or self.stop.signal is not None
 
     def _finish_epoch(self, seconds: float, steps: int) -> None:
-        state, training = self.state, self.setup.config.training
+        state, training = self.state, self.inputs.config.training
+        with self.hooks.published(state) as model:
+            metrics = self.inputs.evaluate(model)
         entry = {
             "epoch": state.epoch + 1,
             "learning_rate": float(state.optimizer.param_groups[0]["lr"]),
-            "loss": state.loss_sum.item() / len(self.setup.train),
-            **self.setup.evaluate(state.model),
+            "loss": state.loss_sum.item() / len(self.inputs.train),
+            **metrics,
         }
         step_epoch(state.scheduler, entry[training.monitor])
         state.history.append(entry)
         state.epoch += 1
         state.loss_sum.zero_()
+        self.hooks.end_epoch(state, entry)
         rate = steps * training.batch_size / seconds
-        self._save(inside_epoch=False, seconds=round(seconds, 3), rows_per_second=round(rate), **entry)
-
-    def _save(self, *, inside_epoch: bool, **journaled: float) -> None:
-        state = self.state
-        self.saver.settle()  # it writes from the buffers that the snapshot is about to use again
-        self.saved_at = time.monotonic()
-        tree = self.about | state.snapshot(self.buffers)
-        best = best_epoch(state.history, self.setup.config.training.monitor)
-
-        def write() -> None:
-            entry = self.store.save(tree, inside_epoch=inside_epoch, best_epoch=best)
-            self.cost = time.monotonic() - self.saved_at
-            details = {"epoch": entry.epoch, "step": entry.step, **journaled, "checkpoint": entry.path.name}
-            self.journal.append("checkpoint saved", **details)
-            log.info("%s: checkpoint saved%s", entry.describe(), "" if inside_epoch else _words(tree["history"][-1]))
-
-        self.saver.submit(write, required=not inside_epoch)
+        self.save(inside_epoch=False, seconds=round(seconds, 3), rows_per_second=round(rate), **entry)
 
 
 def _words(entry: dict[str, float]) -> str:

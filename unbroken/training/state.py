@@ -6,36 +6,40 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
+from jaxtyping import Float64
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from unbroken.checkpoints.history import History
 from unbroken.checkpoints.tree import Buffers, Tree, canonical
 from unbroken.training.generators import generator_states, restore_generators
 
 
 @dataclass(slots=True, kw_only=True)
 class TrainState:
-    """The parts of a training that change from step to step.
-
-    `epoch` counts finished epochs, `step` all steps since the beginning; `loss_sum` adds up the
-    losses of the rows of the unfinished epoch, and `history` has one entry per finished epoch.
-    """
+    """The parts of a training that change from step to step."""
 
     model: nn.Module
     optimizer: Optimizer
     scheduler: LRScheduler | None
-    loss_sum: Tensor
+    loss_sum: Float64[Tensor, ""]
+    """The losses of the rows of the unfinished epoch, added up."""
     epoch: int = 0
+    """Finished epochs."""
     step: int = 0
-    history: list[dict[str, float]] = field(default_factory=list)
+    """Optimizer steps since the beginning."""
+    history: History = field(default_factory=list)
+    """One entry a finished epoch."""
 
-    def snapshot(self, buffers: "Buffers | None" = None) -> Tree:
+    def snapshot(self, buffers: Buffers | None = None, kept: Tree | None = None) -> Tree:
         """Return a deep copy of everything, random generators included, that later steps cannot change.
 
-        Buffers lend it the memory of the snapshot before, which is then no longer whole.
+        Args:
+            buffers: The memory of the snapshot before, which is then no longer whole; new memory when not given.
+            kept: Further keys, or other values of these.
         """
-        copied = {
+        state = {
             "epoch": self.epoch,
             "step": self.step,
             "model_state_dict": self.model.state_dict(),
@@ -46,7 +50,7 @@ class TrainState:
             "history": self.history,
         }
         with _all_cores():
-            return canonical(copied, (buffers or Buffers()).begin())
+            return canonical(state | (kept or {}), (buffers or Buffers()).begin())
 
     def restore(self, tree: Tree) -> None:
         """Put a snapshot back into these same objects."""
@@ -63,9 +67,9 @@ class TrainState:
 @contextmanager
 def _all_cores() -> Generator[None]:
     """Let torch copy with every core, whatever the training computes with: no bit of a copy depends on it."""
-    before = torch.get_num_threads()
+    threads = torch.get_num_threads()
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(threads)

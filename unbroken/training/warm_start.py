@@ -34,26 +34,26 @@ from unbroken.training.state import TrainState
 FIRST = "layers.0"
 
 
-def warm_start(setup: TrainingInputs, state: TrainState) -> None:
+def warm_start(inputs: TrainingInputs, state: TrainState) -> None:
     """Put the weights of `start.warm_from`, folded if its encoder was refitted, into a fresh state.
 
     Raise CorruptCheckpointError if the file changed since the run was opened, CheckpointMismatchError if it does not fit.
     """
-    start = setup.config.start
+    start = inputs.config.start
     path = Path(cast(str, start.warm_from))
-    tree = read_checkpoint(path, setup.run.parent)
+    tree = read_checkpoint(path, inputs.run.parent)
     weights = tree["model_state_dict"]
     if start.scaler == "refit":
         if not isinstance(state.model, MLP):
             raise CheckpointMismatchError(f"{path}: start.scaler refit folds an mlp only; use start.scaler keep")
-        weights = fold(weights, state.model.state_dict(), Encoder.of_tree(tree["scaler"], path), setup.encoder)
-    elif tree["scaler"] != setup.about()["scaler"]:
+        weights = fold(weights, state.model.state_dict(), Encoder.of_tree(tree["scaler"], path), inputs.encoder)
+    elif tree["scaler"] != inputs.header["scaler"]:
         raise CheckpointMismatchError(f"{path}: its encoder is not the one that the rows were preprocessed with")
     check_shapes(weights, canonical(state.model.state_dict()), f"{path}: model_state_dict")
     check_finite(weights, f"{path}: model_state_dict")
     state.model.load_state_dict(weights)
     if start.optimizer == "keep":
-        _keep_moments(setup, state, tree, path)
+        _keep_moments(inputs, state, tree, path)
 
 
 def fold(weights: Tree, fresh: Tree, old: Encoder, new: Encoder) -> Tree:
@@ -118,9 +118,9 @@ def _embedding(weights: Tensor, fresh: Tensor, before: CategoryCodes, after: Cat
     return embedding
 
 
-def _keep_moments(setup: TrainingInputs, state: TrainState, tree: Tree, path: Path) -> None:
+def _keep_moments(inputs: TrainingInputs, state: TrainState, tree: Tree, path: Path) -> None:
     """Take over what the optimizer remembers of the parameters; its settings, such as the learning rate, are the run's own."""
-    before, now = tree["config"]["training"], setup.about()["config"]["training"]
+    before, now = tree["config"]["training"], inputs.header["config"]["training"]
     for name in ("optimizer", "optimizer_options"):
         if before[name] != now[name]:
             raise CheckpointMismatchError(

@@ -1,0 +1,69 @@
+"""Run folders that released versions left behind are verified, resumed to the same bytes, and predicted from."""
+
+import shutil
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.contract import run_stages
+from unbroken.checkpoints.inspection import verify_run
+from unbroken.config import CheckpointConfig, Config, DataConfig, ModelConfig, TrainingConfig
+from unbroken.run import open_run
+from unbroken.serving.prediction import load_predictor
+from unbroken.storage import atomic
+from unbroken.storage.journal import Journal
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+SHA256 = {"0.1.0": "206f73aabb0bcd47d2d44d305947ab976fb07fd570f05d71d0f495f6bd6f863b"}
+"""Of the published checkpoint that each version gave for the settings below."""
+
+pytestmark = pytest.mark.parametrize("version", SHA256)
+
+
+def golden(version: str, kind: str, folder: Path) -> Config:
+    """Copy the run folders of a version, and return the settings that made them."""
+    shutil.copytree(GOLDEN / version / kind, folder / "runs")
+    return Config(
+        data=DataConfig(source="sample"),
+        model=ModelConfig(options={"hidden": [8], "dropout": 0.2}),
+        training=TrainingConfig(epochs=4, batch_size=64),
+        checkpoint=CheckpointConfig(every_steps=5, every_seconds=None),
+        runs_folder=str(folder / "runs"),
+    )
+
+
+def test_a_stopped_run_is_resumed_to_the_bytes_of_the_version_that_began_it(version: str, tmp_path: Path):
+    config = golden(version, "stopped", tmp_path)
+
+    resumed = run_stages(config)
+
+    events = Journal(open_run(config).journal).events()
+    assert [(event["epoch"], event["step"]) for event in events if event["event"] == "resumed"] == [(2, 30)]
+    assert resumed.digest == atomic.digest(Path(resumed.path)) == SHA256[version]
+
+
+def test_a_finished_run_trains_no_more_and_gives_its_bytes(version: str, tmp_path: Path):
+    config = golden(version, "finished", tmp_path)
+    events = Journal(open_run(config).journal).events()
+
+    assert run_stages(config).digest == SHA256[version]
+    assert Journal(open_run(config).journal).events() == events
+
+
+@pytest.mark.parametrize("kind", ["finished", "stopped"])
+def test_every_file_is_verified_as_whole(version: str, kind: str, tmp_path: Path):
+    run = open_run(golden(version, kind, tmp_path))
+
+    judged = list(verify_run(run.path))
+
+    assert {status.path for status in judged} >= {*run.checkpoints.glob("*.pth"), *run.path.glob("checkpoint.*")}
+    assert [status.complaint for status in judged if status.complaint] == []
+
+
+def test_a_published_checkpoint_predicts_as_the_one_that_is_trained_anew(version: str, tmp_path: Path):
+    kept = open_run(golden(version, "finished", tmp_path / "kept"))
+    anew = run_stages(golden(version, "stopped", tmp_path / "anew"))
+    rows = pq.read_table(Path(anew.path).parent / "data" / "sample.parquet")
+
+    assert load_predictor(kept.published).predict(rows).equals(load_predictor(anew.path).predict(rows))
