@@ -1,0 +1,85 @@
+"""`import unbroken`: light, complete, and as resumable as the command."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+import unbroken
+from tests.contract import write_rows
+from unbroken.storage.journal import Journal
+
+
+def configured(folder: Path, epochs: int = 2) -> unbroken.Config:
+    source = write_rows(folder / "rows.parquet", "binary")
+    return unbroken.Config(
+        data=unbroken.DataConfig(source=source),
+        training=unbroken.TrainingConfig(epochs=epochs, batch_size=32),
+        runs_folder=str(folder / "runs"),
+    )
+
+
+def test_importing_the_package_imports_neither_torch_nor_prefect_nor_pyarrow():
+    code = "import sys, unbroken; print({'torch', 'prefect', 'pyarrow', 'pandas', 'pydantic'} & set(sys.modules))"
+
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert result.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("name", unbroken.__all__)
+def test_every_name_of_the_front_door_is_there(name: str):
+    assert getattr(unbroken, name) is not None
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="module 'unbroken' has no attribute 'fit'"):
+        _ = unbroken.fit
+
+
+def test_a_trained_model_tells_where_it_lies_and_how_good_it_is_and_predicts(tmp_path: Path):
+    config = configured(tmp_path)
+
+    model = unbroken.train(config)
+
+    assert model.path.name == "checkpoint.pth"
+    assert [entry["epoch"] for entry in model.history] == [1, 2]
+    assert model.metrics == {name: model.history[-1][name] for name in model.metrics}
+    table = pq.read_table(config.data.source)
+    assert model.predict(table).equals(unbroken.load(str(model.path)).predict(table))
+
+
+def test_training_again_does_nothing_and_more_epochs_train_on(tmp_path: Path):
+    config = configured(tmp_path)
+    once, again = unbroken.train(config), unbroken.train(config)
+    (run,) = (tmp_path / "runs").iterdir()
+    events = [event["event"] for event in Journal(run / "journal.jsonl").events()]
+
+    longer = unbroken.train(configured(tmp_path, epochs=3))
+
+    assert once == again
+    assert events.count("started") == 1
+    assert longer.path == once.path
+    assert [entry["epoch"] for entry in longer.history] == [1, 2, 3]
+
+
+def test_progress_is_reported(tmp_path: Path):
+    reports = []
+
+    unbroken.train(configured(tmp_path), report=reports.append)
+
+    assert {report.epoch for report in reports} == {1, 2}
+    assert reports[-1].step == reports[-1].steps
+
+
+def test_a_source_that_is_missing_is_a_data_error_and_leaves_nothing(tmp_path: Path):
+    config = unbroken.Config(
+        data=unbroken.DataConfig(source=str(tmp_path / "nowhere.parquet")), runs_folder=str(tmp_path / "runs")
+    )
+
+    with pytest.raises(unbroken.DataError, match=r"nowhere\.parquet"):
+        unbroken.train(config)
+
+    assert list(tmp_path.iterdir()) == []
