@@ -35,7 +35,7 @@ def main(folder: Path, arguments: list[str]) -> None:
 
 def retrain(folder: Path, arguments: list[str]) -> None:
     """Run the flow in a process of its own; 2 is its exit code for data that are blocked."""
-    places = ["--models_folder", folder / "models", "--train.data.source", folder / "arriving"]
+    places = ["--model", "flights", "--models_folder", folder / "models", "--train.data.source", folder / "arriving"]
     command = [sys.executable, "-m", "flows.retrain", *places, "--train.runs_folder", folder / "runs", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode not in (0, 2):

@@ -188,6 +188,7 @@ def predict(config: PredictConfig) -> "Predictions":
     from unbroken.serving.prediction import load_predictor  # noqa: PLC0415 (torch)
     from unbroken.serving.scoring import predict_files  # noqa: PLC0415
 
+    config.require_complete()
     predictor = load_predictor(config.model, factory=config.factory, device=config.device)
     return predict_files(predictor, config.source, Path(config.target), config.keep, overwrite=config.overwrite)
 

@@ -1,6 +1,9 @@
 """What is wrong with a command line is said in one line, by name and value."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -110,3 +113,30 @@ def test_results_are_stored_as_json_and_never_as_pickles(terminal: Terminal, tmp
     for path in stored:
         metadata = json.loads(path.read_bytes())["metadata"]
         assert metadata["serializer"]["type"] == "verified-json"  # our own: JSON with its digest
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("train", "error: data.source: found nothing, expected a path"),
+        ("retrain", "error: model: found nothing, expected the name of a model"),
+        ("predict", "error: model: found nothing, expected the folder of a model"),
+    ],
+)
+def test_a_bare_command_outside_a_project_says_what_is_needed_and_writes_nothing(
+    command: str, says: str, tmp_path: Path
+):
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+
+    done = subprocess.run(
+        [sys.executable, "-m", "unbroken", command],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(says)
+    assert list(tmp_path.iterdir()) == []

@@ -23,6 +23,7 @@ def run(_: str, arguments: Namespace, console: Console) -> int:
     """Run the retraining and print what came of it."""
     show_log(console)
     config = settings_of(arguments, RetrainConfig)
+    config.require_complete()
     flow = choose_flow("retrain", console, orchestrated=not arguments.no_orchestrator)
     result = flow(config) if flow is not None else pipeline.retrain(config)
     console.print(Text(str("Skipped: nothing new" if result is None else result)), soft_wrap=True)
