@@ -1,6 +1,7 @@
 """The written-out gradients against autograd, and the quick update against the optimizer's own."""
 
-from typing import Any
+import dataclasses
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -58,6 +59,43 @@ def test_the_written_out_gradients_are_those_of_autograd(
     assert len(autograd) == len(written_out) == 1 + len(list(model.parameters()))
     for one, other in zip(autograd, written_out, strict=True):
         torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_accumulated_gradients_are_those_of_the_whole_batch(
+    task: TaskName, weighted: bool, precision: Literal["float32", "bfloat16"]
+):
+    model = MLP(features_of(task, (5,)), [8]).double()
+    weights = torch.tensor([1.0, 2.0, 3.0]).double() if weighted and task != "regression" else None
+    single = precision == "bfloat16"
+    batch, settings = batch_of(task, (5,)), TrainingConfig(precision=precision, batch_size=12)
+    if single:
+        model, weights = model.float(), weights if weights is None else weights.float()
+        batch = Rows(batch.numbers.float(), batch.codes, batch.labels if task == "multiclass" else batch.labels.float())
+    results: list[list[torch.Tensor]] = []
+    for accumulate in (1, 4):
+        gradient = gradient_of(model, task, weights, dataclasses.replace(settings, accumulate=accumulate))
+        loss = gradient(gradient.prepare(batch))
+        results.append([loss, *(value.grad.clone() for value in model.parameters() if value.grad is not None)])
+
+    assert len(results[0]) == 1 + len(list(model.parameters()))
+    for value, other in zip(*results, strict=True):
+        torch.testing.assert_close(value, other, rtol=0.05 if single else None, atol=0.01 if single else None)
+
+
+def test_bfloat16_is_computed_in_bfloat16_and_its_gradients_are_float32():
+    seen: list[torch.dtype] = []
+    model = MLP(features_of("binary", ()), [8])
+    model.layers[0].register_forward_hook(lambda _, __, output: seen.append(output.dtype))
+    gradient = gradient_of(model, "binary", None, TrainingConfig(precision="bfloat16"))
+    batch = batch_of("binary", ())
+
+    loss = gradient(Rows(batch.numbers.float(), batch.codes, batch.labels.float()))
+
+    assert seen == [torch.bfloat16]
+    assert {loss.dtype, *(p.grad.dtype for p in model.parameters() if p.grad is not None)} == {torch.float32}
 
 
 def test_only_the_mlp_itself_has_its_gradients_written_out():

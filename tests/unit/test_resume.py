@@ -51,6 +51,20 @@ KINDS: dict[str, dict[str, Any]] = {
     "balanced classes and a clipped gradient": {"training": {"class_weights": "balanced", "gradient_clip": 0.5}},
     "an own model": {"model": ModelConfig(factory="tests.unit.own_model:NoisyNet", options={"width": 8})},
     "early stopping": {"training": {"patience": 1, "min_delta": 0.02, "monitor": "test_accuracy"}},
+    "accumulated gradients": {"training": {"batch_size": 11, "accumulate": 3, "class_weights": "balanced"}},
+    "accumulated gradients of an own model": {
+        "training": {"batch_size": 16, "accumulate": 2},
+        "model": ModelConfig(factory="tests.unit.own_model:NoisyNet", options={"width": 8}),
+    },
+    "a moving average": {"training": {"ema_decay": 0.9}},
+    "a moving average of an own model": {
+        "training": {"ema_decay": 0.9},
+        "model": ModelConfig(factory="tests.unit.own_model:NoisyNet", options={"width": 8}),
+    },
+    "bfloat16": {"training": {"precision": "bfloat16"}},
+    "bfloat16, accumulated and averaged": {
+        "training": {"precision": "bfloat16", "batch_size": 16, "accumulate": 2, "ema_decay": 0.9}
+    },
     "a validation part": {
         "split": SplitConfig(validation_fraction=0.2),
         "training": {"monitor": "validation_loss"},
@@ -67,7 +81,17 @@ def test_a_training_stopped_and_started_again_ends_with_the_same_bytes(kind: str
 
 
 @pytest.mark.parametrize("every_steps", [1, 4])
-@pytest.mark.parametrize("kind", ["the default MLP with dropout", "AdamW and OneCycleLR", "an own model"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "the default MLP with dropout",
+        "AdamW and OneCycleLR",
+        "an own model",
+        "accumulated gradients of an own model",
+        "a moving average of an own model",
+        "bfloat16, accumulated and averaged",
+    ],
+)
 def test_a_training_resumes_identically_from_the_middle_of_an_epoch(kind: str, every_steps: int, tmp_path: Path):
     config = configured(tmp_path, **KINDS[kind], checkpoint=CheckpointConfig(every_steps=every_steps))
 

@@ -43,6 +43,11 @@ class Config:
         return self.training.learning_rate * (self.start.learning_rate_factor if self.start.warm_from else 1.0)
 
 
+DEFAULTS = TrainingConfig()
+LATER_SETTINGS = ("accumulate", "precision", "ema_decay")
+"""Settings of the training that are newer than the first runs: left out at their defaults, so that the keys of those stay."""
+
+
 def identity(config: Config) -> dict[str, Any]:
     """Return the settings that decide the weights: all but the places, the saving and the number of epochs.
 
@@ -53,6 +58,9 @@ def identity(config: Config) -> dict[str, Any]:
     if not length_from_epochs(config.training):
         del settings["training"]["epochs"]
     del settings["training"]["memory_limit"]
+    for name in LATER_SETTINGS:
+        if settings["training"][name] == getattr(DEFAULTS, name):
+            del settings["training"][name]
     for name in ("checkpoint", "tracking", "runs_folder"):
         del settings[name]
     # The checkpoint of a warm start counts by its content, as the data does, and not by its place.

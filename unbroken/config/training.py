@@ -23,7 +23,10 @@ class TrainingConfig:
     epochs: int = 5
     """Total number of epochs, those already done included: raise it to train on."""
     batch_size: int = 256
-    """Rows per optimizer step."""
+    """Rows per gradient, and, unless gradients are accumulated, per optimizer step."""
+    accumulate: int = 1
+    """Batches whose gradients make one optimizer step, which then sees `accumulate` times `batch_size` rows in the memory that
+    one batch needs."""
     learning_rate: float = 3e-3
     """The optimizer's `lr`."""
     optimizer: str = "Adam"
@@ -35,6 +38,12 @@ class TrainingConfig:
     scheduler_options: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments of the scheduler. OneCycleLR and CosineAnnealingLR take a length left out (total_steps, T_max)
     from `epochs`; then another number of epochs is another run."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Numbers that the model computes with while it trains: `bfloat16` is faster on hardware made for it, by autocast;
+    weights, updates and evaluation stay in float32."""
+    ema_decay: float | None = None
+    """Share of itself that an exponential moving average of the weights keeps at each step, e.g. 0.999, less in the first steps.
+    The averaged weights are then evaluated and published; training goes on with its own. No average when not given."""
     class_weights: Literal["none", "balanced"] | tuple[float, ...] = "none"
     """Weight of each class in the loss: `balanced` by inverse frequency, or one number a class."""
     gradient_clip: float | None = None
@@ -62,6 +71,9 @@ class TrainingConfig:
         require_types(self, "training.")
         require(self.epochs >= 1, "training.epochs", self.epochs, "at least 1")
         require(self.batch_size >= 1, "training.batch_size", self.batch_size, "at least 1")
+        require(self.accumulate >= 1, "training.accumulate", self.accumulate, "at least 1")
+        decay = self.ema_decay
+        require(decay is None or 0 < decay < 1, "training.ema_decay", decay, "above 0 and below 1")
         require(1 <= self.threads <= MOST_THREADS, "training.threads", self.threads, f"1 .. {MOST_THREADS}")
         require(self.shuffle_rows >= BLOCK_ROWS, "training.shuffle_rows", self.shuffle_rows, f"at least {BLOCK_ROWS}")
         limit = self.memory_limit
@@ -87,6 +99,11 @@ class TrainingConfig:
         if isinstance(self.class_weights, tuple):
             positive = all(math.isfinite(weight) and weight > 0 for weight in self.class_weights)
             require(positive, "training.class_weights", self.class_weights, "finite numbers above 0")
+
+    @property
+    def step_rows(self) -> int:
+        """Rows per optimizer step."""
+        return self.batch_size * self.accumulate
 
 
 SCHEDULER_LENGTHS = {"OneCycleLR": "total_steps", "CosineAnnealingLR": "T_max"}

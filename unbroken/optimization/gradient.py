@@ -1,15 +1,19 @@
-"""The gradients of a batch: by autograd for any model, written out for the MLP."""
+"""The gradients of a batch: written out for the MLP, by autograd for any model, and of several batches as one."""
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from unbroken.batches.rows import Rows
-from unbroken.config import TaskName
+from unbroken.config import TaskName, TrainingConfig
 from unbroken.models.loss import loss_of
 from unbroken.models.mlp import MLP
 from unbroken.optimization.mlp_gradient import MLPGradient
+
+PLAIN = TrainingConfig()
 
 
 class Gradient(Protocol):
@@ -24,18 +28,36 @@ class Gradient(Protocol):
         ...
 
 
-def gradient_of(model: nn.Module, task: TaskName, class_weights: Tensor | None) -> Gradient:
-    """Return the fastest way to the gradients of a model."""
-    if type(model) is MLP:
-        return MLPGradient(model, task, class_weights)
-    return AutogradGradient(model, task, class_weights)
+def gradient_of(
+    model: nn.Module, task: TaskName, class_weights: Float[Tensor, " classes"] | None, config: TrainingConfig = PLAIN
+) -> Gradient:
+    """Return the fastest way to the gradients of a model.
+
+    Args:
+        model: From numbers and codes to logits.
+        task: Decides the loss.
+        class_weights: How much a row of each class counts; all the same when None.
+        config: Its `precision`, `batch_size` and `accumulate`.
+    """
+    plain = type(model) is MLP and config.precision == "float32"
+    kind = MLPGradient(model, task, class_weights) if plain else AutogradGradient(model, task, class_weights, config)
+    return kind if config.accumulate == 1 else AccumulatedGradient(kind, model, config.batch_size)
 
 
 class AutogradGradient:
     """The gradients of any model."""
 
-    def __init__(self, model: nn.Module, task: TaskName, class_weights: Tensor | None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        task: TaskName,
+        class_weights: Float[Tensor, " classes"] | None,
+        config: TrainingConfig = PLAIN,
+    ) -> None:
         self.model, self.task, self.class_weights = model, task, class_weights
+        self.precision: AbstractContextManager[object] = nullcontext()
+        if config.precision == "bfloat16":
+            self.precision = torch.autocast(torch.device(config.device).type, torch.bfloat16)
 
     def prepare(self, block: Rows) -> Rows:
         """Return the rows as they are."""
@@ -44,6 +66,40 @@ class AutogradGradient:
     def __call__(self, batch: Rows) -> Float[Tensor, ""]:
         """Run the model forward and backward."""
         self.model.zero_grad()
-        loss = loss_of(self.model(batch.numbers, batch.codes), batch.labels, self.task, self.class_weights)
+        with self.precision:
+            logits = self.model(batch.numbers, batch.codes)
+        logits = logits.float() if logits.dtype == torch.bfloat16 else logits
+        loss = loss_of(logits, batch.labels, self.task, self.class_weights)
         loss.backward()
         return loss.detach()
+
+
+class AccumulatedGradient:
+    """The gradients of a large batch, added up from those of small ones, in the memory that a small one needs."""
+
+    def __init__(self, gradient: Gradient, model: nn.Module, rows: int) -> None:
+        self.gradient, self.rows = gradient, rows
+        self.parameters = list(model.parameters())
+
+    def prepare(self, block: Rows) -> Rows:
+        """Return the rows as the gradient of a small batch wants them."""
+        return self.gradient.prepare(block)
+
+    def __call__(self, batch: Rows) -> Float[Tensor, ""]:
+        """Add up the gradients of so many rows each; each row counts the same."""
+        sums: list[Tensor | None] = [None] * len(self.parameters)
+        losses: list[Tensor] = []
+        for part in batch.aligned_split(self.rows):
+            share = len(part) / len(batch)
+            losses.append(self.gradient(part) * share)
+            for index, parameter in enumerate(self.parameters):
+                if parameter.grad is not None:
+                    scaled = parameter.grad * share
+                    previous = sums[index]
+                    sums[index] = scaled if previous is None else previous.add_(scaled)
+        for parameter, total in zip(self.parameters, sums, strict=True):
+            if parameter.grad is None or total is None:
+                parameter.grad = total
+            else:
+                parameter.grad.copy_(total)  # a gradient written out keeps its memory
+        return torch.stack(losses).sum()

@@ -26,6 +26,9 @@ def _import_no_compiler() -> None:
         vars(method).setdefault("__dynamo_disable", method)
 
 
+_import_no_compiler()
+
+
 def build_optimizer(config: TrainingConfig, model: nn.Module) -> Optimizer:
     """Return the configured optimizer over a model's parameters; raise ConfigError naming what does not fit."""
     kind = getattr(torch.optim, config.optimizer, None)

@@ -16,6 +16,7 @@ from unbroken.training.determinism import reproducible
 from unbroken.training.hooks import Hooks, TrainHook
 from unbroken.training.inputs import TrainingInputs
 from unbroken.training.loop import TrainLoop
+from unbroken.training.moving_average import configured_hooks
 from unbroken.training.progress import Report
 from unbroken.training.resume import resume_or_start
 from unbroken.training.signals import StopRequest
@@ -56,7 +57,7 @@ def train(
         describe(run, config)
         atomic.recover(run.checkpoints)
         inputs = TrainingInputs.read(config, splits, encoder, run)
-        added = Hooks(hooks)
+        added = Hooks([*configured_hooks(config.training), *hooks])
         state, newest = resume_or_start(inputs, store, journal, added)
         with StopRequest() as stop, BackgroundWriter() as writer:
             loop = TrainLoop(inputs, state, store, journal, writer, stop, report, added)

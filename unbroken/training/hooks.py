@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from unbroken.checkpoints.compatibility import check_finite, check_shapes
 from unbroken.checkpoints.tree import Tree
 from unbroken.errors import CheckpointMismatchError
 from unbroken.training.state import TrainState
@@ -76,8 +77,11 @@ class Hooks:
         )
         self.named = {hook.name: hook for hook in self.hooks if hook.name}
         publishing = [hook for hook in self.hooks if type(hook).weights is not TrainHook.weights]
-        if len(publishing) > 1:
-            raise ValueError(f"hooks: found {publishing}, expected at most one that gives weights to publish")
+        if len(publishing) > 1 or any(not hook.name for hook in publishing):
+            kinds = ", ".join(type(hook).__name__ for hook in publishing)
+            raise ValueError(
+                f"hooks: found {kinds} that give weights to publish, expected at most one, and with a name"
+            )
         self.publishing = publishing[0] if publishing else None
 
     def start(self, state: TrainState) -> None:
@@ -112,8 +116,11 @@ class Hooks:
             )
         for name, hook in self.named.items():
             hook.load_state_dict(kept[name], tree["model_state_dict"])
-        if "trained_state_dict" in tree:
-            state.model.load_state_dict(tree["trained_state_dict"])
+        if self.publishing:
+            trained, name = tree.get("trained_state_dict", {}), f"{path}: trained_state_dict"
+            check_shapes(trained, tree["model_state_dict"], name)
+            check_finite(trained, name)
+            state.model.load_state_dict(trained)
 
     @contextmanager
     def published(self, state: TrainState) -> Generator[nn.Module]:

@@ -68,7 +68,7 @@ class EvaluationInputs:
             run=run,
             encoder=fitted,
             device=device,
-            steps=steps_per_epoch(splits.train.rows, config.training.batch_size),
+            steps=steps_per_epoch(splits.train.rows, config.training.step_rows),
             header=_header(config, run, fitted),
             held_out={name: read(name, part) for name, part in parts.items()},
         )
@@ -133,10 +133,9 @@ def _header(config: Config, run: Run, encoder: Encoder) -> Tree:
 
 
 def _require_a_batch(config: TrainingConfig, rows: int) -> None:
-    if config.batch_size > rows:
-        raise ConfigError(
-            f"training.batch_size: found {config.batch_size}, expected at most {rows}, the rows that train. Lower it"
-        )
+    if config.step_rows > rows:
+        name = "training.batch_size" if config.accumulate == 1 else "training.batch_size x training.accumulate"
+        raise ConfigError(f"{name}: found {config.step_rows}, expected at most {rows}, the rows that train. Lower it")
 
 
 def _device(name: str) -> torch.device:

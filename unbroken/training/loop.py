@@ -60,7 +60,9 @@ class TrainLoop:
     """Seconds that the last save took from the snapshot to the durable file."""
 
     def __post_init__(self) -> None:
-        self.gradient = gradient_of(self.state.model, self.inputs.features.task, self.inputs.class_weights)
+        self.gradient = gradient_of(
+            self.state.model, self.inputs.features.task, self.inputs.class_weights, self.inputs.config.training
+        )
         self.own_model = type(self.state.model) is not MLP
         self.update = updater_of(self.state.optimizer)
 
@@ -81,7 +83,7 @@ class TrainLoop:
         first = state.step - state.epoch * self.inputs.steps
         return epoch_batches(
             self.inputs.train,
-            training.batch_size,
+            training.step_rows,
             training.seed,
             state.epoch,
             first,
@@ -164,7 +166,7 @@ class TrainLoop:
         bad = next((index for index, value in enumerate(values) if not math.isfinite(value)), None)
         if bad is not None:
             raise self._diverged(values[bad], first + bad + 1)
-        rows, size = len(self.inputs.train), self.inputs.config.training.batch_size
+        rows, size = len(self.inputs.train), self.inputs.config.training.step_rows
         # One by one in the order of the steps: the sum is the same wherever a look falls.
         total = self.state.loss_sum.item()
         for index, value in enumerate(values, start=first):
@@ -213,7 +215,7 @@ class TrainLoop:
         state.epoch += 1
         state.loss_sum.zero_()
         self.hooks.end_epoch(state, entry)
-        rate = steps * training.batch_size / seconds
+        rate = steps * training.step_rows / seconds
         self.save(inside_epoch=False, seconds=round(seconds, 3), rows_per_second=round(rate), **entry)
 
 

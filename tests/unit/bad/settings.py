@@ -71,6 +71,13 @@ SETTINGS = {
     "epochs in text": good(training(epochs="5"), "training.epochs: found '5'"),
     "half an epoch": good(training(epochs=2.5), "training.epochs: found 2.5"),
     "no batch": good(training(batch_size=0), "training.batch_size: found 0"),
+    "no accumulated batch": good(training(accumulate=0), "training.accumulate: found 0, expected at least 1"),
+    "accumulated batches larger than the rows": good(
+        training(batch_size=41, accumulate=2), "training.batch_size x training.accumulate: found 82, expected at most 80"
+    ),
+    "an average that keeps all": good(training(ema_decay=1.0), "training.ema_decay: found 1.0, expected above 0 and below 1"),
+    "an average that keeps nothing": good(training(ema_decay=0.0), "training.ema_decay: found 0.0"),
+    "an unknown precision": good(training(precision="float16"), "training.precision: found 'float16'"),
     "a batch larger than the rows": good(training(batch_size=81), "training.batch_size: found 81, expected at most 80"),
     "a learning rate of 0": good(training(learning_rate=0.0), "training.learning_rate: found 0.0"),
     "a negative learning rate": good(training(learning_rate=-1.0), "training.learning_rate: found -1.0"),

@@ -1,0 +1,25 @@
+"""What a training imports: neither torch's compiler, a second or two of work, nor Prefect."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TRAIN = """
+import sys
+from tests.contract import run_stages
+from unbroken.config import Config, DataConfig, TrainingConfig
+
+training = TrainingConfig(epochs=1, **{settings})
+run_stages(Config(data=DataConfig(source="sample"), training=training, runs_folder={folder!r}))
+print(*sorted({{"torch._dynamo", "torch._inductor", "sympy", "prefect"}} & sys.modules.keys()))
+"""
+
+
+@pytest.mark.parametrize("settings", [{}, {"precision": "bfloat16", "accumulate": 2, "ema_decay": 0.9}])
+def test_a_training_imports_neither_a_compiler_nor_prefect(settings: dict[str, object], tmp_path: Path):
+    script = TRAIN.format(settings=settings, folder=str(tmp_path))
+    finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert finished.stdout.split() == []
