@@ -37,6 +37,16 @@ class Scorecard:
         self.failed[kind] += len(failures)
         assert not failures, f"{len(failures)} of {len(outcomes)} {kind} went wrong:\n" + "\n".join(failures[:10])
 
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """Return what was tried and what failed by kind, as plain values that another process can add."""
+        return {kind: (self.tried[kind], self.failed[kind]) for kind in self.tried}
+
+    def add(self, counts: dict[str, tuple[int, int]]) -> None:
+        """Add the counts of another process."""
+        for kind, (tried, failed) in counts.items():
+            self.tried[kind] += tried
+            self.failed[kind] += failed
+
     def lines(self) -> list[str]:
         """Return the table."""
         rows = [f"{kind:<24}{self.tried[kind]:>8}{self.failed[kind]:>10}" for kind in KINDS if self.tried[kind]]

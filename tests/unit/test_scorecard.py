@@ -1,6 +1,13 @@
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
 import pytest
 
 from tests.scorecard import Scorecard, mismatch
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_a_case_counts_by_its_outcome_and_one_that_went_wrong_fails_the_test_by_name():
@@ -16,3 +23,25 @@ def test_a_case_counts_by_its_outcome_and_one_that_went_wrong_fails_the_test_by_
 def test_a_test_that_tried_nothing_fails():
     with pytest.raises(AssertionError, match="corruptions: nothing was tried"):
         Scorecard().judge("corruptions", [])
+
+
+def test_the_scorecards_of_two_workers_are_printed_as_one(tmp_path: Path):
+    test = """
+        def test_{name}(scorecard, worker_id):
+            scorecard.judge("bad inputs", [None] * {tried})
+            scorecard.judge("corruptions", [worker_id])
+    """
+    for name, tried in {"left": 2, "right": 3}.items():
+        (tmp_path / f"test_{name}.py").write_text(textwrap.dedent(test.format(name=name, tried=tried)))
+    options = ["-p", "no:cacheprovider", "-p", "tests.conftest", "-n", "2"]
+    command = [sys.executable, "-m", "pytest", *options, str(tmp_path)]
+
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+
+    lines = ended.stdout.splitlines()
+    assert [line.split() for line in lines if line.startswith(("bad inputs", "corruptions"))] == [
+        ["corruptions", "2", "2"],
+        ["bad", "inputs", "5", "0"],
+    ]
+    assert all(f"[{worker}]" in ended.stdout for worker in ("gw0", "gw1"))
+    assert "2 failed" in lines[-1]
