@@ -1,18 +1,57 @@
-"""The scorecard of faults, printed at the end of every session that tried any, and signals as at a terminal."""
+"""The scorecard of faults, printed at the end of every session that tried any; signals as at a terminal; two workers."""
 
+import os
 import signal
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 
 from tests.scorecard import Scorecard
 
 SCORECARD = pytest.StashKey[Scorecard]()
+PREFECT_HOME = pytest.StashKey[TemporaryDirectory[str]]()
+
+SERVERS = ("served", "prefect_server", "command_environment")
+"""Fixtures that start a server once a session, the slowest first."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
     # A shell makes what it starts in the background deaf to SIGINT, and all children with it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     config.stash[SCORECARD] = Scorecard()
+    home = config.stash[PREFECT_HOME] = TemporaryDirectory(prefix="prefect-", ignore_cleanup_errors=True)
+    os.environ["PREFECT_HOME"] = home.name  # each worker has a Prefect of its own, and none has that of a person
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    config.stash[PREFECT_HOME].cleanup()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long, and keep what shares a server in one worker, so that each server starts once."""
+
+    def server(item: pytest.Item) -> int:
+        names = getattr(item, "fixturenames", ())
+        return next((place for place, name in enumerate(SERVERS) if name in names), len(SERVERS))
+
+    items.sort(key=server)
+    for item in items:
+        if server(item) < len(SERVERS):
+            item.add_marker(pytest.mark.xdist_group(SERVERS[server(item)]))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Send the scorecard of a worker to the session that prints it."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["scorecard"] = session.config.stash[SCORECARD].counts()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Add the scorecard of a worker that has ended; one that died has none, and fails the session."""
+    node.config.stash[SCORECARD].add(getattr(node, "workeroutput", {}).get("scorecard", {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -17,8 +17,9 @@ from tests.server import free_port, wait_until_served
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out a sample where all of it runs anyway, so that nothing is counted twice."""
-    names = {item.nodeid for item in items}
-    covered = [item for item in items if item.nodeid.endswith("sample]") and item.nodeid[:-7] + "all]" in names]
+    names = {(item.path, item.name) for item in items}
+    samples = [item for item in items if item.name.endswith("sample]")]
+    covered = [item for item in samples if (item.path, item.name.removesuffix("sample]") + "all]") in names]
     items[:] = [item for item in items if item not in covered]
     config.hook.pytest_deselected(items=covered)
 

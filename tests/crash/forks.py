@@ -10,11 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
-from typing import Any
+from typing import Any, TypeVar
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tests.crash.pipeline"])
 SECONDS = 60
+
+Outcome = TypeVar("Outcome")
+
 # Starting one child looks after all others: without this, two threads read the one exit code of a child.
 WATCH = threading.Lock()
 
@@ -96,7 +99,7 @@ def _call(results: Connection, function: Callable[..., Any], arguments: tuple[An
         results.send(Ending(error=error))
 
 
-def each(function: Callable[..., str | None], cases: Iterable[tuple[Any, ...]]) -> list[str]:
-    """Call a function for each case, a few at a time, and return what went wrong as it tells."""
+def each(function: Callable[..., Outcome], cases: Iterable[tuple[Any, ...]]) -> list[Outcome]:
+    """Call a function for each case, a few at a time, and return the outcome of each."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return [wrong for wrong in pool.map(lambda case: function(*case), cases) if wrong]
+        return list(pool.map(lambda case: function(*case), cases))

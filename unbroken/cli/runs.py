@@ -52,9 +52,9 @@ def _list(run: Path, console: Console) -> int:
 def _verify(run: Path, console: Console) -> int:
     verdicts = list(verify_run(run))
     for verdict in verdicts:
-        console.print(Text(f"{'whole  ' if verdict.complaint is None else 'CORRUPT'} {verdict.path}"))
+        console.print(Text(f"{'whole  ' if verdict.complaint is None else 'CORRUPT'} {verdict.path}"), soft_wrap=True)
         if verdict.complaint:
-            console.print(Text(f"        {verdict.complaint}"))
+            console.print(Text(f"        {verdict.complaint}"), soft_wrap=True)
     return FAULTY if any(verdict.complaint for verdict in verdicts) else FINE
 
 
@@ -64,7 +64,9 @@ def _diff(run: Path, other: Path, console: Console) -> int:
         console.print("the same, to the bit")
         return FINE
     name, left, right = found[0]
-    console.print(Text(f"{len(found)} leaves differ, the first is {name}:\n  {run}: {left}\n  {other}: {right}"))
+    console.print(
+        Text(f"{len(found)} leaves differ, the first is {name}:\n  {run}: {left}\n  {other}: {right}"), soft_wrap=True
+    )
     return FAULTY
 
 

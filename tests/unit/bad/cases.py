@@ -28,6 +28,12 @@ class Case:
     data: dict[str, Any] = field(default_factory=dict)
 
 
+def faults_of(message: str, says: tuple[str, ...]) -> list[str]:
+    """Return what is wrong with the message of a refusal: parts that it must say and does not, and a password."""
+    faults = [f"expected {part!r} in: {message}" for part in says if part not in message]
+    return faults + (["the password is told"] if "password" in message else [])
+
+
 def table(columns: dict[str, Any] | pa.Table, **options: Any) -> Source:
     return lambda folder: write(folder / "in/a.parquet", columns, **options)
 
