@@ -38,8 +38,8 @@ def crown(registry: Registry, content: str, against: Version | None) -> Version:
     registry.decide(
         version,
         promote=True,
-        against=against.digest if against else None,
-        since=NOTHING_SEEN,
+        expected_champion=against.digest if against else None,
+        expected_watermark=NOTHING_SEEN,
         watermark=NOTHING_SEEN,
         reason="better",
     )
@@ -64,7 +64,14 @@ def test_a_refused_challenger_leaves_the_champion_and_stays_to_be_looked_at(regi
     loser = register(registry, "two")
 
     mark = Watermark(files=("b",))
-    registry.decide(loser, promote=False, against=champion.digest, since=NOTHING_SEEN, watermark=mark, reason="a tie")
+    registry.decide(
+        loser,
+        promote=False,
+        expected_champion=champion.digest,
+        expected_watermark=NOTHING_SEEN,
+        watermark=mark,
+        reason="a tie",
+    )
 
     assert registry.champion() == champion
     assert registry.pointer.watermark == mark
@@ -93,7 +100,14 @@ def test_rollback_keeps_what_was_seen_and_a_promotion_by_hand_goes_forward_again
     first = crown(registry, "one", None)
     second = register(registry, "two")
     mark = Watermark(files=("a", "b"), until="2013-02-01T00:00:00")
-    registry.decide(second, promote=True, against=first.digest, since=NOTHING_SEEN, watermark=mark, reason="better")
+    registry.decide(
+        second,
+        promote=True,
+        expected_champion=first.digest,
+        expected_watermark=NOTHING_SEEN,
+        watermark=mark,
+        reason="better",
+    )
 
     registry.rollback()
     assert registry.pointer.watermark == mark
@@ -111,7 +125,12 @@ def test_a_decision_against_another_champion_changes_nothing(registry: Registry)
 
     with pytest.raises(RegistryError, match=f"was compared with {first.digest}; run again"):
         registry.decide(
-            late, promote=True, against=first.digest, since=NOTHING_SEEN, watermark=NOTHING_SEEN, reason="better"
+            late,
+            promote=True,
+            expected_champion=first.digest,
+            expected_watermark=NOTHING_SEEN,
+            watermark=NOTHING_SEEN,
+            reason="better",
         )
 
     assert ((registry.folder / "champion.json").read_bytes(), registry.history()) == before
@@ -121,10 +140,14 @@ def test_a_second_decision_about_the_same_data_changes_nothing(registry: Registr
     first = crown(registry, "one", None)
     second, third = register(registry, "two"), register(registry, "three")
     mark = Watermark(files=("a",))
-    registry.decide(second, promote=False, against=first.digest, since=NOTHING_SEEN, watermark=mark)
+    registry.decide(
+        second, promote=False, expected_champion=first.digest, expected_watermark=NOTHING_SEEN, watermark=mark
+    )
 
     with pytest.raises(RegistryError, match="another run has decided about these data meanwhile"):
-        registry.decide(third, promote=True, against=first.digest, since=NOTHING_SEEN, watermark=mark)
+        registry.decide(
+            third, promote=True, expected_champion=first.digest, expected_watermark=NOTHING_SEEN, watermark=mark
+        )
 
     assert registry.champion() == first
     assert len(registry.history()) == 2

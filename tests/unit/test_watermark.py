@@ -49,7 +49,13 @@ def see(found: Cycle, config: RetrainConfig) -> None:
     parts = [
         Artifact.of(registry.folder.parent / name) for name in ("checkpoint.pth", "checkpoint.json", "profile.json")
     ]
-    registry.decide(registry.register(*parts), promote=False, against=None, since=found.before, watermark=found.after)
+    registry.decide(
+        registry.register(*parts),
+        promote=False,
+        expected_champion=None,
+        expected_watermark=found.before,
+        watermark=found.after,
+    )
 
 
 def hours(path: str) -> list[float]:

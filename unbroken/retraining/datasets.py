@@ -11,6 +11,7 @@ import pyarrow as pa
 from unbroken.config import Config, DataConfig, RetrainConfig
 from unbroken.data.contract import check_contract
 from unbroken.data.dataset import Dataset, Manifest, Slice, TableFile
+from unbroken.data.dictionary import decode_field
 from unbroken.data.footers import Footer
 from unbroken.data.parquet import Writer, read_slices
 from unbroken.data.permutation import Permutation, derive
@@ -142,13 +143,9 @@ def _types(schema: Schema, footers: list[Footer], config: RetrainConfig) -> pa.S
             raise DataError(
                 f"{footer.file.name}: no column {', '.join(missing)}; found {', '.join(footer.schema.names)}"
             )
-        parts.append(pa.schema([_plain(footer.schema.field(name)) for name in names]))
+        parts.append(pa.schema([decode_field(footer.schema.field(name)) for name in names]))
     with read_errors(", ".join(footer.file.name for footer in footers)):
         return pa.unify_schemas(parts, promote_options="permissive")
-
-
-def _plain(field: pa.Field) -> pa.Field:
-    return pa.field(field.name, field.type.value_type if pa.types.is_dictionary(field.type) else field.type)
 
 
 def _hold_out(rows: _RowWriter, fresh: Dataset, schema: Schema, config: RetrainConfig) -> tuple[Dataset, Dataset]:

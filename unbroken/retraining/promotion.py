@@ -33,8 +33,8 @@ def promote(
     pointer = registry.decide(
         version,
         promote=verdict.promote,
-        against=found.champion.digest if found.champion else None,
-        since=found.before,
+        expected_champion=found.champion.digest if found.champion else None,
+        expected_watermark=found.before,
         watermark=found.after,
         data=found.data,
         reason=verdict.reason,
