@@ -21,7 +21,7 @@ from unbroken.data.split import TEST, assign, with_parts
 from unbroken.errors import CheckpointMismatchError, CorruptCheckpointError, DataError, RegistryError
 from unbroken.models.forward import outputs_of
 from unbroken.pipeline import prepare
-from unbroken.retraining.gate import score_of
+from unbroken.retraining.gate import metric_function
 from unbroken.run import open_run
 from unbroken.serving.prediction import Predictor, load_predictor
 from unbroken.serving.scoring import predict_files
@@ -80,7 +80,7 @@ def test_predictions_of_raw_rows_have_the_metrics_that_the_evaluation_recorded(b
     label = rows["label"].to_numpy()
     assert (found["class"].to_numpy() == label).mean() == pytest.approx(restored.metrics["test_accuracy"], abs=1e-7)
     probability = found["probability"].to_numpy().astype(np.float64)
-    area = score_of("auroc", np.stack([1 - probability, probability], axis=1), label.astype(int))
+    area = metric_function("auroc", np.stack([1 - probability, probability], axis=1), label.astype(int))
     assert area(np.ones(len(label), np.int64)) == pytest.approx(restored.metrics["test_auroc"], abs=1e-6)
 
 

@@ -257,3 +257,22 @@ def test_the_pointer_is_plain_json(registry: Registry):
 
     assert content["champions"] == [version.digest]
     assert content["last"]["event"] == "promoted"
+
+
+def test_a_pointer_and_a_decision_written_by_an_earlier_version_are_read(registry: Registry):
+    digest = "ab" * 32
+    registry.folder.mkdir(parents=True)
+    pointer = {
+        "champions": [digest],
+        "watermark": {"files": ["cd" * 32], "until": "2013-02-01T00:00:00"},
+        "decisions": 1,
+        "last": {"event": "promoted", "decision": 1, "challenger": digest, "champion": None, "reason": "better"},
+    }
+    (registry.folder / "champion.json").write_text(json.dumps(pointer))
+    (registry.folder / "audit.jsonl").write_text(
+        json.dumps({"time": "2013-02-01T00:00:00.000+00:00", **pointer["last"]})
+    )
+
+    assert registry.pointer.champion == digest
+    assert registry.pointer.watermark == Watermark(files=("cd" * 32,), until="2013-02-01T00:00:00")
+    assert [event["challenger"] for event in registry.history()] == [digest]
