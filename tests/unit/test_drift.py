@@ -44,7 +44,7 @@ def rows_of(seed: int, **changed: object) -> dict[str, object]:
         "amount": draw.normal(10, 2, ROWS),
         "colour": draw.choice(["red", "green", "blue"], ROWS),
         "open": draw.random(ROWS) < 0.5,
-        "time": [datetime(2024, 1, 1) + timedelta(hours=place + 10_000 * seed) for place in range(ROWS)],
+        "time": [datetime(2024, 1, 1) + timedelta(hours=row + 10_000 * seed) for row in range(ROWS)],
         "late": (draw.random(ROWS) < 0.2).astype(int),
         **changed,
     }

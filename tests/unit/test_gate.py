@@ -37,7 +37,7 @@ def rows_of(count: int, seed: int, *, flipped: float = 0.0, outliers: int = 0) -
     label = draw.random(count) < 1 / (1 + np.exp(-2 * numbers @ [1.0, -1.0, 0.5, 0.0]))
     label ^= draw.random(count) < flipped
     numbers[:outliers, 0] *= 1000
-    columns = {f"number_{place}": numbers[:, place] for place in range(4)}
+    columns = {f"number_{index}": numbers[:, index] for index in range(4)}
     return pa.RecordBatch.from_pydict({**columns, "late": label.astype(int)})
 
 
@@ -160,10 +160,10 @@ def test_a_class_that_a_model_does_not_know_has_probability_0(tmp_path: Path):
     _, datasets, challenger = contest(tmp_path, 0, rows_of(500, 1), 1, 0)
     model = load_predictor(challenger.path)
 
-    found = score_rows(model, datasets.test, (0, 1, 2))
+    scores = score_rows(model, datasets.test, (0, 1, 2))
 
-    assert found[:, :2].tolist() == score_rows(model, datasets.test, (0, 1)).tolist()
-    assert found[:, 2].tolist() == [0.0] * 600
+    assert scores[:, :2].tolist() == score_rows(model, datasets.test, (0, 1)).tolist()
+    assert scores[:, 2].tolist() == [0.0] * 600
 
 
 def probabilities(ones: np.ndarray) -> np.ndarray:

@@ -237,17 +237,17 @@ def test_the_command_line_rolls_back_and_tells_the_history(registry: Registry, c
     first = crown(registry, "one", None)
     crown(registry, "two", first)
     registry.note("blocked", data="may.parquet", reason="column temp: missing")
-    place = ["--models_folder", str(registry.folder.parent)]
+    folder = ["--models_folder", str(registry.folder.parent)]
 
-    assert answer(["registry", *place, "rollback", "flights"]) == 0
+    assert answer(["registry", *folder, "rollback", "flights"]) == 0
     assert first.digest in capsys.readouterr().out
-    assert answer(["registry", *place, "rollback", "flights"]) == 2
+    assert answer(["registry", *folder, "rollback", "flights"]) == 2
     assert "no champion before this one" in capsys.readouterr().err
-    assert answer(["registry", *place, "history", "flights"]) == 0
-    told = capsys.readouterr().out
-    assert "promoted: better" in told
-    assert "blocked: column temp: missing" in told
-    assert "rolled back" in told
+    assert answer(["registry", *folder, "history", "flights"]) == 0
+    output = capsys.readouterr().out
+    assert "promoted: better" in output
+    assert "blocked: column temp: missing" in output
+    assert "rolled back" in output
 
 
 def test_the_pointer_is_plain_json(registry: Registry):

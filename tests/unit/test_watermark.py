@@ -22,10 +22,10 @@ START = datetime(2024, 1, 1)
 
 def rows_at(path: Path, first: int, count: int = 40) -> str:
     """Write one row an hour from hour `first` on."""
-    hours = [START + timedelta(hours=first + place) for place in range(count)]
+    hours = [START + timedelta(hours=first + row) for row in range(count)]
     path.parent.mkdir(parents=True, exist_ok=True)
-    table = pa.table({"time": hours, "hour": [float(first + place) for place in range(count)]})
-    pq.write_table(table.append_column("label", pa.array([place % 2 for place in range(count)])), path)
+    table = pa.table({"time": hours, "hour": [float(first + row) for row in range(count)]})
+    pq.write_table(table.append_column("label", pa.array([row % 2 for row in range(count)])), path)
     return str(path)
 
 

@@ -55,8 +55,8 @@ def predict_files(
         with Writer(target, schema) as writer:
             for rows in read_slices([footer.file for footer in footers], names):
                 predictions = predictor.predict_batch(rows.rows, rows.subject)
-                kept = [rows.column(name).cast(schema.field(name).type) for name in keep]
-                writer.write(pa.record_batch([*kept, *predictions.columns], schema=schema))
+                copies = [rows.column(name).cast(schema.field(name).type) for name in keep]
+                writer.write(pa.record_batch([*copies, *predictions.columns], schema=schema))
     return Predictions(path=str(target), digest=atomic.digest(target), rows=writer.rows, model=predictor.digest)
 
 
@@ -80,5 +80,5 @@ def _output_schema(predictor: Predictor, footers: list[Footer], keep: tuple[str,
     for footer in footers:
         if missing := [name for name in keep if name not in footer.schema.names]:
             raise DataError(f"{footer.file.name}: no column {', '.join(missing)} to keep")
-    kept = [decode_field(footers[0].schema.field(name)) for name in keep] if footers else []
-    return pa.schema([*kept, *predictor.schema], MARK)
+    copies = [decode_field(footers[0].schema.field(name)) for name in keep] if footers else []
+    return pa.schema([*copies, *predictor.schema], MARK)
