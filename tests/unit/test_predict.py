@@ -19,6 +19,7 @@ from unbroken.checkpoints.format import read_checkpoint
 from unbroken.config import Config, DataConfig, ModelConfig, TrainingConfig
 from unbroken.data.split import TEST, assign, with_parts
 from unbroken.errors import CheckpointMismatchError, CorruptCheckpointError, DataError, RegistryError
+from unbroken.features.encoder import Encoder
 from unbroken.models.forward import outputs_of
 from unbroken.pipeline import prepare
 from unbroken.retraining.gate import metric_function
@@ -286,6 +287,17 @@ def test_a_checkpoint_that_names_a_function_of_its_own_calls_nothing(binary: tup
 
     with pytest.raises(CheckpointMismatchError, match=r"built by 'os:mkdir', expected 'mlp'"):
         load_predictor(tmp_path / "checkpoint.pth")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"sha256": 3}'])
+def test_a_manifest_that_is_not_whole_is_named(binary: tuple[Config, Restored], tmp_path: Path, content: str):
+    (tmp_path / "checkpoint.pth").write_bytes(Path(binary[1].path).read_bytes())
+    (tmp_path / "checkpoint.json").write_text(content)
+
+    with pytest.raises(DataError, match=r"checkpoint\.json: not a whole manifest"):
+        load_predictor(tmp_path / "checkpoint.pth")
+    with pytest.raises(DataError, match=r"checkpoint\.json: not a whole manifest"):
+        Encoder.of_published(tmp_path / "checkpoint.pth", binary[1].digest)
 
 
 def test_a_folder_without_a_champion_is_refused(tmp_path: Path):

@@ -1,6 +1,5 @@
 """The report of a run: epochs, curves, attempts and lineage, from its history and its journal."""
 
-import json
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from unbroken.checkpoints.history import History
 from unbroken.reports.markdown import format_number, markdown_table, values_table
 from unbroken.run import Run
 from unbroken.storage.journal import Event, Journal
+from unbroken.storage.manifest import read_checkpoint_manifest
 
 BARS = "▁▂▃▄▅▆▇█"
 LONGEST_CURVE = 60
@@ -27,7 +27,7 @@ class RunReport:
     @classmethod
     def read(cls, run: Run) -> "RunReport":
         """Read the manifest and the journal."""
-        return cls(manifest=json.loads(run.manifest.read_bytes()), events=Journal(run.journal).events())
+        return cls(manifest=read_checkpoint_manifest(run.manifest), events=Journal(run.journal).events())
 
     @property
     def history(self) -> History:

@@ -1,6 +1,5 @@
 """Score raw rows with a published checkpoint: its encoder, its model, and the bits of its evaluation."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from unbroken.models.factory import build_model
 from unbroken.models.forward import outputs_of
 from unbroken.serving.registry import champion_path
 from unbroken.storage import atomic
+from unbroken.storage.manifest import read_checkpoint_manifest
 from unbroken.training.determinism import reproducible
 
 PROBABILITY, CLASS, VALUE, MODEL = "probability", "class", "value", "model"
@@ -141,7 +141,7 @@ def load_predictor(path: str | Path, *, factory: str = "mlp", device: str = "cpu
     """
     file = champion_path(Path(path)) if Path(path).is_dir() else Path(path)
     manifest = file.with_suffix(".json")
-    digest = json.loads(manifest.read_bytes())["sha256"] if manifest.is_file() else atomic.digest(file)
+    digest = read_checkpoint_manifest(manifest)["sha256"] if manifest.is_file() else atomic.digest(file)
     tree = read_checkpoint(file, digest)
     config = ModelConfig(**tree["config"]["model"])
     if config.factory != factory:
