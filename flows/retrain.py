@@ -28,16 +28,16 @@ def retrain(config: RetrainConfig = RetrainConfig()) -> Decision:  # noqa: B008 
     Args:
         config: The model, where its new rows arrive, and when a challenger wins.
     """
-    found = find_new_data(config)
-    if found is None:
+    cycle = find_new_data(config)
+    if cycle is None:
         return skipped()
-    cached = ResultFolder(found.results)
-    prepared = cached(prepare_data)(found, config)
-    checked = cached(check_data)(found, prepared, config)
-    challenger = train(prepared.config)
-    verdict = cached(compare)(found, prepared, challenger, config)
-    decision = promote(found, checked, challenger, verdict, config)
+    cached = ResultFolder(cycle.results)
+    datasets = cached(prepare_data)(cycle, config)
+    check = cached(check_data)(cycle, datasets, config)
+    challenger = train(datasets.config)
+    verdict = cached(compare)(cycle, datasets, challenger, config)
+    decision = promote(cycle, check, challenger, verdict, config)
     if config.train.tracking.uri:
         track_champion(config)
-    show_decision(decision, found, checked)
+    show_decision(decision, cycle, check)
     return decision

@@ -9,6 +9,6 @@ from unbroken.retraining.new_data import Cycle
 
 
 @cached_task
-def check_data(found: Cycle, prepared: CycleDatasets, config: RetrainConfig) -> DataCheck:
+def check_data(cycle: Cycle, datasets: CycleDatasets, config: RetrainConfig) -> DataCheck:
     """Measure the drift of the new rows; stop before any training if a rule blocks."""
-    return library.check_data(found, prepared, config)
+    return library.check_data(cycle, datasets, config)

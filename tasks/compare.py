@@ -10,6 +10,6 @@ from unbroken.storage.artifact import Artifact
 
 
 @cached_task
-def compare(found: Cycle, prepared: CycleDatasets, challenger: Artifact, config: RetrainConfig) -> Verdict:
+def compare(cycle: Cycle, datasets: CycleDatasets, challenger: Artifact, config: RetrainConfig) -> Verdict:
     """Let both score the held-out new rows through their own preprocessing, and judge."""
-    return library.compare_models(found, prepared, challenger, config)
+    return library.compare_models(cycle, datasets, challenger, config)

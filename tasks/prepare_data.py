@@ -8,6 +8,6 @@ from unbroken.retraining.new_data import Cycle
 
 
 @cached_task
-def prepare_data(found: Cycle, config: RetrainConfig) -> CycleDatasets:
+def prepare_data(cycle: Cycle, config: RetrainConfig) -> CycleDatasets:
     """Check the new rows against the champion's columns, hold some out, and mix older ones in."""
-    return library.prepare_data(found, config)
+    return library.prepare_data(cycle, config)

@@ -13,11 +13,9 @@ from unbroken.storage.artifact import Artifact
 
 
 @uncached_task
-def promote(
-    found: Cycle, checked: DataCheck, challenger: Artifact, verdict: Verdict, config: RetrainConfig
-) -> Decision:
+def promote(cycle: Cycle, check: DataCheck, challenger: Artifact, verdict: Verdict, config: RetrainConfig) -> Decision:
     """Register the challenger, and move the pointer if it won; an event then lets the server start the scoring."""
-    decision = library.promote(found, checked, challenger, verdict, config)
+    decision = library.promote(cycle, check, challenger, verdict, config)
     if verdict.promote:
         folder = str(registry_of(config).folder.absolute())
         emit_event(

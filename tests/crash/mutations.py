@@ -57,13 +57,19 @@ MUTATIONS = (
     Mutation(
         "digest check",
         "unbroken/checkpoints/format.py",
-        "if expected_digest is not None and not found.startswith(expected_digest):",
+        "if not digest.startswith(expected):",
         "if False:",
         DAMAGED,
     ),
     Mutation("digest of data", "unbroken/data/parquet.py", "pool.submit(verify, dataset)", "pool.submit(int)", RESULTS),
     Mutation("lock", "unbroken/storage/lock.py", "        lock.acquire(timeout=0)\n", "        pass\n", RACE),
-    Mutation("fence", "unbroken/checkpoints/store.py", "self.allowed, named)", "lambda: None, named)", STOPPED),
+    Mutation(
+        "fence",
+        "unbroken/checkpoints/store.py",
+        "prefix, self.require_ownership, path)",
+        "prefix, lambda: None, path)",
+        STOPPED,
+    ),
     Mutation(
         "RNG restore",
         "unbroken/training/state.py",
@@ -81,8 +87,8 @@ MUTATIONS = (
     Mutation(
         "save before the signal",
         "unbroken/stages/train.py",
-        "with StopRequest() as stop, BackgroundWriter() as saver:",
-        "with BackgroundWriter() as saver, StopRequest() as stop:",
+        "with StopRequest() as stop, BackgroundWriter() as writer:",
+        "with BackgroundWriter() as writer, StopRequest() as stop:",
         SIGNAL,
     ),
 )

@@ -47,7 +47,7 @@ class Served:
 
     def deploy(self, command: str) -> str:
         """Run `python -m deploy COMMAND` and return what it prints."""
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-m", "deploy", command],
             cwd=self.folder,
             env=self.environment,
@@ -56,19 +56,19 @@ class Served:
             timeout=PATIENCE,
             check=False,
         )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        assert process.returncode == 0, process.stdout + process.stderr
+        return process.stdout
 
     def start(self, deployment: str, config: dict[str, Any], **job_variables: Any) -> UUID:
         """Start a deployment as the form in the UI does and return the id of the flow run."""
-        found = self.ask("GET", f"/deployments/name/{deployment}")
+        deployment_id = self.ask("GET", f"/deployments/name/{deployment}")["id"]
         body = {"parameters": {"config": config}, "job_variables": job_variables, "idempotency_key": uuid4().hex}
-        return UUID(self.ask("POST", f"/deployments/{found['id']}/create_flow_run", body)["id"])
+        return UUID(self.ask("POST", f"/deployments/{deployment_id}/create_flow_run", body)["id"])
 
     def runs_of(self, deployment: str) -> list[dict[str, Any]]:
         """Return the flow runs of a deployment."""
-        found = self.ask("GET", f"/deployments/name/{deployment}")
-        return self.ask("POST", "/flow_runs/filter", {"deployments": {"id": {"any_": [found["id"]]}}})
+        deployment_id = self.ask("GET", f"/deployments/name/{deployment}")["id"]
+        return self.ask("POST", "/flow_runs/filter", {"deployments": {"id": {"any_": [deployment_id]}}})
 
     def artifacts(self, run: UUID) -> list[dict[str, Any]]:
         """Return what a flow run shows."""
@@ -109,8 +109,8 @@ class Served:
 
     def states(self, run: UUID) -> list[str]:
         """Return the names of all states that a flow run had, in order."""
-        found = self.ask("GET", f"/flow_run_states/?flow_run_id={run}")
-        return [state["name"] for state in sorted(found, key=lambda state: state["timestamp"])]
+        states = self.ask("GET", f"/flow_run_states/?flow_run_id={run}")
+        return [state["name"] for state in sorted(states, key=lambda state: state["timestamp"])]
 
     def wait_for(self, run: UUID, *names: str) -> dict[str, Any]:
         """Return the state of a flow run as soon as it has one of the names."""
@@ -124,10 +124,10 @@ class Served:
     def eventually(self, look: Callable[[], Any], what: str) -> Any:
         """Return what a look finds, as soon as it finds something."""
         deadline = time.monotonic() + PATIENCE
-        while not (found := look()):
+        while not (result := look()):
             assert time.monotonic() < deadline, f"waited for {what}\n{self._worker_log()}"
             time.sleep(0.1)
-        return found
+        return result
 
     def kill(self, what: str, run: UUID | None = None) -> None:
         """Kill the server, the worker, or the supervisor or engine of a flow run with SIGKILL."""
@@ -154,8 +154,8 @@ class Served:
 
 def process_of(what: str, run: UUID) -> int:
     """Return the number of the process that is the supervisor or the engine of a flow run."""
-    (found,) = _processes({"supervisor": b"flow-run\0execute", "engine": b"prefect.engine"}[what], run)
-    return found
+    (number,) = _processes({"supervisor": b"flow-run\0execute", "engine": b"prefect.engine"}[what], run)
+    return number
 
 
 def engine_runs(run: UUID) -> bool:

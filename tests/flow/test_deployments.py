@@ -17,9 +17,9 @@ TRIGGER = "automations unbroken: a champion was promoted"
 def registered(served: Served) -> dict[str, str]:
     """Return the names of what is registered and the ids, save of the trigger, which each deploying makes anew."""
     kinds = {kind: served.ask("POST", f"/{kind}/filter", {}) for kind in ("automations", "work_pools", "deployments")}
-    found = {f"{kind} {item['name']}": item["id"] for kind, items in kinds.items() for item in items}
-    assert len(found) == sum(len(items) for items in kinds.values())
-    return found | {TRIGGER: "any"}
+    ids = {f"{kind} {item['name']}": item["id"] for kind, items in kinds.items() for item in items}
+    assert len(ids) == sum(len(items) for items in kinds.values())
+    return ids | {TRIGGER: "any"}
 
 
 def test_serving_again_starts_nothing_twice_and_changes_nothing(served: Served):
@@ -79,16 +79,16 @@ def test_a_promotion_starts_the_scoring_of_its_rows_with_the_new_champion(served
     (report,) = [artifact for artifact in served.artifacts(run) if artifact["key"].startswith("decision-")]
     assert report["data"].startswith("# Promoted")
     assert "auroc of a constant guess" in report["data"]
-    chosen = {"model": str(tmp_path / "models" / "toy"), "source": str(tmp_path / "incoming")}
+    parameters = {"model": str(tmp_path / "models" / "toy"), "source": str(tmp_path / "incoming")}
 
     def scorings() -> list[UUID]:
         runs = served.runs_of("predict/champion")
-        return [UUID(run["id"]) for run in runs if run["parameters"]["config"] == chosen]
+        return [UUID(run["id"]) for run in runs if run["parameters"]["config"] == parameters]
 
     (scoring,) = served.eventually(scorings, "the scoring")
     served.wait_for(scoring, "Completed")
-    again = served.start("retrain/nightly", config)
-    assert served.wait_for(again, "Skipped", "Completed")["name"] == "Skipped"
+    second = served.start("retrain/nightly", config)
+    assert served.wait_for(second, "Skipped", "Completed")["name"] == "Skipped"
     assert len(scorings()) == 1
 
 

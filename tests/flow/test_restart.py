@@ -13,9 +13,9 @@ ATTEMPT = (Pending, Running)
 def states(*makers: type | object) -> list[State]:
     """Return states a second apart, in reverse, since no order is promised."""
     begin = datetime(2026, 1, 1, tzinfo=UTC)
-    made = [make() for make in makers]  # ty: ignore[not-callable]
+    states = [make() for make in makers]  # ty: ignore[not-callable]
     return [
-        state.model_copy(update={"timestamp": begin + timedelta(seconds=place)}) for place, state in enumerate(made)
+        state.model_copy(update={"timestamp": begin + timedelta(seconds=second)}) for second, state in enumerate(states)
     ][::-1]
 
 

@@ -121,14 +121,14 @@ def test_a_challenger_starts_from_the_champion_and_mixes_older_rows_in(tmp_path:
 
     second = retrain(config)
 
-    keys = {f"decision-{path.name}" for path in (tmp_path / "models" / "rows" / "rounds").iterdir()}
+    keys = {f"decision-{path.name}" for path in (tmp_path / "models" / "rows" / "cycles").iterdir()}
     reports = [artifact.data for artifact in artifacts() if artifact.key in keys]
     (after,) = [text for text in reports if second.challenger.digest in text]
     assert f"| champion before | `{first.challenger.digest}` |" in after
     assert [f"| {column} | 0." in after for column in ("number_0", "colour")] == [True, True]
     manifest = Path(second.challenger.path).with_suffix(".json").read_text()
     assert f'"warm_from_sha256": "{first.challenger.digest}"' in manifest
-    replayed = next((tmp_path / "models" / "rows" / "rounds").glob("*/train/older.parquet"))
+    replayed = next((tmp_path / "models" / "rows" / "cycles").glob("*/train/older.parquet"))
     assert pq.read_metadata(replayed).num_rows == 320
 
 

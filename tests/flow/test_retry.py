@@ -23,8 +23,8 @@ def task_runs(flow_run: UUID | None) -> list[TaskRun]:
     """Return the task runs of a flow run in the order they started, as the server tells them."""
     assert flow_run is not None
     with get_client(sync_client=True) as client:
-        found = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run])))
-    return sorted(found, key=lambda run: str(run.expected_start_time))
+        task_runs = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run])))
+    return sorted(task_runs, key=lambda run: str(run.expected_start_time))
 
 
 @pytest.mark.usefixtures("prefect_server")

@@ -44,54 +44,60 @@ def rows_of(seed: int, **changed: object) -> dict[str, object]:
         "amount": draw.normal(10, 2, ROWS),
         "colour": draw.choice(["red", "green", "blue"], ROWS),
         "open": draw.random(ROWS) < 0.5,
-        "time": [datetime(2024, 1, 1) + timedelta(hours=place + 10_000 * seed) for place in range(ROWS)],
+        "time": [datetime(2024, 1, 1) + timedelta(hours=row + 10_000 * seed) for row in range(ROWS)],
         "late": (draw.random(ROWS) < 0.2).astype(int),
         **changed,
     }
 
 
-def profiled(path: Path, rows: dict[str, object], like: Profile | None = None) -> Profile:
+def profiled(path: Path, rows: dict[str, object], reference: Profile | None = None) -> Profile:
     pq.write_table(pa.table(rows), path)
-    return profile_rows([Dataset(path=str(path), digest="", rows=ROWS, columns=len(SCHEMA.features))], SCHEMA, like)
+    return profile_rows(
+        [Dataset(path=str(path), digest="", rows=ROWS, columns=len(SCHEMA.features))], SCHEMA, reference
+    )
 
 
 @pytest.fixture
-def before(tmp_path: Path) -> Profile:
+def reference(tmp_path: Path) -> Profile:
     return profiled(tmp_path / "before.parquet", rows_of(0))
 
 
-def drifts_of(before: Profile, tmp_path: Path, **changed: object) -> dict[str, Drift]:
-    now = profiled(tmp_path / "now.parquet", rows_of(1, **changed), before)
-    return {drift.column: drift for drift in measure_drift(before, now)}
+def drifts_of(reference: Profile, tmp_path: Path, **changed: object) -> dict[str, Drift]:
+    current = profiled(tmp_path / "now.parquet", rows_of(1, **changed), reference)
+    return {drift.column: drift for drift in measure_drift(reference, current)}
 
 
-def found_by(rules: ChecksConfig, before: Profile, tmp_path: Path, **changed: object) -> list[tuple[str, str, str]]:
-    now = profiled(tmp_path / "now.parquet", rows_of(1, **changed), before)
-    return [(finding.action, finding.column, finding.rule) for finding in check_drift(before, now, rules)]
+def findings_of(
+    rules: ChecksConfig, reference: Profile, tmp_path: Path, **changed: object
+) -> list[tuple[str, str, str]]:
+    current = profiled(tmp_path / "now.parquet", rows_of(1, **changed), reference)
+    return [(finding.action, finding.column, finding.rule) for finding in check_drift(reference, current, rules)]
 
 
-def test_bins_hold_equal_shares_of_the_rows_they_were_made_from(before: Profile):
-    amount = before.columns[0]
+def test_bins_hold_equal_shares_of_the_rows_they_were_made_from(reference: Profile):
+    amount = reference.columns[0]
 
     assert len(amount.shares) == 20
     assert amount.shares == pytest.approx([0.05] * 20, abs=0.001)
     assert amount.edges[9] == pytest.approx(10, abs=0.2)
-    assert before.rows == ROWS
+    assert reference.rows == ROWS
 
 
-def test_rows_of_the_same_kind_show_no_drift(before: Profile, tmp_path: Path):
-    drifts = drifts_of(before, tmp_path)
+def test_rows_of_the_same_kind_show_no_drift(reference: Profile, tmp_path: Path):
+    drifts = drifts_of(reference, tmp_path)
 
     assert drifts["amount"].psi == pytest.approx(0, abs=0.02)
     assert drifts["amount"].ks == pytest.approx(0, abs=0.04)
     assert drifts["colour"].psi == pytest.approx(0, abs=0.02)
-    assert found_by(ChecksConfig(ks="warn"), before, tmp_path) == []
+    assert findings_of(ChecksConfig(ks="warn"), reference, tmp_path) == []
 
 
-def test_psi_and_ks_are_those_worked_out_by_hand(before: Profile, tmp_path: Path):
-    drifts = drifts_of(before, tmp_path, colour=["red"] * (ROWS // 2) + ["green"] * (ROWS // 2), amount=[-5.0] * ROWS)
+def test_psi_and_ks_are_those_worked_out_by_hand(reference: Profile, tmp_path: Path):
+    drifts = drifts_of(
+        reference, tmp_path, colour=["red"] * (ROWS // 2) + ["green"] * (ROWS // 2), amount=[-5.0] * ROWS
+    )
 
-    shares = before.columns[1].values
+    shares = reference.columns[1].values
     red, green, blue = (0.5 - shares["red"], 0.5 - shares["green"], 1e-4 - shares["blue"])
     by_hand = (
         red * np.log(0.5 / shares["red"]) + green * np.log(0.5 / shares["green"]) + blue * np.log(1e-4 / shares["blue"])
@@ -101,8 +107,8 @@ def test_psi_and_ks_are_those_worked_out_by_hand(before: Profile, tmp_path: Path
     assert drifts["amount"].outside == 1.0
 
 
-def test_times_move_on_without_a_finding(before: Profile, tmp_path: Path):
-    drift = drifts_of(before, tmp_path)["time"]
+def test_times_move_on_without_a_finding(reference: Profile, tmp_path: Path):
+    drift = drifts_of(reference, tmp_path)["time"]
 
     assert (drift.psi, drift.ks, drift.outside) == (None, None, 0.0)
 
@@ -119,31 +125,31 @@ def test_times_move_on_without_a_finding(before: Profile, tmp_path: Path):
     ],
 )
 def test_each_rule_finds_its_column_and_is_silent_when_ignored(
-    before: Profile, tmp_path: Path, rule: str, column: str, values: object, words: str
+    reference: Profile, tmp_path: Path, rule: str, column: str, values: object, words: str
 ):
     active = only(rule, "block")
 
-    assert found_by(active, before, tmp_path, **{column: values}) == [("block", column, words)]
-    assert found_by(active, before, tmp_path) == []
-    assert found_by(IGNORED, before, tmp_path, **{column: values}) == []
+    assert findings_of(active, reference, tmp_path, **{column: values}) == [("block", column, words)]
+    assert findings_of(active, reference, tmp_path) == []
+    assert findings_of(IGNORED, reference, tmp_path, **{column: values}) == []
 
 
 def test_what_blocks_is_raised_with_its_numbers_and_what_warns_is_logged(
-    before: Profile, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    reference: Profile, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
     rules = ChecksConfig(nulls="block", unseen="warn")
     changed = {"amount": pa.array([None] * 3000 + [10.0] * 1000), "colour": ["violet"] * 1000 + ["red"] * 3000}
-    now = profiled(tmp_path / "now.parquet", rows_of(1, **changed), before)
+    current = profiled(tmp_path / "now.parquet", rows_of(1, **changed), reference)
 
     with caplog.at_level(logging.WARNING), pytest.raises(DataError) as raised:
-        enforce_rules(check_drift(before, now, rules), "may.parquet")
+        enforce_rules(check_drift(reference, current, rules), "may.parquet")
 
     assert str(raised.value).startswith("may.parquet: amount: share missing rose by 0.750, expected at most 0.5.")
     assert "may.parquet: colour: share of unseen values 0.250, expected at most 0.05" in caplog.text
 
 
-def test_a_column_that_lost_all_its_values_is_found(before: Profile, tmp_path: Path):
-    drift = drifts_of(before, tmp_path, amount=pa.nulls(ROWS, pa.float64()))["amount"]
+def test_a_column_that_lost_all_its_values_is_found(reference: Profile, tmp_path: Path):
+    drift = drifts_of(reference, tmp_path, amount=pa.nulls(ROWS, pa.float64()))["amount"]
 
     assert drift.missing_now == 1.0
     assert drift.psi is None
@@ -165,12 +171,12 @@ def test_the_mean_of_a_value_to_predict_moves_in_standard_deviations(tmp_path: P
     assert findings[0].found == pytest.approx(1.5, abs=0.1)
 
 
-def test_a_profile_survives_its_file(before: Profile):
-    assert from_json(Profile, to_json(before), "profile.json") == before
+def test_a_profile_survives_its_file(reference: Profile):
+    assert from_json(Profile, to_json(reference), "profile.json") == reference
 
 
-def test_profiling_the_same_rows_twice_gives_the_same_bytes(before: Profile, tmp_path: Path):
-    assert to_json(profiled(tmp_path / "again.parquet", rows_of(0))) == to_json(before)
+def test_profiling_the_same_rows_twice_gives_the_same_bytes(reference: Profile, tmp_path: Path):
+    assert to_json(profiled(tmp_path / "again.parquet", rows_of(0))) == to_json(reference)
 
 
 def test_the_deviation_of_values_far_from_zero_keeps_its_digits(tmp_path: Path):
@@ -200,3 +206,16 @@ def test_the_profile_of_the_same_rows_has_the_same_bytes_however_they_are_cut_in
 def test_a_limit_below_zero_is_refused():
     with pytest.raises(ConfigError, match=r"checks\.psi_limit: found -1, expected 0 or more"):
         ChecksConfig(psi_limit=-1)
+
+
+def test_a_profile_written_by_an_earlier_version_is_read():
+    content = (
+        b'{"rows":2,"columns":[{"name":"amount","kind":"number","missing":0.5,"low":1.0,"high":1.0,"mean":1.0,'
+        b'"deviation":0.0,"outside":0.0,"edges":[1.0],"shares":[0.0,1.0],"values":{}},'
+        b'{"name":"late","kind":"category","missing":0.0,"low":null,"high":null,"mean":null,"deviation":null,'
+        b'"outside":0.0,"edges":[],"shares":[],"values":{"0":0.5,"1":0.5}}]}'
+    )
+
+    profile = from_json(Profile, content, "profile.json")
+
+    assert to_json(profile) == content

@@ -16,7 +16,7 @@ from unbroken.features.encoder import Encoder
 from unbroken.retraining import gate
 from unbroken.retraining.comparison import compare_models, score_rows
 from unbroken.retraining.datasets import CycleDatasets
-from unbroken.retraining.gate import judge, score_of
+from unbroken.retraining.gate import judge, metric_function
 from unbroken.retraining.new_data import Cycle
 from unbroken.serving.prediction import load_predictor
 from unbroken.serving.registry import NOTHING_SEEN, Version
@@ -37,7 +37,7 @@ def rows_of(count: int, seed: int, *, flipped: float = 0.0, outliers: int = 0) -
     label = draw.random(count) < 1 / (1 + np.exp(-2 * numbers @ [1.0, -1.0, 0.5, 0.0]))
     label ^= draw.random(count) < flipped
     numbers[:outliers, 0] *= 1000
-    columns = {f"number_{place}": numbers[:, place] for place in range(4)}
+    columns = {f"number_{index}": numbers[:, index] for index in range(4)}
     return pa.RecordBatch.from_pydict({**columns, "late": label.astype(int)})
 
 
@@ -66,17 +66,19 @@ def contest(
     train, challenger = trained(folder / "challenger", challenger_rows, epochs)
     test = written(folder / "test.parquet", rows_of(600, seed + 2000, outliers=outliers))
     version = Version(path=champion.path, digest=champion.digest, profile="")
-    found = Cycle(folder=str(folder), new=(), older=(), champion=version, before=NOTHING_SEEN, after=NOTHING_SEEN)
+    cycle = Cycle(
+        folder=str(folder), new=(), older=(), champion=version, watermark=NOTHING_SEEN, next_watermark=NOTHING_SEEN
+    )
     schema = Encoder.of_published(Path(champion.path), champion.digest).schema
-    prepared = CycleDatasets(fresh=test, test=test, train=train, replay=None, schema=schema, config=Config())
-    return found, prepared, challenger
+    datasets = CycleDatasets(new=test, test=test, train=train, replay=None, schema=schema, config=Config())
+    return cycle, datasets, challenger
 
 
 def true_auroc(path: str, seed: int, folder: Path) -> float:
     rows = written(folder / "many.parquet", rows_of(5_000, seed + 3000))
     labels = rows_of(5_000, seed + 3000).column("late").to_numpy()
     predicted = score_rows(load_predictor(path), rows, (0, 1))
-    return score_of("auroc", predicted, labels)(np.ones(len(labels), np.int64))
+    return metric_function("auroc", predicted, labels)(np.ones(len(labels), np.int64))
 
 
 @pytest.mark.parametrize(("flipped", "epochs", "outliers"), [(0.3, 1, 0), (0.0, 8, 1)])
@@ -87,18 +89,20 @@ def test_a_worse_challenger_is_promoted_for_none_of_20_seeds(
     for seed in range(SEEDS):
         folder = tmp_path / str(seed)
         rows = rows_of(500, seed + 1000, flipped=flipped, outliers=outliers)
-        found, prepared, challenger = contest(folder, seed, rows, epochs, outliers)
-        assert found.champion is not None
-        assert true_auroc(challenger.path, seed, folder) < true_auroc(found.champion.path, seed, folder)
+        cycle, datasets, challenger = contest(folder, seed, rows, epochs, outliers)
+        assert cycle.champion is not None
+        assert true_auroc(challenger.path, seed, folder) < true_auroc(cycle.champion.path, seed, folder)
 
-        verdict = compare_models(found, prepared, challenger, RetrainConfig(gate=GATE))
+        verdict = compare_models(cycle, datasets, challenger, RetrainConfig(gate=GATE))
 
         promoted.append(verdict.promote)
-        theirs, ours = load_predictor(found.champion.path), load_predictor(challenger.path)
+        champion, challenger_model = load_predictor(cycle.champion.path), load_predictor(challenger.path)
         labels = rows_of(600, seed + 2000).column("late").to_numpy()
-        mistaken = score_rows(replace(theirs, encoder=ours.encoder), prepared.test, (0, 1))
+        wrong_predictions = score_rows(replace(champion, encoder=challenger_model.encoder), datasets.test, (0, 1))
         under_the_challengers_encoder.append(
-            judge(mistaken, score_rows(ours, prepared.test, (0, 1)), labels, "binary", GATE).promote
+            judge(
+                wrong_predictions, score_rows(challenger_model, datasets.test, (0, 1)), labels, "binary", GATE
+            ).promote
         )
     assert sum(promoted) == 0
     if outliers:
@@ -110,39 +114,39 @@ def test_a_worse_challenger_is_promoted_for_none_of_20_seeds(
 def test_a_better_challenger_is_promoted(tmp_path: Path):
     for seed in range(3):
         folder = tmp_path / str(seed)
-        found, prepared, challenger = contest(folder, seed, rows_of(500, seed), 1, 0)
-        better = replace(found, champion=Version(path=challenger.path, digest=challenger.digest, profile=""))
-        assert found.champion is not None
-        strong = Restored(path=found.champion.path, digest=found.champion.digest, epoch=0, step=0, metrics={})
+        cycle, datasets, challenger = contest(folder, seed, rows_of(500, seed), 1, 0)
+        better = replace(cycle, champion=Version(path=challenger.path, digest=challenger.digest, profile=""))
+        assert cycle.champion is not None
+        strong = Restored(path=cycle.champion.path, digest=cycle.champion.digest, epoch=0, step=0, metrics={})
 
-        verdict = compare_models(better, prepared, strong, RetrainConfig(gate=GATE))
+        verdict = compare_models(better, datasets, strong, RetrainConfig(gate=GATE))
 
         assert verdict.promote
         assert verdict.low > 0
 
 
 def test_the_first_challenger_has_to_beat_the_shares_of_the_classes(tmp_path: Path):
-    found, prepared, challenger = contest(tmp_path, 0, rows_of(500, 1), 3, 0)
+    cycle, datasets, challenger = contest(tmp_path, 0, rows_of(500, 1), 3, 0)
 
-    learnt = compare_models(replace(found, champion=None), prepared, challenger, RetrainConfig(gate=GATE))
+    learnt = compare_models(replace(cycle, champion=None), datasets, challenger, RetrainConfig(gate=GATE))
     assert learnt.promote
     assert learnt.champion == 0.5
 
     _, nothing = trained(tmp_path / "nothing", rows_of(500, 1, flipped=0.5), epochs=30)
     guessed = compare_models(
-        replace(found, champion=None), prepared, nothing, RetrainConfig(gate=replace(GATE, metric="loss"))
+        replace(cycle, champion=None), datasets, nothing, RetrainConfig(gate=replace(GATE, metric="loss"))
     )
     assert not guessed.promote
 
 
 def test_slices_are_the_values_of_raw_columns_that_need_be_no_features(tmp_path: Path):
-    found, prepared, challenger = contest(tmp_path, 0, rows_of(500, 1), 3, 0)
+    cycle, datasets, challenger = contest(tmp_path, 0, rows_of(500, 1), 3, 0)
     rows = rows_of(600, 2000)
     origin = pa.array(["EWR"] * 300 + ["LGA"] * 250 + [None] * 50)
     test = written(tmp_path / "sliced.parquet", rows.append_column("origin", origin))
     config = RetrainConfig(gate=replace(GATE, slices=("origin",), slice_rows=50))
 
-    verdict = compare_models(found, replace(prepared, test=test), challenger, config)
+    verdict = compare_models(cycle, replace(datasets, test=test), challenger, config)
 
     assert {part.name: part.rows for part in verdict.slices} == {
         "origin=EWR": 300,
@@ -153,13 +157,13 @@ def test_slices_are_the_values_of_raw_columns_that_need_be_no_features(tmp_path:
 
 
 def test_a_class_that_a_model_does_not_know_has_probability_0(tmp_path: Path):
-    _, prepared, challenger = contest(tmp_path, 0, rows_of(500, 1), 1, 0)
+    _, datasets, challenger = contest(tmp_path, 0, rows_of(500, 1), 1, 0)
     model = load_predictor(challenger.path)
 
-    found = score_rows(model, prepared.test, (0, 1, 2))
+    scores = score_rows(model, datasets.test, (0, 1, 2))
 
-    assert found[:, :2].tolist() == score_rows(model, prepared.test, (0, 1)).tolist()
-    assert found[:, 2].tolist() == [0.0] * 600
+    assert scores[:, :2].tolist() == score_rows(model, datasets.test, (0, 1)).tolist()
+    assert scores[:, 2].tolist() == [0.0] * 600
 
 
 def probabilities(ones: np.ndarray) -> np.ndarray:
@@ -175,7 +179,7 @@ def test_the_area_under_the_curve_counts_pairs_with_ties_as_halves():
         for low in scores[labels == 0]
     ]
 
-    area = score_of("auroc", probabilities(scores), labels)
+    area = metric_function("auroc", probabilities(scores), labels)
 
     assert area(np.ones(80, np.int64)) == pytest.approx(np.mean(pairs))
 
@@ -185,13 +189,15 @@ def test_rows_that_count_often_are_rows_repeated():
     scores, labels, counts = draw.random(50), draw.integers(0, 2, 50), draw.integers(0, 4, 50)
     often = np.repeat(np.arange(50), counts)
     for metric in ("auroc", "loss", "accuracy"):
-        weighted = score_of(metric, probabilities(scores), labels)(counts)
-        repeated = score_of(metric, probabilities(scores[often]), labels[often])(np.ones(len(often), np.int64))
+        weighted = metric_function(metric, probabilities(scores), labels)(counts)
+        repeated = metric_function(metric, probabilities(scores[often]), labels[often])(np.ones(len(often), np.int64))
         assert weighted == pytest.approx(repeated)
     values = draw.random(50)
     for metric in ("rmse", "mae", "loss"):
-        weighted = score_of(metric, scores, values)(counts)
-        assert weighted == pytest.approx(score_of(metric, scores[often], values[often])(np.ones(len(often), np.int64)))
+        weighted = metric_function(metric, scores, values)(counts)
+        assert weighted == pytest.approx(
+            metric_function(metric, scores[often], values[often])(np.ones(len(often), np.int64))
+        )
 
 
 def test_a_tie_keeps_the_champion():

@@ -19,9 +19,10 @@ from unbroken.checkpoints.format import read_checkpoint
 from unbroken.config import Config, DataConfig, ModelConfig, TrainingConfig
 from unbroken.data.split import TEST, assign, with_parts
 from unbroken.errors import CheckpointMismatchError, CorruptCheckpointError, DataError, RegistryError
+from unbroken.features.encoder import Encoder
 from unbroken.models.forward import outputs_of
 from unbroken.pipeline import prepare
-from unbroken.retraining.gate import score_of
+from unbroken.retraining.gate import metric_function
 from unbroken.run import open_run
 from unbroken.serving.prediction import Predictor, load_predictor
 from unbroken.serving.scoring import predict_files
@@ -65,8 +66,8 @@ def raw_test_rows(config: Config) -> pa.Table:
     manifest = read_manifest(load_data(config.data, open_run(config)))
     names = [column.name for column in (*manifest.schema.features, manifest.schema.label)]
     parts = [
-        part.rows.filter(pa.array(places == TEST))
-        for part, places in with_parts(manifest, names, assign(manifest, config.split))
+        part.rows.filter(pa.array(parts == TEST))
+        for part, parts in with_parts(manifest, names, assign(manifest, config.split))
     ]
     return pa.Table.from_batches(parts)
 
@@ -75,12 +76,14 @@ def test_predictions_of_raw_rows_have_the_metrics_that_the_evaluation_recorded(b
     config, restored = binary
     rows = raw_test_rows(config)
 
-    found = unbroken.load(restored.path).predict(rows)
+    predictions = unbroken.load(restored.path).predict(rows)
 
     label = rows["label"].to_numpy()
-    assert (found["class"].to_numpy() == label).mean() == pytest.approx(restored.metrics["test_accuracy"], abs=1e-7)
-    probability = found["probability"].to_numpy().astype(np.float64)
-    area = score_of("auroc", np.stack([1 - probability, probability], axis=1), label.astype(int))
+    assert (predictions["class"].to_numpy() == label).mean() == pytest.approx(
+        restored.metrics["test_accuracy"], abs=1e-7
+    )
+    probability = predictions["probability"].to_numpy().astype(np.float64)
+    area = metric_function("auroc", np.stack([1 - probability, probability], axis=1), label.astype(int))
     assert area(np.ones(len(label), np.int64)) == pytest.approx(restored.metrics["test_auroc"], abs=1e-6)
 
 
@@ -97,7 +100,7 @@ def test_raw_rows_alone_give_the_bits_of_the_evaluation(label: str, tmp_path: Pa
     rows = raw_test_rows(config).combine_chunks().to_batches()[0]
 
     together = model.outputs(rows, lambda name, _: name)
-    alone = np.concatenate([model.outputs(rows.slice(place, 1), lambda name, _: name) for place in range(50)])
+    alone = np.concatenate([model.outputs(rows.slice(index, 1), lambda name, _: name) for index in range(50)])
 
     assert torch.equal(torch.from_numpy(together), evaluated)
     assert torch.equal(torch.from_numpy(alone), evaluated[:50])
@@ -123,9 +126,9 @@ def test_files_arrow_tables_and_pandas_frames_give_the_same_bits(predictor: Pred
     pq.write_table(raw.slice(1001), tmp_path / "parts" / "b.parquet")
 
     for source in ("rows.parquet", "rows.csv", "parts"):
-        done = predict_files(predictor, str(tmp_path / source), tmp_path / "out.parquet")
-        assert done.rows == ROWS
-        assert pq.read_table(done.path).equals(expected)
+        result = predict_files(predictor, str(tmp_path / source), tmp_path / "out.parquet")
+        assert result.rows == ROWS
+        assert pq.read_table(result.path).equals(expected)
     assert predictor.predict(raw.to_pandas()).equals(expected)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.parquet", "parts", "rows.csv", "rows.parquet"]
 
@@ -135,34 +138,36 @@ def test_predictions_name_the_class_the_model_and_the_columns_to_keep(
 ):
     pq.write_table(raw.append_column("id", pa.array(range(ROWS))), tmp_path / "rows.parquet")
 
-    done = predict_files(predictor, str(tmp_path / "rows.parquet"), tmp_path / "out.parquet", keep=("id", "colour"))
+    result = predict_files(predictor, str(tmp_path / "rows.parquet"), tmp_path / "out.parquet", keep=("id", "colour"))
 
-    found = pq.read_table(done.path)
-    assert found.column_names == ["id", "colour", "probability", "class", "model"]
-    assert found["id"].to_pylist() == list(range(ROWS))
-    assert found["colour"].equals(raw["colour"])
-    assert found["class"].to_pylist() == [value > 0.5 for value in found["probability"].to_pylist()]
-    assert set(found["model"].to_pylist()) == {hashlib.sha256(Path(binary[1].path).read_bytes()).hexdigest()}
+    predictions = pq.read_table(result.path)
+    assert predictions.column_names == ["id", "colour", "probability", "class", "model"]
+    assert predictions["id"].to_pylist() == list(range(ROWS))
+    assert predictions["colour"].equals(raw["colour"])
+    assert predictions["class"].to_pylist() == [value > 0.5 for value in predictions["probability"].to_pylist()]
+    assert set(predictions["model"].to_pylist()) == {hashlib.sha256(Path(binary[1].path).read_bytes()).hexdigest()}
 
 
 def test_a_multiclass_model_gives_a_probability_for_each_class(tmp_path: Path):
     config, restored = trained(tmp_path, "multiclass")
 
-    found = load_predictor(restored.path).predict(pq.read_table(config.data.source))
+    predictions = load_predictor(restored.path).predict(pq.read_table(config.data.source))
 
     names = ["probability_high", "probability_low", "probability_middle"]
-    assert found.column_names == [*names, "class", "model"]
-    values = np.stack([found[name].to_numpy() for name in names], axis=1)
+    assert predictions.column_names == [*names, "class", "model"]
+    values = np.stack([predictions[name].to_numpy() for name in names], axis=1)
     assert values.sum(axis=1) == pytest.approx(1, abs=1e-6)
-    assert found["class"].to_pylist() == [names[place].removeprefix("probability_") for place in values.argmax(axis=1)]
+    assert predictions["class"].to_pylist() == [
+        names[index].removeprefix("probability_") for index in values.argmax(axis=1)
+    ]
 
 
 def test_a_regression_model_gives_values_in_the_labels_own_unit(tmp_path: Path):
     config, restored = trained(tmp_path, "regression")
 
-    found = load_predictor(restored.path).predict(raw_test_rows(config))
+    predictions = load_predictor(restored.path).predict(raw_test_rows(config))
 
-    errors = found["value"].to_numpy() - raw_test_rows(config)["label"].to_numpy()
+    errors = predictions["value"].to_numpy() - raw_test_rows(config)["label"].to_numpy()
     assert np.sqrt((errors**2).mean()) == pytest.approx(restored.metrics["test_rmse"], rel=1e-6)
 
 
@@ -240,15 +245,15 @@ def test_a_name_that_predictions_need_cannot_be_kept(predictor: Predictor, raw: 
 
 
 def test_codes_of_digits_stay_text_when_they_come_from_csv(tmp_path: Path):
-    codes = [f"{place % 9:02d}" for place in range(400)]
+    codes = [f"{index % 9:02d}" for index in range(400)]
     rows = pa.table({"code": codes, "label": [int(code) % 2 for code in codes]})
     pq.write_table(rows, tmp_path / "rows.parquet")
     pa.csv.write_csv(rows, tmp_path / "rows.csv")
     model = load_predictor(run_stages(config_for(str(tmp_path / "rows.parquet"), tmp_path)).path)
 
-    done = predict_files(model, str(tmp_path / "rows.csv"), tmp_path / "out.parquet")
+    result = predict_files(model, str(tmp_path / "rows.csv"), tmp_path / "out.parquet")
 
-    assert pq.read_table(done.path).equals(model.predict(rows))
+    assert pq.read_table(result.path).equals(model.predict(rows))
 
 
 def test_a_flipped_bit_in_the_weights_is_refused(binary: tuple[Config, Restored], tmp_path: Path):
@@ -267,12 +272,12 @@ def test_any_flipped_bit_is_refused_where_the_manifest_lies_beside_the_checkpoin
     published = Path(binary[1].path)
     (tmp_path / "checkpoint.json").write_bytes(published.with_suffix(".json").read_bytes())
     content = bytearray(published.read_bytes())
-    for place in range(0, len(content), len(content) // 50):
-        content[place] ^= 1
+    for index in range(0, len(content), len(content) // 50):
+        content[index] ^= 1
         (tmp_path / "checkpoint.pth").write_bytes(content)
         with pytest.raises(CorruptCheckpointError, match="found SHA-256"):
             load_predictor(tmp_path / "checkpoint.pth")
-        content[place] ^= 1
+        content[index] ^= 1
 
 
 def test_a_checkpoint_that_names_a_function_of_its_own_calls_nothing(binary: tuple[Config, Restored], tmp_path: Path):
@@ -282,6 +287,17 @@ def test_a_checkpoint_that_names_a_function_of_its_own_calls_nothing(binary: tup
 
     with pytest.raises(CheckpointMismatchError, match=r"built by 'os:mkdir', expected 'mlp'"):
         load_predictor(tmp_path / "checkpoint.pth")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"sha256": 3}'])
+def test_a_manifest_that_is_not_whole_is_named(binary: tuple[Config, Restored], tmp_path: Path, content: str):
+    (tmp_path / "checkpoint.pth").write_bytes(Path(binary[1].path).read_bytes())
+    (tmp_path / "checkpoint.json").write_text(content)
+
+    with pytest.raises(DataError, match=r"checkpoint\.json: not a whole manifest"):
+        load_predictor(tmp_path / "checkpoint.pth")
+    with pytest.raises(DataError, match=r"checkpoint\.json: not a whole manifest"):
+        Encoder.of_published(tmp_path / "checkpoint.pth", binary[1].digest)
 
 
 def test_a_folder_without_a_champion_is_refused(tmp_path: Path):
@@ -300,6 +316,6 @@ def test_loading_leaves_the_random_generators_alone(binary: tuple[Config, Restor
 def test_importing_the_package_imports_neither_torch_nor_pyarrow():
     script = "import sys, unbroken; print(sorted({'torch', 'pyarrow', 'pandas'} & set(sys.modules)), callable(unbroken.load))"
 
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
-    assert done.stdout.strip() == "[] True"
+    assert process.stdout.strip() == "[] True"

@@ -38,8 +38,8 @@ def crown(registry: Registry, content: str, against: Version | None) -> Version:
     registry.decide(
         version,
         promote=True,
-        against=against.digest if against else None,
-        since=NOTHING_SEEN,
+        expected_champion=against.digest if against else None,
+        expected_watermark=NOTHING_SEEN,
         watermark=NOTHING_SEEN,
         reason="better",
     )
@@ -64,7 +64,14 @@ def test_a_refused_challenger_leaves_the_champion_and_stays_to_be_looked_at(regi
     loser = register(registry, "two")
 
     mark = Watermark(files=("b",))
-    registry.decide(loser, promote=False, against=champion.digest, since=NOTHING_SEEN, watermark=mark, reason="a tie")
+    registry.decide(
+        loser,
+        promote=False,
+        expected_champion=champion.digest,
+        expected_watermark=NOTHING_SEEN,
+        watermark=mark,
+        reason="a tie",
+    )
 
     assert registry.champion() == champion
     assert registry.pointer.watermark == mark
@@ -93,7 +100,14 @@ def test_rollback_keeps_what_was_seen_and_a_promotion_by_hand_goes_forward_again
     first = crown(registry, "one", None)
     second = register(registry, "two")
     mark = Watermark(files=("a", "b"), until="2013-02-01T00:00:00")
-    registry.decide(second, promote=True, against=first.digest, since=NOTHING_SEEN, watermark=mark, reason="better")
+    registry.decide(
+        second,
+        promote=True,
+        expected_champion=first.digest,
+        expected_watermark=NOTHING_SEEN,
+        watermark=mark,
+        reason="better",
+    )
 
     registry.rollback()
     assert registry.pointer.watermark == mark
@@ -111,7 +125,12 @@ def test_a_decision_against_another_champion_changes_nothing(registry: Registry)
 
     with pytest.raises(RegistryError, match=f"was compared with {first.digest}; run again"):
         registry.decide(
-            late, promote=True, against=first.digest, since=NOTHING_SEEN, watermark=NOTHING_SEEN, reason="better"
+            late,
+            promote=True,
+            expected_champion=first.digest,
+            expected_watermark=NOTHING_SEEN,
+            watermark=NOTHING_SEEN,
+            reason="better",
         )
 
     assert ((registry.folder / "champion.json").read_bytes(), registry.history()) == before
@@ -121,10 +140,14 @@ def test_a_second_decision_about_the_same_data_changes_nothing(registry: Registr
     first = crown(registry, "one", None)
     second, third = register(registry, "two"), register(registry, "three")
     mark = Watermark(files=("a",))
-    registry.decide(second, promote=False, against=first.digest, since=NOTHING_SEEN, watermark=mark)
+    registry.decide(
+        second, promote=False, expected_champion=first.digest, expected_watermark=NOTHING_SEEN, watermark=mark
+    )
 
     with pytest.raises(RegistryError, match="another run has decided about these data meanwhile"):
-        registry.decide(third, promote=True, against=first.digest, since=NOTHING_SEEN, watermark=mark)
+        registry.decide(
+            third, promote=True, expected_champion=first.digest, expected_watermark=NOTHING_SEEN, watermark=mark
+        )
 
     assert registry.champion() == first
     assert len(registry.history()) == 2
@@ -214,17 +237,17 @@ def test_the_command_line_rolls_back_and_tells_the_history(registry: Registry, c
     first = crown(registry, "one", None)
     crown(registry, "two", first)
     registry.note("blocked", data="may.parquet", reason="column temp: missing")
-    place = ["--models_folder", str(registry.folder.parent)]
+    folder = ["--models_folder", str(registry.folder.parent)]
 
-    assert answer(["registry", *place, "rollback", "flights"]) == 0
+    assert answer(["registry", *folder, "rollback", "flights"]) == 0
     assert first.digest in capsys.readouterr().out
-    assert answer(["registry", *place, "rollback", "flights"]) == 2
+    assert answer(["registry", *folder, "rollback", "flights"]) == 2
     assert "no champion before this one" in capsys.readouterr().err
-    assert answer(["registry", *place, "history", "flights"]) == 0
-    told = capsys.readouterr().out
-    assert "promoted: better" in told
-    assert "blocked: column temp: missing" in told
-    assert "rolled back" in told
+    assert answer(["registry", *folder, "history", "flights"]) == 0
+    output = capsys.readouterr().out
+    assert "promoted: better" in output
+    assert "blocked: column temp: missing" in output
+    assert "rolled back" in output
 
 
 def test_the_pointer_is_plain_json(registry: Registry):
@@ -234,3 +257,22 @@ def test_the_pointer_is_plain_json(registry: Registry):
 
     assert content["champions"] == [version.digest]
     assert content["last"]["event"] == "promoted"
+
+
+def test_a_pointer_and_a_decision_written_by_an_earlier_version_are_read(registry: Registry):
+    digest = "ab" * 32
+    registry.folder.mkdir(parents=True)
+    pointer = {
+        "champions": [digest],
+        "watermark": {"files": ["cd" * 32], "until": "2013-02-01T00:00:00"},
+        "decisions": 1,
+        "last": {"event": "promoted", "decision": 1, "challenger": digest, "champion": None, "reason": "better"},
+    }
+    (registry.folder / "champion.json").write_text(json.dumps(pointer))
+    (registry.folder / "audit.jsonl").write_text(
+        json.dumps({"time": "2013-02-01T00:00:00.000+00:00", **pointer["last"]})
+    )
+
+    assert registry.pointer.champion == digest
+    assert registry.pointer.watermark == Watermark(files=("cd" * 32,), until="2013-02-01T00:00:00")
+    assert [event["challenger"] for event in registry.history()] == [digest]

@@ -12,7 +12,7 @@ from unbroken.data.sources import SourceFile, digest_files, find_files
 from unbroken.errors import DataError
 from unbroken.retraining.datasets import prepare_data
 from unbroken.retraining.new_data import Cycle, find_new_data, registry_of
-from unbroken.retraining.watermark import after_files, identify, newest, split_rows
+from unbroken.retraining.watermark import add_files, content_names, latest_time, read_by_watermark
 from unbroken.serving.registry import NOTHING_SEEN, Watermark
 from unbroken.storage.artifact import Artifact
 
@@ -21,10 +21,10 @@ START = datetime(2024, 1, 1)
 
 def rows_at(path: Path, first: int, count: int = 40) -> str:
     """Write one row an hour from hour `first` on."""
-    hours = [START + timedelta(hours=first + place) for place in range(count)]
+    hours = [START + timedelta(hours=first + row) for row in range(count)]
     path.parent.mkdir(parents=True, exist_ok=True)
-    table = pa.table({"time": hours, "hour": [float(first + place) for place in range(count)]})
-    pq.write_table(table.append_column("label", pa.array([place % 2 for place in range(count)])), path)
+    table = pa.table({"time": hours, "hour": [float(first + row) for row in range(count)]})
+    pq.write_table(table.append_column("label", pa.array([row % 2 for row in range(count)])), path)
     return str(path)
 
 
@@ -33,22 +33,28 @@ def config_for(folder: Path, **settings: object) -> RetrainConfig:
     return RetrainConfig(model="toy", models_folder=str(folder / "models"), train=train, **settings)  # ty: ignore[invalid-argument-type]
 
 
-def found_in(config: RetrainConfig) -> Cycle:
-    found = find_new_data(config)
-    assert found is not None
-    return found
+def cycle_in(config: RetrainConfig) -> Cycle:
+    cycle = find_new_data(config)
+    assert cycle is not None
+    return cycle
 
 
-def see(found: Cycle, config: RetrainConfig) -> None:
-    """Move the watermark as the end of the round does."""
+def see(cycle: Cycle, config: RetrainConfig) -> None:
+    """Move the watermark as the end of the cycle does."""
     registry = registry_of(config)
     for name in ("checkpoint.pth", "checkpoint.json", "profile.json"):
         (registry.folder.parent / name).parent.mkdir(parents=True, exist_ok=True)
-        (registry.folder.parent / name).write_text(found.folder)
+        (registry.folder.parent / name).write_text(cycle.folder)
     parts = [
         Artifact.of(registry.folder.parent / name) for name in ("checkpoint.pth", "checkpoint.json", "profile.json")
     ]
-    registry.decide(registry.register(*parts), promote=False, against=None, since=found.before, watermark=found.after)
+    registry.decide(
+        registry.register(*parts),
+        promote=False,
+        expected_champion=None,
+        expected_watermark=cycle.watermark,
+        watermark=cycle.next_watermark,
+    )
 
 
 def hours(path: str) -> list[float]:
@@ -58,7 +64,7 @@ def hours(path: str) -> list[float]:
 def test_a_file_is_new_until_its_content_was_seen_whatever_its_name(tmp_path: Path):
     config = config_for(tmp_path)
     rows_at(tmp_path / "in" / "a.parquet", 0)
-    first = found_in(config)
+    first = cycle_in(config)
     assert [Path(file.url).name for file in first.new] == ["a.parquet"]
     see(first, config)
     assert find_new_data(config) is None
@@ -67,10 +73,10 @@ def test_a_file_is_new_until_its_content_was_seen_whatever_its_name(tmp_path: Pa
     assert find_new_data(config) is None
 
     rows_at(tmp_path / "in" / "a.parquet", 40)
-    second = found_in(config)
+    second = cycle_in(config)
     assert [Path(file.url).name for file in second.new] == ["a.parquet"]
     assert [Path(file.url).name for file in second.older] == ["z.parquet"]
-    assert second.after == after_files(first.after, identify(*named(tmp_path)))
+    assert second.next_watermark == add_files(first.next_watermark, content_names(*named(tmp_path)))
 
 
 def named(folder: Path) -> tuple[list[SourceFile], list[str]]:
@@ -81,56 +87,56 @@ def named(folder: Path) -> tuple[list[SourceFile], list[str]]:
 def test_a_file_that_was_rewritten_is_new(tmp_path: Path):
     config = config_for(tmp_path)
     rows_at(tmp_path / "in" / "a.parquet", 0)
-    see(found_in(config), config)
+    see(cycle_in(config), config)
 
     rows_at(tmp_path / "in" / "a.parquet", 0, count=41)
 
-    assert len(found_in(config).new) == 1
+    assert len(cycle_in(config).new) == 1
 
 
-def test_the_same_round_has_the_same_folder_and_another_file_or_setting_another(tmp_path: Path):
+def test_the_same_cycle_has_the_same_folder_and_another_file_or_setting_another(tmp_path: Path):
     config = config_for(tmp_path)
     rows_at(tmp_path / "in" / "a.parquet", 0)
-    first = found_in(config).folder
+    first = cycle_in(config).folder
 
-    assert found_in(config).folder == first
-    assert found_in(config_for(tmp_path, replay=0.0)).folder != first
+    assert cycle_in(config).folder == first
+    assert cycle_in(config_for(tmp_path, replay=0.0)).folder != first
     rows_at(tmp_path / "in" / "b.parquet", 40)
-    assert found_in(config).folder != first
+    assert cycle_in(config).folder != first
 
 
 def test_the_values_of_hive_partitions_are_part_of_what_was_seen(tmp_path: Path):
     config = config_for(tmp_path)
     rows_at(tmp_path / "in" / "year=2023" / "a.parquet", 0)
-    see(found_in(config), config)
+    see(cycle_in(config), config)
 
     rows_at(tmp_path / "in" / "year=2024" / "a.parquet", 0)
 
-    assert [file.partition for file in found_in(config).new] == [{"year": "2024"}]
+    assert [file.partition for file in cycle_in(config).new] == [{"year": "2024"}]
 
 
 def test_rows_after_the_watermark_are_new_also_in_a_file_that_grew(tmp_path: Path):
     config = config_for(tmp_path, watermark_column="time")
     rows_at(tmp_path / "in" / "a.parquet", 0, count=40)
-    first = found_in(config)
-    assert first.after.until == (START + timedelta(hours=39)).isoformat()
+    first = cycle_in(config)
+    assert first.next_watermark.until == (START + timedelta(hours=39)).isoformat()
     see(first, config)
 
     rows_at(tmp_path / "in" / "a.parquet", 0, count=70)
-    second = found_in(config)
-    prepared = prepare_data(second, config)
+    second = cycle_in(config)
+    datasets = prepare_data(second, config)
 
-    assert second.before.until == first.after.until
-    assert hours(prepared.fresh.path) == [float(hour) for hour in range(40, 70)]
-    assert prepared.replay is not None
-    assert set(hours(prepared.replay.path)) <= set(map(float, range(40)))
-    assert sorted(hours(prepared.test.path) + hours(prepared.train.path)) == hours(prepared.fresh.path)
+    assert second.watermark.until == first.next_watermark.until
+    assert hours(datasets.new.path) == [float(hour) for hour in range(40, 70)]
+    assert datasets.replay is not None
+    assert set(hours(datasets.replay.path)) <= set(map(float, range(40)))
+    assert sorted(hours(datasets.test.path) + hours(datasets.train.path)) == hours(datasets.new.path)
 
 
 def test_a_file_of_old_times_only_is_nothing_new(tmp_path: Path):
     config = config_for(tmp_path, watermark_column="time")
     rows_at(tmp_path / "in" / "a.parquet", 10)
-    see(found_in(config), config)
+    see(cycle_in(config), config)
 
     rows_at(tmp_path / "in" / "late.parquet", 0, count=20)
 
@@ -139,17 +145,17 @@ def test_a_file_of_old_times_only_is_nothing_new(tmp_path: Path):
 
 def test_older_rows_are_mixed_in_by_their_share_and_the_same_ones_each_time(tmp_path: Path):
     rows_at(tmp_path / "in" / "a.parquet", 0, count=400)
-    see(found_in(config_for(tmp_path)), config_for(tmp_path))
+    see(cycle_in(config_for(tmp_path)), config_for(tmp_path))
     rows_at(tmp_path / "in" / "b.parquet", 400, count=100)
 
     def replayed(share: float) -> list[float]:
         config = config_for(tmp_path, replay=share)
-        prepared = prepare_data(found_in(config), config)
-        assert prepared.train.rows == 80
-        assert set(hours(prepared.test.path) + hours(prepared.train.path)) == set(map(float, range(400, 500)))
-        files = sorted(path.name for path in Path(prepared.config.data.source).iterdir())
+        datasets = prepare_data(cycle_in(config), config)
+        assert datasets.train.rows == 80
+        assert set(hours(datasets.test.path) + hours(datasets.train.path)) == set(map(float, range(400, 500)))
+        files = sorted(path.name for path in Path(datasets.config.data.source).iterdir())
         assert files == (["new.parquet", "older.parquet"] if share else ["new.parquet"])
-        return hours(prepared.replay.path) if prepared.replay else []
+        return hours(datasets.replay.path) if datasets.replay else []
 
     assert replayed(0.0) == []
     half = replayed(0.5)
@@ -166,11 +172,15 @@ def test_times_with_a_zone_are_compared_as_instants(tmp_path: Path):
     pq.write_table(pa.table({"time": times, "x": [1, 2]}), tmp_path / "a.parquet")
     files = [SourceFile(url=str(tmp_path / "a.parquet"))]
 
-    assert newest(files, "time") == "2024-01-01T14:00:00"
-    mark = Watermark(until="2024-01-01T12:00:00")
-    assert [part.column("x").to_pylist() for part in split_rows(files, ["x"], "time", mark, new=True)] == [[2]]
-    assert [part.column("x").to_pylist() for part in split_rows(files, ["x"], "time", mark, new=False)] == [[1]]
-    assert [len(part) for part in split_rows(files, ["x"], "time", NOTHING_SEEN, new=True)] == [2]
+    assert latest_time(files, "time") == "2024-01-01T14:00:00"
+    watermark = Watermark(until="2024-01-01T12:00:00")
+    assert [part.column("x").to_pylist() for part in read_by_watermark(files, ["x"], "time", watermark, new=True)] == [
+        [2]
+    ]
+    assert [part.column("x").to_pylist() for part in read_by_watermark(files, ["x"], "time", watermark, new=False)] == [
+        [1]
+    ]
+    assert [len(part) for part in read_by_watermark(files, ["x"], "time", NOTHING_SEEN, new=True)] == [2]
 
 
 @pytest.mark.parametrize(

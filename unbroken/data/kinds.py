@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import AfterValidator
 
+from unbroken.data.dictionary import value_type
 from unbroken.errors import DataError
 
 Float64 = NDArray[np.float64]
@@ -194,7 +195,7 @@ Kind = Annotated[str, AfterValidator(_check_kind)]
 
 def kind_of(type: pa.DataType) -> Kind | None:
     """Return the kind of a column of an Arrow type, or None if it cannot be used."""
-    plain = type.value_type if pa.types.is_dictionary(type) else type
+    plain = value_type(type)
     return next((kind.name for kind in KINDS.values() if kind.types(plain)), None)
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from unbroken.data.dataset import Dataset, Slice
+from unbroken.data.dictionary import decode_column
 from unbroken.data.sources import SourceFile, data_errors, local_path
 from unbroken.errors import DataError
 from unbroken.storage import atomic
@@ -134,7 +135,7 @@ class Writer:
 
 def _with_partition(batch: pa.RecordBatch, file: SourceFile, columns: list[str]) -> pa.RecordBatch:
     arrays = [
-        _repeat(file.partition[name], batch.num_rows) if name in file.partition else _plain(batch.column(name))
+        _repeat(file.partition[name], batch.num_rows) if name in file.partition else decode_column(batch.column(name))
         for name in columns
     ]
     return pa.RecordBatch.from_arrays(arrays, names=columns)
@@ -142,7 +143,3 @@ def _with_partition(batch: pa.RecordBatch, file: SourceFile, columns: list[str])
 
 def _repeat(value: int | str | None, rows: int) -> pa.Array:
     return pa.repeat(pa.scalar(value, pa.string() if isinstance(value, str) else pa.int64()), rows)
-
-
-def _plain(column: pa.Array) -> pa.Array:
-    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column

@@ -1,1 +1,1 @@
-"""Other systems that are told of a run."""
+"""Other systems that runs and champions are logged to."""

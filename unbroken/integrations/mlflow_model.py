@@ -22,7 +22,7 @@ TYPES: dict[pa.DataType, DataType] = {
 
 
 class Model:
-    """What MLflow calls."""
+    """The model as MLflow calls it: frames in, frames out."""
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
@@ -31,8 +31,8 @@ class Model:
 
     def predict(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Return the predictions for raw rows as a frame; DataError where a column does not fit."""
-        given = pa.Table.from_pandas(rows, schema=self._schema, preserve_index=False)
-        return self._predictor.predict(given).to_pandas()
+        table = pa.Table.from_pandas(rows, schema=self._schema, preserve_index=False)
+        return self._predictor.predict(table).to_pandas()
 
 
 def signature_of(checkpoint: Path, factory: str) -> ModelSignature:

@@ -1,8 +1,8 @@
-"""What an MLflow server is told: of each run once its settings, metrics per epoch, checkpoint and model; and who is champion.
+"""Log runs to an MLflow server, each once: settings, metrics per epoch, checkpoint and model; and set the champion there.
 
-A run of ours is one run there, found again by its key however often it is started. What is already there is not told
-again, so an attempt that died in between leaves nothing double. `python -m unbroken.tracking MODEL_FOLDER URI` tells it the
-champion, as after a rollback.
+A run here is one run there, found by its key however often it is started. What is there already is not logged again, so an
+attempt that died in between leaves nothing double. `python -m unbroken.tracking MODEL_FOLDER URI` sets the champion, as
+after a rollback.
 """
 
 from dataclasses import dataclass
@@ -47,19 +47,19 @@ class TrackedRun:
         """Find the run by its key, or create it, and log its settings."""
         client = MlflowClient(tracking_uri=config.tracking.uri)
         experiment = _experiment(client, config.tracking.experiment)
-        found = client.search_runs([experiment], filter_string=f"tags.`{KEY}` = '{run.key}'")
-        known = found[0] if found else client.create_run(experiment, tags={KEY: run.key}, run_name=run.key)
-        tracked = cls(client, experiment, known.info.run_id)
+        runs = client.search_runs([experiment], filter_string=f"tags.`{KEY}` = '{run.key}'")
+        remote = runs[0] if runs else client.create_run(experiment, tags={KEY: run.key}, run_name=run.key)
+        tracked = cls(client, experiment, remote.info.run_id)
         settings = identity(config) | {"data_source": config.data.source, "data_sha256": run.fingerprint}
-        client.log_batch(tracked.id, params=[Param(*pair) for pair in _flat(settings)])
+        client.log_batch(tracked.id, params=[Param(*pair) for pair in _flatten(settings)])
         return tracked
 
     def log_epochs(self, history: History, run: Run) -> None:
         """Log the metrics of each epoch that the server does not have, at the time the journal gives."""
-        known = {name: self._epochs(name) for name in history[0] if name != "epoch"}
+        logged_epochs = {name: self._logged_epochs(name) for name in history[0] if name != "epoch"}
         for entry, millis in zip(history, _times(history, run), strict=True):
             epoch = int(entry["epoch"])
-            names = [name for name in known if epoch not in known[name]]
+            names = [name for name, epochs in logged_epochs.items() if epoch not in epochs]
             if names:
                 self.client.log_batch(self.id, [Metric(name, entry[name], millis, epoch) for name in names])
 
@@ -82,12 +82,12 @@ class TrackedRun:
                 )
         self.client.set_terminated(self.id)
 
-    def _epochs(self, name: str) -> set[int]:
+    def _logged_epochs(self, name: str) -> set[int]:
         return {point.step for point in self.client.get_metric_history(self.id, name)}
 
 
 def track(restored: Restored, run: Run, config: Config) -> str:
-    """Tell the server all of a finished run; return the address of the run there."""
+    """Log all of a finished run; return the URL of the run there."""
     tracked = TrackedRun.open(run, config)
     tracked.log_epochs(RunReport.read(run).history, run)
     tracked.log_model(restored, run, config.model.factory)
@@ -95,9 +95,10 @@ def track(restored: Restored, run: Run, config: Config) -> str:
 
 
 def set_champion(tracking: TrackingConfig, registry: Registry) -> int | None:
-    """Register the champion under the name of its folder and give it the alias `champion`; return the version there.
+    """Register the champion under the name of its folder and give it the alias `champion`.
 
-    None without a champion, or if the server was never told of it.
+    Returns:
+        The number of the version there; None without a champion, or if its run was never logged.
     """
     champion, name = registry.champion(), registry.folder.name
     client = MlflowClient(tracking_uri=tracking.uri)
@@ -106,10 +107,11 @@ def set_champion(tracking: TrackingConfig, registry: Registry) -> int | None:
         return None
     if not client.search_registered_models(f"name = '{name}'"):
         client.create_registered_model(name)
-    known = [each for each in client.search_model_versions(f"name = '{name}'") if each.tags[DIGEST] == champion.digest]
+    versions = client.search_model_versions(f"name = '{name}'")
+    existing = [version for version in versions if version.tags[DIGEST] == champion.digest]
     version = (
-        known[0]
-        if known
+        existing[0]
+        if existing
         else client.create_model_version(
             name, model.model_uri, model.source_run_id, tags={DIGEST: champion.digest}, model_id=model.model_id
         )
@@ -120,32 +122,33 @@ def set_champion(tracking: TrackingConfig, registry: Registry) -> int | None:
 
 def logged_model(client: MlflowClient, experiment: str, digest: str) -> LoggedModel | None:
     """Return the model on the server that is the checkpoint of a digest."""
-    found = client.search_logged_models([experiment], filter_string=f"tags.`{DIGEST}` = '{digest}'")
-    return next((model for model in found if model.status == "READY"), None)
+    models = client.search_logged_models([experiment], filter_string=f"tags.`{DIGEST}` = '{digest}'")
+    return next((model for model in models if model.status == "READY"), None)
 
 
 def _experiment(client: MlflowClient, name: str) -> str:
-    if (known := client.get_experiment_by_name(name)) is not None:
-        return known.experiment_id
+    """Return the id of an experiment, which is created if it is not there."""
+    if (existing := client.get_experiment_by_name(name)) is not None:
+        return existing.experiment_id
     try:
         return client.create_experiment(name)
     except MlflowException:  # another run was faster
-        if (known := client.get_experiment_by_name(name)) is None:
+        if (existing := client.get_experiment_by_name(name)) is None:
             raise
-        return known.experiment_id
+        return existing.experiment_id
 
 
 def _times(history: History, run: Run) -> list[int]:
     """Return when each epoch was saved, in milliseconds since 1970.
 
-    One whose process died before it could say so has the time of the next that did.
+    One whose process died before it could write that down has the time of the next epoch that has one.
     """
     saved = {event["epoch"]: event["time"] for event in Journal(run.journal).events() if _ends_epoch(event)}
-    times, later = list[int](), round(run.manifest.stat().st_mtime * 1000)
+    times, millis = list[int](), round(run.manifest.stat().st_mtime * 1000)
     for entry in reversed(history):
-        if (told := saved.get(int(entry["epoch"]))) is not None:
-            later = round(datetime.fromisoformat(told).timestamp() * 1000)
-        times.append(later)
+        if (time := saved.get(int(entry["epoch"]))) is not None:
+            millis = round(datetime.fromisoformat(time).timestamp() * 1000)
+        times.append(millis)
     return times[::-1]
 
 
@@ -153,9 +156,10 @@ def _ends_epoch(event: dict[str, Any]) -> bool:
     return event["event"] == "checkpoint saved" and not event["step"]
 
 
-def _flat(settings: dict[str, Any], above: str = "") -> list[tuple[str, str]]:
+def _flatten(settings: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Return settings as names with dots and texts."""
     pairs: list[tuple[str, str]] = []
     for name, value in settings.items():
-        inner = isinstance(value, dict) and value
-        pairs += _flat(value, f"{above}{name}.") if inner else [(f"{above}{name}", str(value)[:LONGEST_PARAM])]
+        nested = isinstance(value, dict) and value
+        pairs += _flatten(value, f"{prefix}{name}.") if nested else [(f"{prefix}{name}", str(value)[:LONGEST_PARAM])]
     return pairs

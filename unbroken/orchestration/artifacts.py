@@ -6,7 +6,6 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import cast
 from uuid import UUID
 
@@ -56,10 +55,10 @@ def show_report(run: Run) -> None:
         create_markdown_artifact(markdown, key=f"report-{run.key}", description="Epochs, curves, attempts and lineage.")
 
 
-def show_decision(decision: Decision, found: Cycle, checked: DataCheck) -> None:
+def show_decision(decision: Decision, cycle: Cycle, check: DataCheck) -> None:
     """Keep the report of a retraining with its flow run."""
-    report = decision_markdown(decision, found, checked)
-    key = f"decision-{Path(found.folder).name}"
+    report = decision_markdown(decision, cycle, check)
+    key = f"decision-{cycle.path.name}"
     with _server_errors_logged():
         create_markdown_artifact(report, key=key, description="Gate, drift of the data and lineage.")
 

@@ -1,1 +1,1 @@
-"""What happened, for a person, as text."""
+"""Reports for a person, as text: of a run, of a retraining."""

@@ -1,4 +1,4 @@
-"""Tables and numbers as Markdown, for reports."""
+"""Tables as Markdown, and numbers as every report shows them."""
 
 import math
 
@@ -10,10 +10,20 @@ def markdown_table(rows: list[list[str]]) -> str:
 
 
 def values_table(values: dict[str, object]) -> str:
-    """Return a table of named values."""
+    """Return a table of named values, each as code."""
     return markdown_table([["what", "value"], *([name, f"`{value}`"] for name, value in values.items())])
 
 
-def number(value: float | None) -> str:
-    """Return a number with four decimals, a dash for none."""
+def format_number(value: float | None) -> str:
+    """Return a number with four decimals, a dash for none or NaN."""
     return "-" if value is None or math.isnan(value) else f"{value:.4f}"
+
+
+def format_gain(value: float) -> str:
+    """Return a difference with its sign and four decimals."""
+    return f"{value:+.4f}"
+
+
+def format_share(value: float) -> str:
+    """Return a share of 0 .. 1 as a percentage."""
+    return f"{value:.1%}"

@@ -1,6 +1,5 @@
-"""What a run did, for a person: epochs, attempts and lineage, from its history and its journal."""
+"""The report of a run: epochs, curves, attempts and lineage, from its history and its journal."""
 
-import json
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -9,9 +8,10 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from unbroken.checkpoints.history import History
-from unbroken.reports.markdown import markdown_table, number, values_table
+from unbroken.reports.markdown import format_number, markdown_table, values_table
 from unbroken.run import Run
 from unbroken.storage.journal import Event, Journal
+from unbroken.storage.manifest import read_checkpoint_manifest
 
 BARS = "▁▂▃▄▅▆▇█"
 LONGEST_CURVE = 60
@@ -27,7 +27,7 @@ class RunReport:
     @classmethod
     def read(cls, run: Run) -> "RunReport":
         """Read the manifest and the journal."""
-        return cls(manifest=json.loads(run.manifest.read_bytes()), events=Journal(run.journal).events())
+        return cls(manifest=read_checkpoint_manifest(run.manifest), events=Journal(run.journal).events())
 
     @property
     def history(self) -> History:
@@ -36,18 +36,22 @@ class RunReport:
 
     def observations(self, epoch: int) -> str:
         """Return what happened in an epoch, in the order it happened."""
-        notes = [_note(event) for event in self.events if _epoch_of(event) == epoch]
-        return ", ".join(dict.fromkeys(note for note in notes if note))
+        texts = [_observation(event) for event in self.events if _epoch_of(event) == epoch]
+        return ", ".join(dict.fromkeys(text for text in texts if text))
+
+    def epochs(self) -> list[list[str]]:
+        """Return the table of the epochs: training loss, metrics and observations; the heading first."""
+        names = ["loss", *self._metrics()]
+        rows = [[str(int(entry["epoch"])), *(format_number(entry[name]) for name in names)] for entry in self.history]
+        return [["epoch", *names, "observation"], *([*row, self.observations(int(row[0]))] for row in rows)]
 
     def table(self) -> Table:
-        """Return the epoch table: training loss, test metrics and observations."""
-        metrics = self._metrics()
-        headings = [name.replace("_", "\n").replace("validation", "valid.") for name in metrics]
-        table = Table("epoch", "loss", *headings, "observation", box=SIMPLE_HEAD)
-        for entry in self.history:
-            epoch = int(entry["epoch"])
-            numbers = [number(entry["loss"]), *(number(entry[name]) for name in metrics)]
-            table.add_row(str(epoch), *numbers, self.observations(epoch))
+        """Return the table of the epochs for a terminal."""
+        heading, *rows = self.epochs()
+        names = [name.replace("_", "\n").replace("validation", "valid.") for name in heading]
+        table = Table(*names, box=SIMPLE_HEAD)
+        for row in rows:
+            table.add_row(*row)
         return table
 
     def markdown(self, run: Run) -> str:
@@ -55,9 +59,9 @@ class RunReport:
         last = self.history[-1]
         parts = [
             f"# {self.manifest['epoch']} epochs",
-            f"`{run.published}`: {_tested(last)}",
+            f"`{run.published}`: {_test_metrics(last)}",
             "## Epochs",
-            markdown_table(self._epochs()),
+            markdown_table(self.epochs()),
             "## Curves",
             markdown_table([["metric", "first to last epoch", "last"], *self._curves()]),
             "## Attempts",
@@ -67,19 +71,13 @@ class RunReport:
         ]
         return "\n\n".join(parts) + "\n"
 
-    def _epochs(self) -> list[list[str]]:
-        names = ["loss", *self._metrics()]
-        rows = [[str(int(entry["epoch"])), *(number(entry[name]) for name in names)] for entry in self.history]
-        noted = [[*row, self.observations(int(row[0]))] for row in rows]
-        return [["epoch", *names, "observation"], *noted]
-
     def _curves(self) -> list[list[str]]:
         curves = {name: [entry[name] for entry in self.history] for name in ["loss", *self._metrics()]}
-        return [[name, _sparkline(values), number(values[-1])] for name, values in curves.items()]
+        return [[name, _sparkline(values), format_number(values[-1])] for name, values in curves.items()]
 
     def _attempts(self) -> list[list[str]]:
-        told = [event for event in self.events if event["event"] != "checkpoint saved"]
-        return [[event["time"][:19].replace("T", " "), _what(event)] for event in told]
+        events = [event for event in self.events if event["event"] != "checkpoint saved"]
+        return [[event["time"][:19].replace("T", " "), _description(event)] for event in events]
 
     def _lineage(self, run: Run) -> dict[str, object]:
         lineage = self.manifest["lineage"]
@@ -97,13 +95,13 @@ class RunReport:
 
 
 def _epoch_of(event: Event) -> int | None:
-    """Return the epoch in whose row an event is told: one after the last whole epoch for what began inside it."""
+    """Return the epoch in whose row an event stands: the one after the last whole epoch for what began inside it."""
     if event["event"] == "checkpoint saved":
         return event["epoch"] + (1 if event["step"] else 0)
     return event["epoch"] + 1 if event["event"] == "resumed" else event.get("epoch")
 
 
-def _note(event: Event) -> str:
+def _observation(event: Event) -> str:
     match event["event"]:
         case "checkpoint saved":
             return "" if event["step"] else "checkpoint saved"
@@ -114,19 +112,21 @@ def _note(event: Event) -> str:
     return ""
 
 
-def _what(event: Event) -> str:
+def _description(event: Event) -> str:
     details = {name: value for name, value in event.items() if name not in {"time", "event"}}
     return ", ".join([str(event["event"]), *(f"{name} {value}" for name, value in details.items())])
 
 
-def _tested(entry: dict[str, float]) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {number(entry[name])}" for name in entry if name.startswith("test_"))
+def _test_metrics(entry: dict[str, float]) -> str:
+    return ", ".join(
+        f"{name.replace('_', ' ')} {format_number(entry[name])}" for name in entry if name.startswith("test_")
+    )
 
 
 def _sparkline(values: list[float]) -> str:
     """Return a curve of at most LONGEST_CURVE bars, from the lowest to the highest value."""
-    shown = values[:: max(1, math.ceil(len(values) / LONGEST_CURVE))]
-    finite = [value for value in shown if math.isfinite(value)]
+    points = values[:: max(1, math.ceil(len(values) / LONGEST_CURVE))]
+    finite = [value for value in points if math.isfinite(value)]
     low, span = min(finite, default=0.0), (max(finite, default=0.0) - min(finite, default=0.0)) or 1.0
     top = len(BARS) - 1
-    return "".join(BARS[round((value - low) / span * top)] if math.isfinite(value) else " " for value in shown)
+    return "".join(BARS[round((value - low) / span * top)] if math.isfinite(value) else " " for value in points)

@@ -23,38 +23,50 @@ from unbroken.serving.prediction import Predictor, load_predictor
 from unbroken.storage.artifact import Artifact
 
 
-def compare_models(found: Cycle, prepared: CycleDatasets, challenger: Artifact, config: RetrainConfig) -> Verdict:
-    """Judge a challenger on the held-out new rows, against the champion or, without one, against the constant best guess."""
+def compare_models(cycle: Cycle, datasets: CycleDatasets, challenger: Artifact, config: RetrainConfig) -> Verdict:
+    """Judge a challenger on the held-out new rows, against the champion or, without one, against a constant guess.
+
+    Args:
+        cycle: Names the champion.
+        datasets: The rows that judge; those that trained make the constant guess.
+        challenger: A published checkpoint.
+        config: How models are loaded and judged.
+
+    Raises:
+        DataError: The rows that judge do not define the metric.
+    """
     factory, device = config.train.model.factory, config.train.training.device
-    ours = load_predictor(challenger.path, factory=factory, device=device)
-    theirs = load_predictor(found.champion.path, factory=factory, device=device) if found.champion else None
-    classes = _classes([ours, theirs] if theirs else [ours])
-    label = LabelScale(column=prepared.schema.label, classes=classes, mean=0.0, deviation=1.0)
-    labels = _labels([prepared.test], label)
-    before = (
-        score_rows(theirs, prepared.test, classes)
-        if theirs
-        else _guess(_labels(prepared.training, label), labels, classes)
+    challenger_model = load_predictor(challenger.path, factory=factory, device=device)
+    champion_model = load_predictor(cycle.champion.path, factory=factory, device=device) if cycle.champion else None
+    classes = _classes([challenger_model, champion_model] if champion_model else [challenger_model])
+    label = LabelScale(column=datasets.schema.label, classes=classes, mean=0.0, deviation=1.0)
+    labels = _labels([datasets.test], label)
+    champion_predictions = (
+        score_rows(champion_model, datasets.test, classes)
+        if champion_model
+        else _constant_predictions(_labels(datasets.training, label), labels, classes)
     )
-    slices = {name: _texts(prepared.test, name) for name in config.gate.slices}
+    challenger_predictions = score_rows(challenger_model, datasets.test, classes)
+    slices = {name: _texts(datasets.test, name) for name in config.gate.slices}
     try:
         return gate.judge(
-            before, score_rows(ours, prepared.test, classes), labels, prepared.schema.task, config.gate, slices
+            champion_predictions, challenger_predictions, labels, datasets.schema.task, config.gate, slices
         )
     except DataError as error:
-        raise DataError(f"{found.data}: {error}") from error
+        raise DataError(f"{cycle.data}: {error}") from error
 
 
 def score_rows(model: Predictor, rows: Dataset, classes: tuple[ClassValue, ...]) -> Predicted:
-    """Return [rows, classes] probabilities, 0 for a class that the model does not know, or [rows] values."""
+    """Return the predictions for raw rows: [rows, classes] probabilities, 0 for a class unknown to the model, or [rows] values."""
     names = [column.name for column in model.encoder.schema.features]
-    found = np.concatenate([model.outputs(part.rows, part.subject) for part in read_slices([rows.file], names)])
-    found = found.astype(np.float64)
+    parts = [model.outputs(part.rows, part.subject) for part in read_slices([rows.file], names)]
+    outputs = np.concatenate(parts).astype(np.float64)
     if not classes:
-        return found
-    own = np.stack([1 - found, found], axis=1) if found.ndim == 1 else found
-    known = model.encoder.schema.classes
-    return np.stack([own[:, known.index(value)] if value in known else np.zeros(len(own)) for value in classes], axis=1)
+        return outputs
+    probabilities = np.stack([1 - outputs, outputs], axis=1) if outputs.ndim == 1 else outputs
+    unknown, own_classes = np.zeros(len(outputs)), model.encoder.schema.classes
+    columns = [probabilities[:, own_classes.index(value)] if value in own_classes else unknown for value in classes]
+    return np.stack(columns, axis=1)
 
 
 def _classes(models: list[Predictor]) -> tuple[ClassValue, ...]:
@@ -66,11 +78,11 @@ def _labels(datasets: list[Dataset], label: LabelScale) -> np.ndarray:
     name = label.column.name
     slices = read_slices([dataset.file for dataset in datasets], [name])
     parts = [label.transform(part.column(name), part.subject).to_numpy() for part in slices]
-    found = np.concatenate(parts)
-    return found if label.classes else found.astype(np.float64)
+    labels = np.concatenate(parts)
+    return labels if label.classes else labels.astype(np.float64)
 
 
-def _guess(training: np.ndarray, labels: np.ndarray, classes: tuple[ClassValue, ...]) -> Predicted:
+def _constant_predictions(training: np.ndarray, labels: np.ndarray, classes: tuple[ClassValue, ...]) -> Predicted:
     """Return for each row the shares of the classes, or the mean, of the training rows."""
     if not classes:
         return np.full(len(labels), training.mean())

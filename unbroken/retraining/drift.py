@@ -1,6 +1,6 @@
-"""Do new rows still look like those the champion was trained on? A profile of each column, and rules over two profiles.
+"""Measure how far new rows moved from those that the champion was trained on, and check that against rules.
 
-PSI, the population stability index: the sum over bins of (p - q) ln(p / q) for shares p before and q now (Siddiqi,
+PSI, the population stability index: the sum over bins of (p - q) ln(p / q) for shares p in the reference and q now (Siddiqi,
 "Credit Risk Scorecards", 2006). KS: the largest distance of the two cumulative distributions at the edges of the bins.
 The bins of a number hold equal shares of the training rows; times have none, since they are meant to move on.
 """
@@ -25,7 +25,7 @@ SMALLEST_SHARE = 1e-4
 
 @dataclass(frozen=True, kw_only=True)
 class Drift:
-    """One column then and now."""
+    """How far one column moved from the reference profile (`before`) to the current one (`now`)."""
 
     column: str
     missing_before: float
@@ -50,18 +50,17 @@ class Finding:
         return f"{self.column}: {self.rule} {self.found:.3f}, expected at most {self.limit:g}"
 
 
-def measure_drift(before: Profile, now: Profile) -> list[Drift]:
-    """Return how far each column moved."""
-    return [_drift(one, other) for one, other in zip(before.columns, now.columns, strict=True)]
+def measure_drift(reference: Profile, current: Profile) -> list[Drift]:
+    """Return how far each column moved, the label last."""
+    return [_column_drift(*columns) for columns in zip(reference.columns, current.columns, strict=True)]
 
 
-def check_drift(before: Profile, now: Profile, rules: ChecksConfig) -> list[Finding]:
+def check_drift(reference: Profile, current: Profile, rules: ChecksConfig) -> list[Finding]:
     """Return every limit of a rule that is not ignored and was passed."""
-    drifts = measure_drift(before, now)
     return [
-        Finding(action=action, rule=rule, column=column, found=found, limit=limit)
-        for column, rule, action, found, limit in _measured(before, now, drifts, rules)
-        if action != "ignore" and found > limit
+        Finding(action=action, rule=rule, column=column, found=value, limit=limit)
+        for column, rule, action, value, limit in _measured_rules(reference, current, rules)
+        if action != "ignore" and value > limit
     ]
 
 
@@ -70,59 +69,57 @@ def enforce_rules(findings: list[Finding], subject: str) -> None:
     for finding in findings:
         if finding.action == "warn":
             log.warning("%s: %s", subject, finding)
-    if blocking := [str(finding) for finding in findings if finding.action == "block"]:
-        raise DataError(f"{subject}: {'; '.join(blocking)}. Mend the data, or set the rule to warn if they are right")
+    if blocks := [str(finding) for finding in findings if finding.action == "block"]:
+        raise DataError(f"{subject}: {'; '.join(blocks)}. Mend the data, or set the rule to warn if they are right")
 
 
-def _measured(
-    before: Profile, now: Profile, drifts: list[Drift], rules: ChecksConfig
+def _measured_rules(
+    reference: Profile, current: Profile, rules: ChecksConfig
 ) -> Iterator[tuple[str, str, Rule, float, float]]:
-    for drift in drifts[:-1]:
-        yield (
-            drift.column,
-            "share missing rose by",
-            rules.nulls,
-            drift.missing_now - drift.missing_before,
-            rules.null_rise,
-        )
+    """Yield column, rule, action, measured value and limit of every rule for every column."""
+    *drifts, label_drift = measure_drift(reference, current)
+    for drift in drifts:
+        missing_rise = drift.missing_now - drift.missing_before
+        yield drift.column, "share missing rose by", rules.nulls, missing_rise, rules.null_rise
         yield drift.column, "share outside the range of training", rules.ranges, drift.outside, rules.outside_share
         yield drift.column, "share of unseen values", rules.unseen, drift.unseen, rules.unseen_share
         yield drift.column, "PSI", rules.psi, drift.psi or 0.0, rules.psi_limit
         yield drift.column, "KS", rules.ks, drift.ks or 0.0, rules.ks_limit
-    moved = _label_shift(before.columns[-1], now.columns[-1])
-    yield drifts[-1].column, "label moved by", rules.label, moved, rules.label_shift
+    shift = _label_shift(reference.columns[-1], current.columns[-1])
+    yield label_drift.column, "label moved by", rules.label, shift, rules.label_shift
 
 
-def _drift(before: ColumnProfile, now: ColumnProfile) -> Drift:
+def _column_drift(reference: ColumnProfile, current: ColumnProfile) -> Drift:
     psi = ks = None
-    if before.values:
-        names = sorted(before.values.keys() | now.values.keys())
-        psi = _psi(*(np.array([part.values.get(name, 0.0) for name in names]) for part in (before, now)))
-    elif before.shares and now.shares:
-        first, second = np.array(before.shares), np.array(now.shares)
-        psi = _psi(first, second)
-        ks = float(np.abs(np.cumsum(first) - np.cumsum(second)).max())
-    unseen = sum(share for value, share in now.values.items() if value not in before.values)
+    if reference.values:
+        names = sorted(reference.values.keys() | current.values.keys())
+        psi = _psi(*(np.array([profile.values.get(name, 0.0) for name in names]) for profile in (reference, current)))
+    elif reference.shares and current.shares:
+        p, q = np.array(reference.shares), np.array(current.shares)
+        psi = _psi(p, q)
+        ks = float(np.abs(np.cumsum(p) - np.cumsum(q)).max())
+    unseen = sum(share for value, share in current.values.items() if value not in reference.values)
     return Drift(
-        column=before.name,
-        missing_before=before.missing,
-        missing_now=now.missing,
-        outside=now.outside,
+        column=reference.name,
+        missing_before=reference.missing,
+        missing_now=current.missing,
+        outside=current.outside,
         unseen=unseen,
         psi=psi,
         ks=ks,
     )
 
 
-def _psi(before: Float64, now: Float64) -> float:
-    p, q = np.maximum(before, SMALLEST_SHARE), np.maximum(now, SMALLEST_SHARE)
+def _psi(reference: Float64, current: Float64) -> float:
+    p, q = np.maximum(reference, SMALLEST_SHARE), np.maximum(current, SMALLEST_SHARE)
     return float(((p - q) * np.log(p / q)).sum())
 
 
-def _label_shift(before: ColumnProfile, now: ColumnProfile) -> float:
-    if before.values:
-        names = before.values.keys() | now.values.keys()
-        return max(abs(before.values.get(name, 0.0) - now.values.get(name, 0.0)) for name in names)
-    if before.mean is None or now.mean is None:
+def _label_shift(reference: ColumnProfile, current: ColumnProfile) -> float:
+    """Return the largest move of a class's share, or the move of the mean in standard deviations."""
+    if reference.values:
+        names = reference.values.keys() | current.values.keys()
+        return max(abs(reference.values.get(name, 0.0) - current.values.get(name, 0.0)) for name in names)
+    if reference.mean is None or current.mean is None:
         return 0.0
-    return abs(now.mean - before.mean) / (before.deviation or 1.0)
+    return abs(current.mean - reference.mean) / (reference.deviation or 1.0)

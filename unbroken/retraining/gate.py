@@ -1,4 +1,4 @@
-"""Is the challenger truly better? A paired comparison on the same rows, with a bootstrap confidence interval.
+"""Judge whether a challenger is better: a paired comparison on the same rows, with a bootstrap confidence interval.
 
 Both models score each row, and each resample draws the same rows for both (Efron and Tibshirani, "An Introduction to the
 Bootstrap", 1993): what makes a row hard for both cancels. The challenger is promoted only if the whole interval of its
@@ -31,7 +31,20 @@ class SliceScore:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What the gate says and why; `low` and `high` are the ends of the interval of `gain`."""
+    """What the gate says and why.
+
+    Attributes:
+        promote: Whether the challenger becomes the champion.
+        reason: Why, for a person.
+        metric: What was compared.
+        rows: How many rows judged.
+        champion: The champion's metric, or that of a constant guess.
+        challenger: The challenger's metric.
+        gain: How much better the challenger is, in units of the metric; positive is better.
+        low: The lower end of the confidence interval of the gain.
+        high: The upper end.
+        slices: Both metrics on the rows of each slice.
+    """
 
     promote: bool
     reason: str
@@ -62,19 +75,30 @@ def judge(
 ) -> Verdict:
     """Compare the predictions of two models for the same rows.
 
-    `labels` are class codes or values, `slices` the values of each slice column. Raise ConfigError for a metric that the
-    task does not have, DataError if the rows do not define it.
+    Args:
+        champion: The predictions of the champion.
+        challenger: Those of the challenger.
+        labels: Class codes, or values, [rows].
+        task: What the labels are.
+        config: The metric, the interval and the margin.
+        slices: The values of each slice column, [rows].
+
+    Raises:
+        ConfigError: The task does not have the metric.
+        DataError: The rows do not define it, as where a class is absent.
     """
     metric = metric_for(task, config)
     sign = -1.0 if METRICS[metric].smaller_is_better else 1.0
-    first, second = (score_of(metric, predicted, labels) for predicted in (champion, challenger))
-    once = np.ones(len(labels), np.int64)
-    gain = sign * (second(once) - first(once))
+    champion_score, challenger_score = (metric_function(metric, array, labels) for array in (champion, challenger))
+    ones = np.ones(len(labels), np.int64)
+    gain = sign * (challenger_score(ones) - champion_score(ones))
     if np.isnan(gain):
         raise DataError(
             f"found {len(labels)} rows that judge, which do not define {metric}; expected every class in them"
         )
-    low, high = _interval(lambda counts: sign * (second(counts) - first(counts)), len(labels), config)
+    low, high = _interval(
+        lambda counts: sign * (challenger_score(counts) - champion_score(counts)), len(labels), config
+    )
     scores = tuple(_slice_scores(metric, sign, champion, challenger, labels, slices or {}, config))
     promote, reason = _decide(low, scores, config)
     return Verdict(
@@ -82,8 +106,8 @@ def judge(
         reason=reason,
         metric=metric,
         rows=len(labels),
-        champion=first(once),
-        challenger=second(once),
+        champion=champion_score(ones),
+        challenger=challenger_score(ones),
         gain=gain,
         low=low,
         high=high,
@@ -99,7 +123,7 @@ def metric_for(task: TaskName, config: GateConfig) -> str:
     return names[0] if config.metric == "auto" else config.metric
 
 
-def score_of(metric: str, predicted: Predicted, labels: Labels) -> Score:
+def metric_function(metric: str, predicted: Predicted, labels: Labels) -> Score:
     """Return what computes a metric of rows that count so often; NaN where the rows do not define it."""
     if METRICS[metric].needs_all_scores and predicted.shape[1:] == (2,):
         predicted = predicted[:, 1:]  # of two classes, the probability of the second says all
@@ -107,9 +131,10 @@ def score_of(metric: str, predicted: Predicted, labels: Labels) -> Score:
 
 
 def _interval(gain: Callable[[Counts], float], rows: int, config: GateConfig) -> tuple[float, float]:
-    draw = np.random.Generator(np.random.PCG64(derive(0, "bootstrap", rows)))
-    samples = (np.bincount(draw.integers(0, rows, rows), minlength=rows) for _ in range(config.resamples))
-    gains = np.array([gain(counts) for counts in samples])
+    """Return the ends of the confidence interval of a gain over bootstrap resamples of the rows."""
+    generator = np.random.Generator(np.random.PCG64(derive(0, "bootstrap", rows)))
+    resamples = (np.bincount(generator.integers(0, rows, rows), minlength=rows) for _ in range(config.resamples))
+    gains = np.array([gain(counts) for counts in resamples])
     gains = gains[~np.isnan(gains)]
     if not len(gains):
         raise DataError(f"found {rows} rows that judge, too few to resample; expected more")
@@ -127,22 +152,27 @@ def _slice_scores(
     slices: Mapping[str, NDArray],
     config: GateConfig,
 ) -> list[SliceScore]:
-    found = []
+    scores = []
     for column, values in slices.items():
         for value in np.unique(values):
-            of_slice = values == value
-            rows = int(of_slice.sum())
+            mask = values == value
+            rows = int(mask.sum())
             if rows < config.slice_rows:
                 continue
-            once = np.ones(rows, np.int64)
-            before, after = (
-                score_of(metric, part[of_slice], labels[of_slice])(once) for part in (champion, challenger)
+            ones = np.ones(rows, np.int64)
+            champion_score, challenger_score = (
+                metric_function(metric, array[mask], labels[mask])(ones) for array in (champion, challenger)
             )
-            gain = sign * (after - before)
-            if np.isnan(gain):  # a slice of one class
-                continue
-            found.append(SliceScore(name=f"{column}={value}", rows=rows, champion=before, challenger=after, gain=gain))
-    return found
+            score = SliceScore(
+                name=f"{column}={value}",
+                rows=rows,
+                champion=champion_score,
+                challenger=challenger_score,
+                gain=sign * (challenger_score - champion_score),
+            )
+            if not np.isnan(score.gain):  # NaN in a slice of one class
+                scores.append(score)
+    return scores
 
 
 def _decide(low: float, slices: tuple[SliceScore, ...], config: GateConfig) -> tuple[bool, str]:

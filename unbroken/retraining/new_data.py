@@ -1,4 +1,4 @@
-"""What came since the last retraining, and what it is to be measured against."""
+"""Find the files and rows that came since the last retraining."""
 
 import hashlib
 from collections.abc import Generator
@@ -18,21 +18,27 @@ from unbroken.storage.artifact import to_json
 
 @dataclass(frozen=True, kw_only=True)
 class Cycle:
-    """One retraining: the new files, the older ones, the champion, and the watermark before and after it.
+    """One retraining: the same files, champion and settings are the same cycle, in the same folder, however often it starts.
 
-    The same files, champion and settings are the same round, in the same folder, however often it is started.
+    Attributes:
+        folder: Its private folder, inside that of its model.
+        new: The files that hold new rows.
+        older: The other files of the source.
+        champion: The champion when the cycle began, if there was one.
+        watermark: How far retraining had come then.
+        next_watermark: How far it has come when the cycle ends.
     """
 
     folder: str
     new: tuple[SourceFile, ...]
     older: tuple[SourceFile, ...]
     champion: Version | None
-    before: Watermark
-    after: Watermark
+    watermark: Watermark
+    next_watermark: Watermark
 
     @property
     def path(self) -> Path:
-        """The round's private folder, inside that of its model."""
+        """The folder as a path."""
         return Path(self.folder)
 
     @property
@@ -47,35 +53,38 @@ class Cycle:
         return names[0] if len(names) == 1 else f"{names[0]} .. {names[-1]} ({len(names)} files)"
 
     def __str__(self) -> str:
-        return f"{self.data} since {self.before}, champion {self.champion or 'none yet'}"
+        return f"{self.data} since {self.watermark}, champion {self.champion or 'none yet'}"
 
 
 def find_new_data(config: RetrainConfig) -> Cycle | None:
-    """Compare the source with the watermark; return None if nothing is new.
+    """Compare the source with the watermark.
+
+    Returns:
+        The cycle to run; None if nothing is new.
 
     Raises:
         ConfigError: The model or the source is not named.
-        DataError: There is no data.
+        DataError: The source cannot be read, or a row has no time to compare; the latter is noted in the audit log.
     """
     config.require_complete()
     registry = registry_of(config)
     pointer, champion = registry.pointer, registry.champion()
     files = find_files(config.train.data.source)
-    names = watermark.identify(files, digest_files(files))
+    names = watermark.content_names(files, digest_files(files))
     seen = set(pointer.watermark.files)
     new = tuple(file for file, name in zip(files, names, strict=True) if name not in seen)
     if not new:
         return None
-    key = _key(sorted(set(names) - seen), names, champion, config)
-    found = Cycle(
-        folder=str(registry.folder.absolute() / "rounds" / key),
+    key = _cycle_key(sorted(set(names) - seen), names, champion, config)
+    cycle = Cycle(
+        folder=str(registry.folder.absolute() / "cycles" / key),
         new=new,
         older=tuple(file for file in files if file not in new),
         champion=champion,
-        before=pointer.watermark,
-        after=watermark.after_files(pointer.watermark, names),
+        watermark=pointer.watermark,
+        next_watermark=watermark.add_files(pointer.watermark, names),
     )
-    return found if config.watermark_column is None else _until_newest(found, config.watermark_column, registry)
+    return cycle if config.watermark_column is None else _with_latest_time(cycle, config.watermark_column, registry)
 
 
 def registry_of(config: RetrainConfig) -> Registry:
@@ -83,14 +92,14 @@ def registry_of(config: RetrainConfig) -> Registry:
     return Registry(Path(config.models_folder) / config.model)
 
 
-def footers_of(files: tuple[SourceFile, ...], folder: Path) -> list[Footer]:
-    """Read the footers of some files, CSV being converted into the folder."""
+def read_source_footers(files: tuple[SourceFile, ...], folder: Path) -> list[Footer]:
+    """Read the footers of source files; CSV files are converted into the folder."""
     return read_footers([as_parquet(file, folder / f"{number:05d}.parquet") for number, file in enumerate(files)])
 
 
 @contextmanager
-def blocking(registry: Registry, data: str) -> Generator[None]:
-    """Write a complaint about the data to the audit log before it ends the run; the champion stays."""
+def audit_data_errors(registry: Registry, data: str) -> Generator[None]:
+    """Note a DataError as `blocked` in the audit log before it ends the run; the champion stays."""
     try:
         yield
     except DataError as error:
@@ -98,15 +107,16 @@ def blocking(registry: Registry, data: str) -> Generator[None]:
         raise
 
 
-def _until_newest(found: Cycle, column: str, registry: Registry) -> Cycle | None:
-    with blocking(registry, found.data):
-        footers = footers_of(found.new, found.path / "converted")
-        newest = watermark.newest([footer.file for footer in footers], column)
-    if newest is None or (found.before.until is not None and newest <= found.before.until):
+def _with_latest_time(cycle: Cycle, column: str, registry: Registry) -> Cycle | None:
+    """Return the cycle up to the latest time in its new files; None if that is no later than the watermark."""
+    with audit_data_errors(registry, cycle.data):
+        footers = read_source_footers(cycle.new, cycle.path / "converted")
+        latest = watermark.latest_time([footer.file for footer in footers], column)
+    if latest is None or (cycle.watermark.until is not None and latest <= cycle.watermark.until):
         return None
-    return replace(found, after=replace(found.after, until=newest))
+    return replace(cycle, next_watermark=replace(cycle.next_watermark, until=latest))
 
 
-def _key(new: list[str], names: list[str], champion: Version | None, config: RetrainConfig) -> str:
+def _cycle_key(new: list[str], names: list[str], champion: Version | None, config: RetrainConfig) -> str:
     parts = [*new, "/", *names, "/", champion.digest if champion else "none", to_json(config).decode()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

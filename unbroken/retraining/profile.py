@@ -1,4 +1,4 @@
-"""A profile of each column of some rows: what drift is measured by."""
+"""Profile the columns of rows: the statistics that drift is measured by."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -22,10 +22,20 @@ SAMPLE_ROWS = 1 << 16
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnProfile:
-    """One column: the share `missing`, then for a number its moments and bins, for a category the share of each value.
+    """The statistics of one column.
 
-    `shares` are those of the bins between the `edges`; `outside` is the share beyond `low` or `high` of the profile that
-    this one was made like.
+    Attributes:
+        name: The column's name.
+        kind: Its kind; `category` for a label with classes too.
+        missing: The share of missing values, 0 .. 1, as all shares.
+        low: The least value; none of these numbers for a category, or without values.
+        high: The greatest value.
+        mean: The mean value.
+        deviation: The standard deviation.
+        outside: The share of values beyond `low` or `high` of the reference profile, if there is one.
+        edges: The inner edges of a number's bins.
+        shares: The share of the values in each bin.
+        values: The share of each value of a category.
     """
 
     name: str
@@ -49,28 +59,37 @@ class Profile:
     columns: tuple[ColumnProfile, ...]
 
 
-def profile_rows(datasets: list[Dataset], schema: Schema, like: Profile | None = None) -> Profile:
-    """Profile the columns of a schema in one pass, in the bins and ranges of another profile or, in two, in bins of its own."""
+def profile_rows(datasets: list[Dataset], schema: Schema, reference: Profile | None = None) -> Profile:
+    """Profile the columns of a schema.
+
+    Args:
+        datasets: The rows.
+        schema: The columns.
+        reference: A profile whose bins and ranges are taken; without one, a pass of its own finds the bins.
+
+    Raises:
+        DataError: There are no rows, or a value is infinite.
+    """
     columns = [*schema.features, schema.label]
-    before = {column.name: column for column in like.columns} if like else {}
-    edges = {} if like else _edges(datasets, schema)
-    parts = []
+    reference_columns = {column.name: column for column in reference.columns} if reference else {}
+    edges = {} if reference else _bin_edges(datasets, schema)
+    profilers = []
     for column in columns:
         coded = column.coded or (column is schema.label and bool(schema.classes))
-        reference = before.get(column.name)
-        bins = reference.edges if reference else edges.get(column.name, ())
-        parts.append(_Categories(column) if coded else _Numbers(column, bins, reference))
+        reference_column = reference_columns.get(column.name)
+        bins = reference_column.edges if reference_column else edges.get(column.name, ())
+        profilers.append(_CategoryProfiler(column) if coded else _NumberProfiler(column, bins, reference_column))
     rows = 0
     for part in read_slices([dataset.file for dataset in datasets], [column.name for column in columns]):
         rows += len(part)
-        for fitting in parts:
-            fitting.add(part)
+        for profiler in profilers:
+            profiler.add(part)
     if not rows:
         raise DataError("found no rows to profile")
-    return Profile(rows=rows, columns=tuple(fitting.profile(rows) for fitting in parts))
+    return Profile(rows=rows, columns=tuple(profiler.profile(rows) for profiler in profilers))
 
 
-def _edges(datasets: list[Dataset], schema: Schema) -> dict[str, tuple[float, ...]]:
+def _bin_edges(datasets: list[Dataset], schema: Schema) -> dict[str, tuple[float, ...]]:
     """Return the inner edges of bins with equal shares of a sample of the rows."""
     numbers = [column for column in (*schema.features, schema.label) if _has_bins(column)]
     order = Permutation(max(1, sum(dataset.rows for dataset in datasets)), derive(0, "profile"))
@@ -79,9 +98,9 @@ def _edges(datasets: list[Dataset], schema: Schema) -> dict[str, tuple[float, ..
     for part in (
         read_slices([dataset.file for dataset in datasets], [column.name for column in numbers]) if numbers else ()
     ):
-        chosen = order.of(np.arange(start, start + len(part))) < SAMPLE_ROWS
+        sampled = order.of(np.arange(start, start + len(part))) < SAMPLE_ROWS
         for column in numbers:
-            values = as_floats(part.column(column.name), column.name, column.kind, part.subject)[chosen]
+            values = as_floats(part.column(column.name), column.name, column.kind, part.subject)[sampled]
             samples[column.name].append(values[~np.isnan(values)])
         start += len(part)
     joined = {name: np.concatenate(parts) for name, parts in samples.items()}
@@ -96,7 +115,7 @@ def _has_bins(column: Column) -> bool:
 
 
 @dataclass
-class _Numbers:
+class _NumberProfiler:
     column: Column
     edges: tuple[float, ...]
     reference: ColumnProfile | None
@@ -136,7 +155,7 @@ class _Numbers:
 
 
 @dataclass
-class _Categories:
+class _CategoryProfiler:
     column: Column
     counts: Counter[str] = field(default_factory=Counter)
 

@@ -1,4 +1,4 @@
-"""The end of a round: the challenger enters the registry, and the verdict, the champion and the watermark change together."""
+"""End a cycle: register the challenger, then move champion, watermark and audit log together."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from unbroken.storage.artifact import Artifact
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """What became of a challenger, and who is the champion now."""
+    """What became of a challenger, and the digest of the champion now."""
 
     verdict: Verdict
     challenger: Version
@@ -23,21 +23,30 @@ class Decision:
         return f"{self.verdict}; champion {self.champion[:16] if self.champion else 'none'}"
 
 
-def promote(
-    found: Cycle, checked: DataCheck, challenger: Artifact, verdict: Verdict, config: RetrainConfig
-) -> Decision:
-    """Register the challenger and do what the verdict says, by one move of the pointer; RegistryError if the champion changed."""
+def promote(cycle: Cycle, check: DataCheck, challenger: Artifact, verdict: Verdict, config: RetrainConfig) -> Decision:
+    """Register the challenger and do what the verdict says, by one move of the pointer.
+
+    Args:
+        cycle: Names the champion it was compared with, and the watermarks.
+        check: Holds the profile of the challenger's training rows.
+        challenger: A published checkpoint, its manifest beside it.
+        verdict: What the gate said.
+        config: Names the model.
+
+    Raises:
+        RegistryError: The champion or the watermark is another by now; nothing is changed.
+    """
     registry = registry_of(config)
     manifest = Artifact.of(Path(challenger.path).with_suffix(".json"))
-    version = registry.register(challenger, manifest, checked.profile)
+    version = registry.register(challenger, manifest, check.profile)
     pointer = registry.decide(
         version,
         promote=verdict.promote,
-        against=found.champion.digest if found.champion else None,
-        since=found.before,
-        watermark=found.after,
-        data=found.data,
+        expected_champion=cycle.champion.digest if cycle.champion else None,
+        expected_watermark=cycle.watermark,
+        watermark=cycle.next_watermark,
+        data=cycle.data,
         reason=verdict.reason,
         scores=asdict(verdict),
     )
-    return Decision(verdict=verdict, challenger=version, champion=pointer.champions[-1] if pointer.champions else None)
+    return Decision(verdict=verdict, challenger=version, champion=pointer.champion)

@@ -1,4 +1,4 @@
-"""What a model has already been retrained on, and so what is new: files by their content, or rows by a time column."""
+"""Tell new rows from those that a model was retrained on: files by their content, or rows by a time column."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -15,35 +15,46 @@ from unbroken.serving.registry import Watermark
 INSTANT = pa.timestamp("us")
 
 
-def identify(files: list[SourceFile], digests: list[str]) -> list[str]:
-    """Return what names each file: the digest of its content, with its partition values, but not its path."""
+def content_names(files: list[SourceFile], digests: list[str]) -> list[str]:
+    """Return what names each file in a watermark: the digest of its content with its partition values, but not its path."""
     return [
         digest + "".join(f" {name}={value}" for name, value in sorted(file.partition.items()))
         for file, digest in zip(files, digests, strict=True)
     ]
 
 
-def after_files(mark: Watermark, names: list[str]) -> Watermark:
+def add_files(watermark: Watermark, names: list[str]) -> Watermark:
     """Return the watermark once the named files have been seen too."""
-    return Watermark(files=tuple(sorted({*mark.files, *names})), until=mark.until)
+    return Watermark(files=tuple(sorted({*watermark.files, *names})), until=watermark.until)
 
 
-def newest(files: list[SourceFile], column: str) -> str | None:
-    """Return the latest time in a column, None without rows; raise DataError where a row has no time."""
+def latest_time(files: list[SourceFile], column: str) -> str | None:
+    """Return the latest time in a column (UTC, ISO 8601), None without rows; raise DataError where a row has no time."""
     latest: datetime | None = None
     for part in read_slices(files, [column]):
-        times = instants(part, column)
-        found = pc.max(times).as_py()
-        latest = found if latest is None or found > latest else latest
+        time = pc.max(instants(part, column)).as_py()
+        latest = time if latest is None or time > latest else latest
     return latest.isoformat() if latest else None
 
 
-def are_new(part: Slice, column: str, mark: Watermark) -> pa.BooleanArray:
-    """Tell for each row whether its time is later than the watermark."""
+def read_by_watermark(
+    files: list[SourceFile], columns: list[str], time_column: str, watermark: Watermark, *, new: bool
+) -> Iterator[Slice]:
+    """Yield the rows later than the watermark if `new`, else those up to it, as just these columns."""
+    names = [*columns, *([] if time_column in columns else [time_column])]
+    for part in read_slices(files, names):
+        mask = later_than(watermark, part, time_column)
+        rows = part.rows.filter(mask if new else pc.invert(mask))
+        if rows.num_rows:
+            yield Slice(part.file, part.start, rows.select(columns))
+
+
+def later_than(watermark: Watermark, part: Slice, column: str) -> pa.BooleanArray:
+    """Return for each row whether its time is later than the watermark."""
     times = instants(part, column)
-    if mark.until is None:
+    if watermark.until is None:
         return pa.array([True] * len(part))
-    return pc.greater(times, pa.scalar(datetime.fromisoformat(mark.until), INSTANT))
+    return pc.greater(times, pa.scalar(datetime.fromisoformat(watermark.until), INSTANT))
 
 
 def instants(part: Slice, column: str) -> pa.Array:
@@ -54,18 +65,6 @@ def instants(part: Slice, column: str) -> pa.Array:
             f"{part.subject(column, 0)}: found type {values.type}, expected timestamps or dates to tell what is new"
         )
     if values.null_count:
-        place = pc.index(pc.is_null(values), True).as_py()
-        raise DataError(f"{part.subject(column, place)}: found no time, expected one in every row to tell what is new")
+        row = pc.index(pc.is_null(values), True).as_py()
+        raise DataError(f"{part.subject(column, row)}: found no time, expected one in every row to tell what is new")
     return values.cast(INSTANT, safe=False)
-
-
-def split_rows(
-    files: list[SourceFile], columns: list[str], column: str, mark: Watermark, *, new: bool
-) -> Iterator[Slice]:
-    """Yield the rows after the watermark, or those up to it, by a time column."""
-    names = [*columns, *([] if column in columns else [column])]
-    for part in read_slices(files, names):
-        wanted = are_new(part, column, mark)
-        rows = part.rows.filter(wanted if new else pc.invert(wanted))
-        if rows.num_rows:
-            yield Slice(part.file, part.start, rows.select(columns))

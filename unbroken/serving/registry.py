@@ -1,10 +1,10 @@
-"""The models of one name: every version by its digest, which of them is the champion, and who decided that and why.
+"""The registry of one model: its versions by digest, the champion among them, and every decision with its reason.
 
     models/<name>/versions/<sha256>.pth   a published checkpoint, with its manifest .json and its training profile .profile.json
     models/<name>/champion.json           the pointer: one file, replaced by one atomic rename
     models/<name>/audit.jsonl             every decision, one line each
 
-The pointer also holds how far retraining has come, so that a decision and the data it is about count together or not at all.
+The pointer also holds the watermark of retraining, so that a decision and the data it is about count together or not at all.
 `python -m unbroken.registry history NAME`, `... rollback NAME`, `... promote NAME SHA256`.
 """
 
@@ -21,7 +21,7 @@ from unbroken.storage import atomic
 from unbroken.storage.artifact import Artifact, from_json, to_json
 from unbroken.storage.journal import Clock, Event, Journal, utc_now
 
-SHORTEST = 6
+SHORTEST_PREFIX = 6
 """Fewest hexadecimal digits that may name a version."""
 
 
@@ -51,12 +51,24 @@ class Version(Artifact):
 
 @dataclass(frozen=True, kw_only=True)
 class Pointer:
-    """The champions in the order of their promotion, the last one reigning; what was seen; the last decision."""
+    """What `champion.json` holds.
+
+    Attributes:
+        champions: Digests in the order of their promotion; the last one is the champion.
+        watermark: How far retraining has come.
+        decisions: How many were made.
+        last: The last decision, as the audit log has it.
+    """
 
     champions: tuple[str, ...] = ()
     watermark: Watermark = NOTHING_SEEN
     decisions: int = 0
     last: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def champion(self) -> str | None:
+        """The digest of the champion, if there is one."""
+        return self.champions[-1] if self.champions else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +86,17 @@ class Registry:
 
     def champion(self) -> Version | None:
         """Return the champion, its bytes verified, or None before the first promotion."""
-        champions = self.pointer.champions
-        return self.version(champions[-1]) if champions else None
+        digest = self.pointer.champion
+        return self.version(digest) if digest else None
 
     def version(self, digest: str) -> Version:
         """Return a version by its digest or the beginning of it; raise RegistryError or CorruptCheckpointError."""
-        found = sorted(self._versions.glob(f"{digest}*.pth")) if len(digest) >= SHORTEST and digest.isalnum() else []
-        if len(found) != 1:
-            raise RegistryError(f"{self._versions}: found {len(found)} versions named {digest!r}, expected one")
-        path = found[0]
+        paths = (
+            sorted(self._versions.glob(f"{digest}*.pth")) if len(digest) >= SHORTEST_PREFIX and digest.isalnum() else []
+        )
+        if len(paths) != 1:
+            raise RegistryError(f"{self._versions}: found {len(paths)} versions named {digest!r}, expected one")
+        path = paths[0]
         if (bytes_digest := atomic.digest(path)) != path.stem:
             raise CorruptCheckpointError(f"{path}: found SHA-256 {bytes_digest}, expected that of its name")
         return Version(path=str(path), digest=path.stem, profile=str(path.with_suffix(".profile.json")))
@@ -100,53 +114,66 @@ class Registry:
         challenger: Version,
         *,
         promote: bool,
-        against: str | None,
-        since: Watermark,
+        expected_champion: str | None,
+        expected_watermark: Watermark,
         watermark: Watermark,
         **details: Any,
     ) -> Pointer:
-        """Make the challenger the champion, or keep the one it was compared `against`, and move the watermark.
+        """Make the challenger the champion, or keep the present one, and move the watermark, all at once.
 
-        Raise RegistryError, and change nothing, if another champion reigns by now or the watermark moved `since`.
+        Args:
+            challenger: A registered version.
+            promote: Whether it becomes the champion.
+            expected_champion: The digest of the champion it was compared with, if there was one.
+            expected_watermark: The watermark when the new rows were looked for.
+            watermark: The new watermark.
+            **details: What else the audit log says of the decision.
+
+        Raises:
+            RegistryError: The champion or the watermark is another by now; nothing is changed.
         """
-        with self._alone():
-            before = self.pointer
-            reigning = before.champions[-1] if before.champions else None
-            if reigning != against:
+        with self._locked():
+            pointer = self.pointer
+            if pointer.champion != expected_champion:
                 raise RegistryError(
-                    f"{self.folder}: the champion is {reigning}, but the challenger was compared with {against}; run again"
+                    f"{self.folder}: the champion is {pointer.champion}, but the challenger was compared with "
+                    f"{expected_champion}; run again"
                 )
-            if before.watermark != since:
+            if pointer.watermark != expected_watermark:
                 raise RegistryError(f"{self.folder}: another run has decided about these data meanwhile; run again")
-            champions = (*before.champions, challenger.digest) if promote else before.champions
-            event = "promoted" if promote else "kept the champion"
-            about = {"challenger": challenger.digest, "champion": against, **details}
-            return self._move(replace(before, champions=champions, watermark=watermark), event, about)
+            champions = (*pointer.champions, challenger.digest) if promote else pointer.champions
+            return self._write_pointer(
+                replace(pointer, champions=champions, watermark=watermark),
+                "promoted" if promote else "kept the champion",
+                {"challenger": challenger.digest, "champion": expected_champion, **details},
+            )
 
     def promote(self, digest: str) -> Pointer:
         """Make a version the champion by hand."""
-        with self._alone():
-            before, version = self.pointer, self.version(digest)
-            about = {"challenger": version.digest, "champion": before.champions[-1] if before.champions else None}
-            return self._move(
-                replace(before, champions=(*before.champions, version.digest)),
+        with self._locked():
+            pointer, version = self.pointer, self.version(digest)
+            return self._write_pointer(
+                replace(pointer, champions=(*pointer.champions, version.digest)),
                 "promoted",
-                about | {"reason": "by hand"},
+                {"challenger": version.digest, "champion": pointer.champion, "reason": "by hand"},
             )
 
     def rollback(self) -> Pointer:
-        """Make the champion before this one the champion again; what was seen stays seen."""
-        with self._alone():
-            before = self.pointer
-            if len(before.champions) < 2:
+        """Make the previous champion the champion again; the watermark stays."""
+        with self._locked():
+            pointer = self.pointer
+            if len(pointer.champions) < 2:
                 raise RegistryError(f"{self.folder}: found no champion before this one to go back to")
-            version = self.version(before.champions[-2])
-            about = {"champion": before.champions[-1], "challenger": version.digest, "reason": "by hand"}
-            return self._move(replace(before, champions=before.champions[:-1]), "rolled back", about)
+            version = self.version(pointer.champions[-2])
+            return self._write_pointer(
+                replace(pointer, champions=pointer.champions[:-1]),
+                "rolled back",
+                {"champion": pointer.champion, "challenger": version.digest, "reason": "by hand"},
+            )
 
     def note(self, event: str, **details: Any) -> None:
         """Write an event that moves nothing to the audit log."""
-        with self._alone():
+        with self._locked():
             self._audit.append(event, **details)
 
     def history(self) -> list[Event]:
@@ -161,15 +188,16 @@ class Registry:
     def _audit(self) -> Journal:
         return Journal(self.folder / "audit.jsonl", self.clock)
 
-    def _move(self, pointer: Pointer, event: str, about: dict[str, Any]) -> Pointer:
+    def _write_pointer(self, pointer: Pointer, event: str, details: dict[str, Any]) -> Pointer:
+        """Write the pointer with its last decision, then that decision to the audit log."""
         number = pointer.decisions + 1
-        moved = replace(pointer, decisions=number, last={"event": event, "decision": number, **about})
-        atomic.write(self.folder / "champion.json", to_json(moved, indent=1))
+        decided = replace(pointer, decisions=number, last={"event": event, "decision": number, **details})
+        atomic.write(self.folder / "champion.json", to_json(decided, indent=1))
         self._complete_audit()
-        return moved
+        return decided
 
     @contextmanager
-    def _alone(self) -> Generator[None]:
+    def _locked(self) -> Generator[None]:
         atomic.make_folder(self.folder)
         with FileLock(self.folder / "lock", mode=0o600):
             self._complete_audit()
@@ -193,6 +221,6 @@ def champion_path(folder: Path) -> Path:
 def _copy(artifact: Artifact, path: Path) -> None:
     content = Path(artifact.path).read_bytes()
     atomic.write(path, content)
-    if (found := atomic.digest(path)) != artifact.digest:
+    if (digest := atomic.digest(path)) != artifact.digest:
         path.unlink()
-        raise CorruptCheckpointError(f"{artifact.path}: found SHA-256 {found}, expected {artifact.digest}")
+        raise CorruptCheckpointError(f"{artifact.path}: found SHA-256 {digest}, expected {artifact.digest}")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from unbroken.data.csv import as_parquet
+from unbroken.data.dictionary import decode_field
 from unbroken.data.footers import Footer, read_footers
 from unbroken.data.parquet import Writer, read_slices
 from unbroken.data.sources import SourceFile, find_files
@@ -33,10 +34,17 @@ class Predictions(Artifact):
 def predict_files(
     predictor: Predictor, data_source: str, target: Path, keep: tuple[str, ...] = (), *, overwrite: bool = False
 ) -> Predictions:
-    """Score a Parquet or CSV source into one Parquet file, a batch at a time; `keep` columns are copied before the predictions.
+    """Score a source into one Parquet file, a batch at a time; the file takes its name when it is complete.
 
-    The file takes its name when it is complete. Raise DataError before any row is scored if a column does not fit, or if the
-    target holds anything but predictions, unless it is to be overwritten.
+    Args:
+        predictor: The model.
+        data_source: The path, folder, glob or URL of Parquet or CSV files.
+        target: The Parquet file to write.
+        keep: Columns of the source that are copied before the predictions.
+        overwrite: Whether a target that holds no predictions may be replaced.
+
+    Raises:
+        DataError: Before any row is scored: a column does not fit, or the target holds anything but predictions.
     """
     files = find_files(data_source)
     require_target(target, data_source, files, overwrite=overwrite)
@@ -46,9 +54,9 @@ def predict_files(
         names = [*keep, *(column.name for column in predictor.encoder.schema.features if column.name not in keep)]
         with Writer(target, schema) as writer:
             for rows in read_slices([footer.file for footer in footers], names):
-                found = predictor.predict_batch(rows.rows, rows.subject)
-                kept = [rows.column(name).cast(schema.field(name).type) for name in keep]
-                writer.write(pa.record_batch([*kept, *found.columns], schema=schema))
+                predictions = predictor.predict_batch(rows.rows, rows.subject)
+                copies = [rows.column(name).cast(schema.field(name).type) for name in keep]
+                writer.write(pa.record_batch([*copies, *predictions.columns], schema=schema))
     return Predictions(path=str(target), digest=atomic.digest(target), rows=writer.rows, model=predictor.digest)
 
 
@@ -67,14 +75,10 @@ def _footers(predictor: Predictor, sources: list[SourceFile], folder: Path) -> G
 
 
 def _output_schema(predictor: Predictor, footers: list[Footer], keep: tuple[str, ...]) -> pa.Schema:
-    if taken := sorted(set(keep) & set(predictor.schema.names)):
-        raise DataError(f"predict.keep: {', '.join(taken)}: a column of the predictions has this name; rename it")
+    if clashes := sorted(set(keep) & set(predictor.schema.names)):
+        raise DataError(f"predict.keep: {', '.join(clashes)}: a column of the predictions has this name; rename it")
     for footer in footers:
         if missing := [name for name in keep if name not in footer.schema.names]:
             raise DataError(f"{footer.file.name}: no column {', '.join(missing)} to keep")
-    kept = [_kept_field(footers[0].schema.field(name)) for name in keep] if footers else []
-    return pa.schema([*kept, *predictor.schema], MARK)
-
-
-def _kept_field(field: pa.Field) -> pa.Field:
-    return pa.field(field.name, field.type.value_type if pa.types.is_dictionary(field.type) else field.type)
+    copies = [decode_field(footers[0].schema.field(name)) for name in keep] if footers else []
+    return pa.schema([*copies, *predictor.schema], MARK)

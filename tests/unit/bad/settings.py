@@ -73,9 +73,12 @@ SETTINGS = {
     "no batch": good(training(batch_size=0), "training.batch_size: found 0"),
     "no accumulated batch": good(training(accumulate=0), "training.accumulate: found 0, expected at least 1"),
     "accumulated batches larger than the rows": good(
-        training(batch_size=41, accumulate=2), "training.batch_size x training.accumulate: found 82, expected at most 80"
+        training(batch_size=41, accumulate=2),
+        "training.batch_size x training.accumulate: found 82, expected at most 80",
     ),
-    "an average that keeps all": good(training(ema_decay=1.0), "training.ema_decay: found 1.0, expected above 0 and below 1"),
+    "an average that keeps all": good(
+        training(ema_decay=1.0), "training.ema_decay: found 1.0, expected above 0 and below 1"
+    ),
     "an average that keeps nothing": good(training(ema_decay=0.0), "training.ema_decay: found 0.0"),
     "an unknown precision": good(training(precision="float16"), "training.precision: found 'float16'"),
     "a batch larger than the rows": good(training(batch_size=81), "training.batch_size: found 81, expected at most 80"),
