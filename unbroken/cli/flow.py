@@ -1,14 +1,38 @@
-"""Run a flow of the project in the present folder on Prefect, or the same stages in this process."""
+"""`unbroken retrain | predict`, and for all: a flow of the project in this folder on Prefect, or the same stages here."""
 
 import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
+from rich.text import Text
 
+from unbroken import pipeline
+from unbroken.cli.settings import add_settings, settings_of
+from unbroken.cli.terminal import FINE, show_log
+from unbroken.config import PredictConfig, RetrainConfig
 from unbroken.orchestration.garbage import collector_paused
+
+SETTINGS: dict[str, type[RetrainConfig] | type[PredictConfig]] = {"retrain": RetrainConfig, "predict": PredictConfig}
+
+
+def add_arguments(command: str, parser: ArgumentParser) -> None:
+    """Add the settings; those in a file of the command's name in this folder are read first."""
+    add_orchestrator_argument(parser)
+    add_settings(parser, SETTINGS[command], f"{command}.toml")
+
+
+def run(command: str, arguments: Namespace, console: Console) -> int:
+    """Run the flow, or the same in this process, and print what came of it."""
+    show_log(console)
+    config = settings_of(arguments, SETTINGS[command])
+    config.require_complete()
+    flow = choose_flow(command, console, orchestrated=not arguments.no_orchestrator)
+    result = flow(config) if flow is not None else getattr(pipeline, command)(config)
+    console.print(Text(str("Skipped: nothing new" if result is None else result)), soft_wrap=True)
+    return FINE
 
 
 def add_orchestrator_argument(parser: ArgumentParser) -> None:
