@@ -3,7 +3,6 @@
 What needs torch is imported where it is used: a finished run answers without it.
 """
 
-import json
 import logging
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +16,7 @@ from unbroken.serving.registry import Registry
 from unbroken.stages import finished
 from unbroken.stages.results import Checkpoint, Preprocessed, Published, Restored
 from unbroken.storage.artifact import Artifact
+from unbroken.storage.manifest import read_checkpoint_manifest
 from unbroken.training.progress import Report
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def train(config: Config, report: Report = ignore_progress, hooks: "Sequence[Tra
     if restored is None:
         with delete_on_bad_input(run):
             restored = run_stages(config, run, report, hooks)
-    manifest = json.loads(run.manifest.read_bytes())
+    manifest = read_checkpoint_manifest(run.manifest)
     return TrainedModel(
         path=Path(restored.path),
         digest=restored.digest,
