@@ -1,4 +1,4 @@
-"""What a training imports: neither torch's compiler, a second or two of work, nor Prefect."""
+"""What takes seconds to import is imported where it is needed and nowhere else: torch, its compiler, Prefect."""
 
 import subprocess
 import sys
@@ -23,3 +23,11 @@ def test_a_training_imports_neither_a_compiler_nor_prefect(settings: dict[str, o
     finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
     assert finished.stdout.split() == []
+
+
+@pytest.mark.parametrize("names", ["", "; unbroken.Config, unbroken.UnbrokenError, unbroken.train"])
+def test_the_library_and_its_settings_import_neither_torch_nor_prefect(names: str):
+    script = f"import sys, unbroken{names}; print(*sorted({{'torch', 'prefect', 'unbroken'}} & sys.modules.keys()))"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert ended.stdout.split() == ["unbroken"]
