@@ -9,7 +9,6 @@ COPY pyproject.toml prefect.yaml ./
 COPY flows flows
 COPY tasks tasks
 COPY unbroken unbroken
-COPY deploy deploy
 
 # A user of its own, who owns the folders that the runs write.
 RUN useradd --create-home unbroken && mkdir runs models && chown unbroken: runs models

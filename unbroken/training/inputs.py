@@ -3,7 +3,6 @@
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import torch
 from jaxtyping import Float
@@ -50,7 +49,7 @@ class EvaluationInputs:
     """By the name of the part: `test`, and `validation` if there is one."""
 
     @classmethod
-    def read(cls, config: Config, splits: SplitDatasets, encoder: Artifact, run: Run) -> Self:
+    def read(cls, config: Config, splits: SplitDatasets, encoder: Artifact, run: Run) -> "EvaluationInputs":
         """Read the encoder and the rows.
 
         Raises:
@@ -111,7 +110,7 @@ class TrainingInputs(EvaluationInputs):
     class_weights: Float[Tensor, " classes"] | None
 
     @classmethod
-    def read(cls, config: Config, splits: SplitDatasets, encoder: Artifact, run: Run) -> Self:
+    def read(cls, config: Config, splits: SplitDatasets, encoder: Artifact, run: Run) -> "TrainingInputs":
         """Read the encoder and the rows; raise as `EvaluationInputs.read` does."""
         base = EvaluationInputs.read(config, splits, encoder, run)
         train = reader_of(config.training, splits, base.features, run.data, base.device)("train", splits.train)
