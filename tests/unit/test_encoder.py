@@ -123,7 +123,7 @@ def test_nanoseconds_and_the_year_9999_are_no_trouble():
 def test_categories_have_codes_in_the_order_of_their_values():
     codes = CategoryCodes(name="x", values=("blue", "green", "red"))
 
-    found = codes.transform(pa.array(["red", "blue", None, "pink", "green"]))
+    found = codes.transform(pa.array(["red", "blue", None, "pink", "green"]), lambda name, row: name)
 
     assert found.to_pylist() == [4, 2, MISSING, UNSEEN, 3]
     assert found.type == pa.int32()

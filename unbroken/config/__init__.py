@@ -2,7 +2,7 @@
 
 from unbroken.config.checkpoint import CheckpointConfig, TrackingConfig
 from unbroken.config.config import Config
-from unbroken.config.data import DataConfig, PreprocessConfig, SplitConfig
+from unbroken.config.data import CsvConfig, DataConfig, PreprocessConfig, SplitConfig
 from unbroken.config.metrics import TaskName
 from unbroken.config.model import ModelConfig, StartConfig
 from unbroken.config.prediction import PredictConfig
@@ -13,6 +13,7 @@ __all__ = [
     "CheckpointConfig",
     "ChecksConfig",
     "Config",
+    "CsvConfig",
     "DataConfig",
     "GateConfig",
     "ModelConfig",

@@ -43,9 +43,11 @@ class Config:
         return self.training.learning_rate * (self.start.learning_rate_factor if self.start.warm_from else 1.0)
 
 
-DEFAULTS = TrainingConfig()
-LATER_SETTINGS = ("accumulate", "precision", "ema_decay")
-"""Settings of the training that are newer than the first runs: left out at their defaults, so that the keys of those stay."""
+LATER_SETTINGS = {
+    "data": ("csv", "keep", "null_labels", "null_words", "types"),
+    "training": ("accumulate", "precision", "ema_decay"),
+}
+"""Settings that are newer than the first runs: left out at their defaults, so that the keys of those stay."""
 
 
 def identity(config: Config) -> dict[str, Any]:
@@ -53,17 +55,23 @@ def identity(config: Config) -> dict[str, Any]:
 
     The number of epochs counts when the learning rate's schedule takes its length from it.
     """
-    settings = dataclasses.asdict(config)
+    settings = _without_later_defaults(config)
     del settings["data"]["source"]
     if not length_from_epochs(config.training):
         del settings["training"]["epochs"]
     del settings["training"]["memory_limit"]
-    for name in LATER_SETTINGS:
-        if settings["training"][name] == getattr(DEFAULTS, name):
-            del settings["training"][name]
     for name in ("checkpoint", "tracking", "runs_folder"):
         del settings[name]
     # The checkpoint of a warm start counts by its content, as the data does, and not by its place.
     if settings["start"].pop("warm_from") is None:
         del settings["start"]
+    return settings
+
+
+def _without_later_defaults(config: Config) -> dict[str, Any]:
+    settings, defaults = dataclasses.asdict(config), dataclasses.asdict(Config())
+    for group, names in LATER_SETTINGS.items():
+        for name in names:
+            if settings[group][name] == defaults[group][name]:
+                del settings[group][name]
     return settings

@@ -1,10 +1,53 @@
 """What a user can set of the data: where rows come from, how columns become inputs, which rows train."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from unbroken.config.strict import STRICT
 from unbroken.config.validation import require, require_named, require_no_credentials, require_path, require_types
+
+NULL_WORDS = (
+    *("NA", "N/A", "NULL", "null", "NaN", "nan", "None", "<NA>", "n/a", "NaT", "#N/A", "#N/A N/A", "#NA"),
+    *("-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"),
+)
+"""What stands for a missing value in a CSV file where the settings do not say otherwise; an empty cell always does."""
+
+ColumnType = Literal["number", "text", "boolean", "date", "timestamp", "time", "duration"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CsvConfig:
+    """How CSV files are written; what is not given is found out and said."""
+
+    __pydantic_config__ = STRICT
+
+    delimiter: str | None = None
+    """The character between fields, e.g. `;`; by default that of comma, semicolon, tab and `|` which fits."""
+    decimal: Literal[".", ","] | None = None
+    """The decimal mark of numbers; by default the one that their columns need."""
+    encoding: str | None = None
+    """A codec of Python, e.g. `utf-16` or `cp1252`; by default that of the byte order mark, else UTF-8 if it is,
+    else Windows-1252."""
+    header: bool | None = None
+    """Whether the first line names the columns; by default it does unless it holds values. Without names they are
+    `column_1` and so on."""
+
+    def __post_init__(self) -> None:
+        require_types(self, "data.csv.")
+        one = self.delimiter is None or (
+            len(self.delimiter) == 1 and self.delimiter not in '"\r\n' and ord(self.delimiter) < 128
+        )
+        require(one, "data.csv.delimiter", self.delimiter, "one ASCII character, neither a quote nor a line break")
+        require(
+            _is_text_codec(self.encoding), "data.csv.encoding", self.encoding, "a text codec of Python, e.g. cp1252"
+        )
+
+
+def _is_text_codec(name: str | None) -> bool:
+    try:
+        return name is None or isinstance("".encode(name), bytes)
+    except (LookupError, ValueError, UnicodeError):
+        return False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +70,18 @@ class DataConfig:
     """Integer columns that are names, not amounts: each value gets a code and an embedding."""
     task: Literal["auto", "binary", "multiclass", "regression"] = "auto"
     """What is predicted; `auto` decides by the label: 2 values binary, text or up to 20 integers multiclass, else regression."""
+    keep: tuple[str, ...] = ()
+    """Columns to keep as features although they look like row numbers, ids or texts that hardly come twice, or are a
+    table's index: these are left out by default, and named."""
+    null_labels: Literal["drop", "refuse"] = "drop"
+    """What follows of rows without a label: `drop` leaves them out and says how many, `refuse` is an error."""
+    types: dict[str, ColumnType] = field(default_factory=dict)
+    """What CSV columns hold, by name, e.g. `{"zip": "text"}`; by default what more than 95 % of the values of a column are.
+    For Parquet, whose columns have types, only `text` for integers."""
+    null_words: tuple[str, ...] | None = None
+    """Words in CSV files that stand for a missing value, beside empty cells; by default NA, N/A, null, NaN, None and their
+    like. In a column that `types` calls text, only those given here."""
+    csv: CsvConfig = field(default_factory=CsvConfig)
 
     def __post_init__(self) -> None:
         require_types(self, "data.")
@@ -35,12 +90,15 @@ class DataConfig:
         require_no_credentials("data.source", self.source)
         require("::" not in self.source, "data.source", self.source, "a URL of one file system, without ::")
         require(self.label != "", "data.label", self.label, "the name of a column")
-        for name, columns in (("include", self.include), ("exclude", self.exclude), ("categories", self.categories)):
+        for name in ("include", "exclude", "keep", "categories"):
+            columns = getattr(self, name)
             duplicates = sorted({column for column in columns if columns.count(column) > 1})
             require(not duplicates, f"data.{name}", duplicates, "each column once")
             require(name == "categories" or self.label not in columns, f"data.{name}", self.label, "not the label")
         overlap = sorted(set(self.include) & set(self.exclude))
         require(not overlap, "data.include and data.exclude", overlap, "no column in both")
+        overlap = sorted(set(self.keep) & set(self.exclude))
+        require(not overlap, "data.keep and data.exclude", overlap, "no column in both")
 
 
 def require_source(name: str, source: str) -> None:

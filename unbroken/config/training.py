@@ -10,6 +10,8 @@ from unbroken.config.validation import require, require_types
 
 MOST_THREADS = 1024
 
+DEFAULT_BATCH_SIZE = 256
+"""Where fewer rows train, a batch is all of them."""
 BLOCK_ROWS = 1 << 10
 """Rows that are read from disk together."""
 
@@ -22,8 +24,9 @@ class TrainingConfig:
 
     epochs: int = 5
     """Total number of epochs, those already done included: raise it to train on."""
-    batch_size: int = 256
-    """Rows per gradient, and, unless gradients are accumulated, per optimizer step."""
+    batch_size: int = DEFAULT_BATCH_SIZE
+    """Rows per gradient, and, unless gradients are accumulated, per optimizer step; all rows that train where these are fewer
+    than the default."""
     accumulate: int = 1
     """Batches whose gradients make one optimizer step, which then sees `accumulate` times `batch_size` rows in the memory that
     one batch needs."""

@@ -40,11 +40,19 @@ class SplitDatasets:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Some rows of one file: `start` is the number of the first in the file, from 0."""
+    """Some rows of one file.
+
+    Attributes:
+        file: The file.
+        start: The number of the first row of those they are taken from, in the file, from 0.
+        rows: The rows.
+        indices: Which they are of those from `start` on; all when not given.
+    """
 
     file: SourceFile
     start: int
     rows: pa.RecordBatch
+    indices: pa.Array | None = None
 
     def column(self, name: str) -> pa.Array:
         """Return a column of the rows."""
@@ -52,7 +60,8 @@ class Slice:
 
     def subject(self, name: str, row: int) -> str:
         """Return how a message names the value of a column in one of these rows."""
-        return f"{self.file.name}: column {name}, row {self.start + row}"
+        index = row if self.indices is None else self.indices[row].as_py()
+        return f"{self.file.name}: column {name}, row {self.start + index}"
 
     def __len__(self) -> int:
         return self.rows.num_rows

@@ -1,11 +1,17 @@
-"""Arrow's dictionary encoding taken off: types, fields and columns of plain values."""
+"""Columns as plain values: dictionaries taken off, texts of any Arrow type as strings."""
 
 import pyarrow as pa
 
 
+def is_text(type: pa.DataType) -> bool:
+    """Tell whether values of an Arrow type are texts."""
+    return pa.types.is_string(type) or pa.types.is_large_string(type) or pa.types.is_string_view(type)
+
+
 def value_type(type: pa.DataType) -> pa.DataType:
-    """Return the type of a dictionary's values, or the type itself."""
-    return type.value_type if pa.types.is_dictionary(type) else type
+    """Return the type of a column's plain values."""
+    values = type.value_type if pa.types.is_dictionary(type) else type
+    return pa.string() if is_text(values) else values
 
 
 def decode_field(field: pa.Field) -> pa.Field:
@@ -15,7 +21,10 @@ def decode_field(field: pa.Field) -> pa.Field:
 
 def decode_column(column: pa.Array) -> pa.Array:
     """Return the plain values of a column."""
-    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+    values = value_type(column.type)
+    if pa.types.is_dictionary(column.type):
+        return pa.DictionaryArray.from_arrays(column.indices, column.dictionary.cast(values)).dictionary_decode()
+    return column if column.type == values else column.cast(values)
 
 
 def decode_batch(rows: pa.RecordBatch) -> pa.RecordBatch:

@@ -1,30 +1,45 @@
 """What is known of Parquet files without reading their rows."""
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 
 import pyarrow as pa
 
+from unbroken.data.kinds import CATEGORY, Kind
 from unbroken.data.parquet import open_parquet
 from unbroken.data.sources import SourceFile
 
-INTEGER = re.compile(r"-?[0-9]{1,18}")
-"""A partition value that is a number: its folder's name has no type."""
+INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
+"""A partition value that is a number: its folder's name has no type. With a leading zero it is a code."""
+CODE = re.compile(r"-?[0-9]{1,18}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Footer:
-    """What is known of a file without reading its rows; its partition columns are part of the schema."""
+    """What is known of a file without reading its rows.
+
+    Attributes:
+        file: The file.
+        rows: The number of its rows.
+        schema: Its columns, those of its path first; the metadata is the file's.
+    """
 
     file: SourceFile
     rows: int
     schema: pa.Schema
 
 
-def read_footers(files: list[SourceFile]) -> list[Footer]:
-    """Read the footers of Parquet files, those without rows left out; their partition columns get types."""
+def read_footers(files: list[SourceFile], kinds: Mapping[str, Kind] | None = None) -> list[Footer]:
+    """Read the footers of Parquet files, those without rows left out.
+
+    Args:
+        files: The files.
+        kinds: What is known of columns; those in the path of a file, where all is text, are read by it.
+    """
     footers = [_footer(file) for file in files]
-    return _with_partition_fields([footer for footer in footers if footer.rows])
+    return _with_partition_fields([footer for footer in footers if footer.rows], kinds or {})
 
 
 def _footer(file: SourceFile) -> Footer:
@@ -32,23 +47,38 @@ def _footer(file: SourceFile) -> Footer:
         return Footer(file=file, rows=parquet.metadata.num_rows, schema=parquet.schema_arrow)
 
 
-def _with_partition_fields(footers: list[Footer]) -> list[Footer]:
+def _with_partition_fields(footers: list[Footer], kinds: Mapping[str, Kind]) -> list[Footer]:
     names = footers[0].file.partition if footers else {}
-    integers = {name: all(_is_integer(footer.file.partition[name]) for footer in footers) for name in names}
-    return [_with_fields(footer, integers) for footer in footers]
+    types = {
+        name: _partition_type([footer.file.partition[name] for footer in footers], kinds.get(name)) for name in names
+    }
+    return [_with_fields(footer, types) for footer in footers] if names else footers
 
 
-def _with_fields(footer: Footer, integers: dict[str, bool]) -> Footer:
+def _with_fields(footer: Footer, types: dict[str, pa.DataType]) -> Footer:
     # Partition columns go first, so that the last column, the default label, is one of the file's own.
     partition = {
-        name: int(value) if integers[name] and value is not None else value
+        name: int(value) if pa.types.is_integer(types[name]) and value is not None else value
         for name, value in footer.file.partition.items()
     }
-    fields = [pa.field(name, pa.int64() if integers[name] else pa.string()) for name in partition]
-    stored = [field for field in footer.schema if field.name not in partition]
-    file = replace(footer.file, partition=partition)
-    return replace(footer, file=file, schema=pa.schema([*fields, *stored]))
+    fields = [pa.field(name, type) for name, type in types.items()]
+    own = [field for field in footer.schema if field.name not in partition]
+    dates = tuple(name for name, type in types.items() if pa.types.is_date(type))
+    file = replace(footer.file, partition=partition, partition_dates=dates)
+    return replace(footer, file=file, schema=pa.schema([*fields, *own], metadata=footer.schema.metadata))
 
 
-def _is_integer(value: str | int | None) -> bool:
-    return value is None or INTEGER.fullmatch(str(value)) is not None
+def _partition_type(values: Iterable[int | str | None], kind: Kind | None) -> pa.DataType:
+    texts = [str(value) for value in values if value is not None]
+    if kind != CATEGORY and all(map((CODE if kind == "number" else INTEGER).fullmatch, texts)):
+        return pa.int64()
+    if kind in (None, "date", "timestamp") and all(map(_is_date, texts)):
+        return pa.date32()
+    return pa.string()
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False

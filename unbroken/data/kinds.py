@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import AfterValidator
 
-from unbroken.data.dictionary import value_type
+from unbroken.data.dictionary import is_text, value_type
 from unbroken.errors import DataError
 
 Float64 = NDArray[np.float64]
@@ -73,20 +73,15 @@ def _is_number(type: pa.DataType) -> bool:
     return pa.types.is_integer(type) or pa.types.is_floating(type) or pa.types.is_decimal(type)
 
 
-def _is_text(type: pa.DataType) -> bool:
-    return pa.types.is_string(type) or pa.types.is_large_string(type) or pa.types.is_string_view(type)
-
-
 def _numbers(column: pa.Array, name: str, subject: Subject) -> Floats:
+    if pa.types.is_decimal(column.type):
+        _require_exact(column, name, subject)
     try:
         plain = (pa.types.is_float32(column.type) or pa.types.is_float64(column.type)) and not column.null_count
         values = column.to_numpy() if plain else column.cast(pa.float64()).to_numpy(zero_copy_only=False)
     except pa.ArrowInvalid as error:
-        row = next(row for row, value in enumerate(column.to_pylist()) if value is not None and abs(value) > 2**53)
-        raise DataError(
-            f"{subject(name, row)}: found {column[row]}, expected at most 2^53, beyond which a float is not exact. "
-            f"Divide it, name it in data.categories, or leave it out with data.exclude"
-        ) from error
+        _require_exact(column, name, subject)
+        raise DataError(f"{subject(name, 0)} or below: {error}. Leave it out with data.exclude") from error
     with np.errstate(over="ignore", invalid="ignore"):
         suspect = not np.isfinite(values.sum())  # one pass, where a finite sum says that every value is finite
     if suspect and np.isinf(values).any():
@@ -96,6 +91,17 @@ def _numbers(column: pa.Array, name: str, subject: Subject) -> Floats:
             f"Make it null, or leave the column out with data.exclude"
         )
     return values
+
+
+def _require_exact(column: pa.Array, name: str, subject: Subject) -> None:
+    bounds = pc.min_max(column).as_py()
+    if bounds["min"] is None or (bounds["max"] <= 2**53 and bounds["min"] >= -(2**53)):
+        return
+    row = next(row for row, value in enumerate(column.to_pylist()) if value is not None and abs(value) > 2**53)
+    raise DataError(
+        f"{subject(name, row)}: found {column[row]}, expected at most 2^53, beyond which a float is not exact. "
+        f"Divide it, name it in data.categories, or leave it out with data.exclude"
+    )
 
 
 def _seconds(column: pa.Array, name: str, subject: Subject) -> Float64:
@@ -129,6 +135,8 @@ CLOCK = (
 )
 
 CATEGORY = "category"
+KIND_OF_TYPE = {"text": CATEGORY}
+"""What settings call a kind, where it is not the kind's own name."""
 
 KINDS = {
     kind.name: kind
@@ -142,7 +150,7 @@ KINDS = {
             plain=pa.bool_(),
             ordered=False,
         ),
-        ColumnKind(name=CATEGORY, plural="text", types=_is_text, floats=None, plain=pa.string(), ordered=False),
+        ColumnKind(name=CATEGORY, plural="text", types=is_text, floats=None, plain=pa.string(), ordered=False),
         ColumnKind(
             name="timestamp",
             plural="timestamps",
@@ -206,8 +214,9 @@ def plurals(kinds: list[ColumnKind]) -> str:
 
 
 def can_be_coded(type: pa.DataType) -> bool:
-    """Tell whether values of an Arrow type can be names, each with a code of its own."""
-    return pa.types.is_integer(type) or kind_of(type) in (CATEGORY, "boolean")
+    """Tell whether values of an Arrow type can be names, each with a code of its own; of floats, the whole ones."""
+    plain = value_type(type)
+    return pa.types.is_integer(plain) or pa.types.is_floating(plain) or kind_of(plain) in (CATEGORY, "boolean")
 
 
 def as_floats(column: pa.Array, name: str, kind: Kind, subject: Subject) -> Float64:
@@ -232,9 +241,18 @@ def as_stored_floats(column: pa.Array, name: str, kind: Kind, subject: Subject) 
     return floats(column, name, subject)
 
 
-def as_texts(column: pa.Array) -> pa.Array:
-    """Return a category column as plain strings."""
-    return column.cast(pa.string())
+def as_texts(column: pa.Array, name: str, subject: Subject) -> pa.Array:
+    """Return a category column as plain strings, whole floats as integers; raise DataError on a float that is not whole."""
+    if not pa.types.is_floating(column.type):
+        return column.cast(pa.string())
+    floats = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+    try:
+        return floats.cast(pa.int64()).cast(pa.string())
+    except pa.ArrowInvalid as error:
+        row = next(row for row, value in enumerate(floats.to_pylist()) if value is not None and value % 1 != 0)
+        raise DataError(
+            f"{subject(name, row)}: found {column[row]}, expected a whole number or text for data.categories"
+        ) from error
 
 
 def as_labels(column: pa.Array, name: str, subject: Subject) -> pa.Array:

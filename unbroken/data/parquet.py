@@ -8,6 +8,7 @@ from types import TracebackType
 
 import fsspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from unbroken.data.dataset import Dataset, Slice
@@ -19,6 +20,8 @@ from unbroken.storage.artifact import verify
 
 BATCH_ROWS = 1 << 16
 ROW_GROUP_ROWS = 1 << 18
+READING = {"page_checksum_verification": True, "coerce_int96_timestamp_unit": "us"}
+"""Old timestamps of 96 bits reach further than nanoseconds in 64 bits do."""
 
 
 @contextmanager
@@ -28,10 +31,10 @@ def open_parquet(url: str) -> Generator[pq.ParquetFile]:
     with data_errors(url):
         if path is not None:
             # Not by memory map: a file cut short meanwhile would then end the process, and its pages count as memory.
-            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            with pq.ParquetFile(path, **READING) as file:
                 yield file
         else:
-            with fsspec.open(url, "rb") as stream, pq.ParquetFile(stream, page_checksum_verification=True) as file:
+            with fsspec.open(url, "rb") as stream, pq.ParquetFile(stream, **READING) as file:
                 yield file
 
 
@@ -48,7 +51,8 @@ def read_slices(files: Iterable[SourceFile], columns: list[str]) -> Iterator[Sli
         DataError: A column is missing or a row group cannot be read; names the file.
     """
     for file in files:
-        stored = [name for name in columns if name not in file.partition]
+        needed = dict.fromkeys([*columns, *([file.labelled_by] if file.labelled_by else [])])
+        stored = [name for name in needed if name not in file.partition]
         start = 0
         with open_parquet(file.url) as parquet:
             names = dict.fromkeys(parquet.schema_arrow.names)
@@ -57,8 +61,10 @@ def read_slices(files: Iterable[SourceFile], columns: list[str]) -> Iterator[Sli
             for group in range(parquet.num_row_groups):
                 with data_errors(f"{file.url}: row group {group}"):
                     for batch in parquet.iter_batches(BATCH_ROWS, row_groups=[group], columns=stored):
-                        yield Slice(file, start, _with_partition(batch, file, columns))
+                        part = Slice(file, start, _with_partition(batch, file, list(needed)))
                         start += batch.num_rows
+                        if labelled := _labelled(part, columns):
+                            yield labelled
 
 
 def read_schema(dataset: Dataset) -> pa.Schema:
@@ -135,11 +141,23 @@ class Writer:
 
 def _with_partition(batch: pa.RecordBatch, file: SourceFile, columns: list[str]) -> pa.RecordBatch:
     arrays = [
-        _repeat(file.partition[name], batch.num_rows) if name in file.partition else decode_column(batch.column(name))
+        _repeat(file, name, batch.num_rows) if name in file.partition else decode_column(batch.column(name))
         for name in columns
     ]
     return pa.RecordBatch.from_arrays(arrays, names=columns)
 
 
-def _repeat(value: int | str | None, rows: int) -> pa.Array:
-    return pa.repeat(pa.scalar(value, pa.string() if isinstance(value, str) else pa.int64()), rows)
+def _labelled(part: Slice, columns: list[str]) -> Slice | None:
+    """Return the rows that have a label, where others are passed over; None if there are none."""
+    name = part.file.labelled_by
+    if name is None:
+        return part
+    labelled = pc.invert(pc.is_null(part.column(name), nan_is_null=True))
+    rows = part.rows.select(columns).filter(labelled)
+    return Slice(part.file, part.start, rows, pc.indices_nonzero(labelled)) if rows.num_rows else None
+
+
+def _repeat(file: SourceFile, name: str, rows: int) -> pa.Array:
+    value = file.partition[name]
+    column = pa.repeat(pa.scalar(value, pa.string() if isinstance(value, str) else pa.int64()), rows)
+    return column.cast(pa.date32()) if name in file.partition_dates and value is not None else column

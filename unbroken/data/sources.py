@@ -14,11 +14,15 @@ import pyarrow as pa
 from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
+from unbroken.data.folders import files_below, is_hidden, refuse_part_of_table, require_regular
 from unbroken.errors import DataError
 
 Format = Literal["parquet", "csv"]
 SAMPLE = "sample"
-ENDINGS: dict[str, Format] = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".csv.gz": "csv"}
+ENDINGS: dict[str, Format] = {
+    **dict.fromkeys((".parquet", ".pq", ".parq"), "parquet"),
+    **dict.fromkeys((".csv", ".csv.gz", ".tsv", ".tsv.gz"), "csv"),
+}
 HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 PERMANENT = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
 
@@ -30,12 +34,16 @@ class SourceFile:
     Attributes:
         url: What fsspec opens.
         partition: The Hive partition columns that stand in its path; texts until the footers of all files are known.
+        partition_dates: Those of them that are dates.
         origin: The CSV file that it was converted from.
+        labelled_by: The column without a value in which a row is passed over.
     """
 
     url: str
     partition: dict[str, int | str | None] = field(default_factory=dict)
+    partition_dates: tuple[str, ...] = ()
     origin: str | None = None
+    labelled_by: str | None = None
 
     @property
     def name(self) -> str:
@@ -77,7 +85,9 @@ def find_files(source: str) -> list[SourceFile]:
     with data_errors(source):
         base, paths = _paths(file_system, root)
     if not paths:
-        raise DataError(f"{source}: no data there; found no file that ends in {', '.join(ENDINGS)}")
+        raise DataError(
+            f"{source}: no data there; found no file that ends in {', '.join(ENDINGS)} and does not begin with _ or ."
+        )
     files = [SourceFile(url=file_system.unstrip_protocol(path), partition=_partition(path, base)) for path in paths]
     formats = sorted({file.format for file in files})
     if len(formats) > 1:
@@ -122,24 +132,19 @@ def _paths(file_system: AbstractFileSystem, root: str) -> tuple[str, list[str]]:
     if file_system.isfile(root):
         return posixpath.dirname(root), [root]
     if file_system.isdir(root):
-        return root, sorted(_files_below(file_system, root))
+        return root, sorted(files_below(file_system, root, tuple(ENDINGS)))
+    require_regular(file_system, root)
     if not any(mark in root for mark in "*?["):
         raise DataError(f"{root}: no such file or folder")
     prefix = root[: min(root.index(mark) for mark in "*?[" if mark in root)]
     base = posixpath.dirname(prefix)
-    matches = [path for path in cast(list[str], file_system.glob(root)) if not _hidden(path.removeprefix(base))]
+    refuse_part_of_table(file_system, base)
+    matches = [path for path in cast(list[str], file_system.glob(root)) if not is_hidden(path.removeprefix(base))]
     folders = [path for path in matches if file_system.isdir(path)]
-    nested = {file for folder in folders for file in _files_below(file_system, folder)}
+    nested = {file for folder in folders for file in files_below(file_system, folder, tuple(ENDINGS))}
+    for path in matches:
+        require_regular(file_system, path)
     return base, sorted(nested | {path for path in matches if file_system.isfile(path)})
-
-
-def _files_below(file_system: AbstractFileSystem, folder: str) -> list[str]:
-    paths = cast(list[str], file_system.find(folder))
-    return [path for path in paths if path.lower().endswith(tuple(ENDINGS)) and not _hidden(path.removeprefix(folder))]
-
-
-def _hidden(path: str) -> bool:
-    return any(part.startswith(("_", ".")) for part in path.split("/") if "=" not in part)
 
 
 def _format(path: str) -> Format:

@@ -98,9 +98,9 @@ class CategoryCodes:
     name: str
     values: tuple[str, ...]
 
-    def transform(self, column: pa.Array) -> pa.Array:
+    def transform(self, column: pa.Array, subject: Subject) -> pa.Array:
         """Return the codes of the values."""
-        texts = as_texts(column)
+        texts = as_texts(column, self.name, subject)
         indices = pc.index_in(texts, value_set=pa.array(self.values, pa.string()))
         codes = pc.fill_null(pc.add(indices, FIRST_CODE), UNSEEN)
         return pc.if_else(pc.is_null(texts), MISSING, codes).cast(pa.int32())
@@ -164,7 +164,7 @@ class Encoder:
         arrays = [
             pa.array(part) for scale in self.numbers for part in scale.transform(rows.column(scale.name), subject)
         ]
-        arrays += [codes.transform(rows.column(codes.name)) for codes in self.categories]
+        arrays += [codes.transform(rows.column(codes.name), subject) for codes in self.categories]
         return pa.RecordBatch.from_arrays(arrays, names=self.features.columns[:-1])
 
     def widen(self, new: "Encoder", max_categories: int) -> "Encoder":

@@ -102,7 +102,9 @@ class _CategoryFit:
     counts: Counter[str] = field(default_factory=Counter)
 
     def add(self, part: Slice, training: Index, _: Mask | None) -> None:
-        texts = as_texts(part.column(self.column.name)).take(pa.array(training)).drop_null()
+        texts = (
+            as_texts(part.column(self.column.name), self.column.name, part.subject).take(pa.array(training)).drop_null()
+        )
         for entry in pc.value_counts(texts).to_pylist():
             self.counts[entry["values"]] += entry["counts"]
 

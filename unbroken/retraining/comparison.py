@@ -90,5 +90,8 @@ def _constant_predictions(training: np.ndarray, labels: np.ndarray, classes: tup
 
 
 def _texts(rows: Dataset, name: str) -> np.ndarray:
-    parts = [as_texts(part.column(name)).fill_null("missing") for part in read_slices([rows.file], [name])]
+    parts = [
+        as_texts(part.column(name), name, part.subject).fill_null("missing")
+        for part in read_slices([rows.file], [name])
+    ]
     return pa.chunked_array(parts).to_numpy().astype(str)

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from unbroken.config import Config, DataConfig, RetrainConfig
-from unbroken.data.contract import check_contract
+from unbroken.contract.check import check_contract
 from unbroken.data.dataset import Dataset, Manifest, Slice
 from unbroken.data.dictionary import decode_field
 from unbroken.data.footers import Footer
@@ -21,7 +21,7 @@ from unbroken.data.split import TEST, TRAIN, assign, with_parts
 from unbroken.errors import DataError
 from unbroken.features.encoder import Encoder
 from unbroken.retraining import watermark
-from unbroken.retraining.new_data import Cycle, audit_data_errors, read_source_footers, registry_of
+from unbroken.retraining.new_data import Cycle, audit_data_errors, read_source_footers, reading_of, registry_of
 from unbroken.serving.registry import Version
 
 log = logging.getLogger(__name__)
@@ -64,8 +64,9 @@ def prepare_data(cycle: Cycle, config: RetrainConfig) -> CycleDatasets:
         DataError: The rows do not fit the champion's columns; noted in the audit log.
     """
     with audit_data_errors(registry_of(config), cycle.data):
-        footers = read_source_footers(cycle.new, cycle.path / "converted")
-        older = read_source_footers(cycle.older, cycle.path / "converted-older") if config.replay else []
+        reading = reading_of(cycle.champion, config.train.data)
+        footers = read_source_footers(cycle.new, cycle.path / "converted", reading)
+        older = read_source_footers(cycle.older, cycle.path / "converted-older", reading) if config.replay else []
         data, schema = _check_columns(footers, cycle, config)
         writer = _RowWriter(cycle, config.watermark_column, _common_types(schema, [*footers, *older], config))
         new = writer.write("new.parquet", writer.read(footers, new=True))
@@ -120,10 +121,10 @@ def _check_columns(new: list[Footer], cycle: Cycle, config: RetrainConfig) -> tu
     """Return the data settings and columns of the challenger: those of the champion, if there is one."""
     data = config.train.data
     if cycle.champion is None:
-        return _pin_columns(data, schema := check_contract(new, data, "").schema), schema
+        return _pin_columns(data, schema := check_contract(new, _strict(data), "").schema), schema
     expected = Encoder.of_published(Path(cycle.champion.path), cycle.champion.digest).schema
     data = _pin_columns(data, expected)
-    schema = check_contract(new, data, "").schema
+    schema = check_contract(new, _strict(data), "").schema
     columns = zip((*schema.features, schema.label), (*expected.features, expected.label), strict=True)
     for column, champion_column in columns:
         if column != champion_column:
@@ -140,8 +141,21 @@ def _check_columns(new: list[Footer], cycle: Cycle, config: RetrainConfig) -> tu
 
 def _pin_columns(data: DataConfig, schema: Schema) -> DataConfig:
     names = tuple(column.name for column in schema.features)
-    categories = tuple(name for name in data.categories if name in names)
-    return replace(data, label=schema.label.name, include=names, exclude=(), categories=categories, task=schema.task)
+    return replace(
+        data,
+        label=schema.label.name,
+        include=names,
+        exclude=(),
+        keep=(),
+        categories=tuple(name for name in data.categories if name in names),
+        types={name: kind for name, kind in data.types.items() if name in (*names, schema.label.name)},
+        task=schema.task,
+    )
+
+
+def _strict(data: DataConfig) -> DataConfig:
+    """Return settings by which a row without a label is an error, as it always is in retraining."""
+    return replace(data, null_labels="refuse")
 
 
 def _common_types(schema: Schema, footers: list[Footer], config: RetrainConfig) -> pa.Schema:

@@ -6,11 +6,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from unbroken.config import RetrainConfig
-from unbroken.data.csv import as_parquet
+from unbroken.config import DataConfig, RetrainConfig
+from unbroken.csv.conversion import as_parquet
+from unbroken.csv.reading import Reading
 from unbroken.data.footers import Footer, read_footers
 from unbroken.data.sources import SourceFile, digest_files, find_files
 from unbroken.errors import DataError
+from unbroken.features.encoder import Encoder
+from unbroken.features.learnt import learnt_reading
 from unbroken.retraining import watermark
 from unbroken.serving.registry import Registry, Version, Watermark
 from unbroken.storage.artifact import to_json
@@ -84,7 +87,7 @@ def find_new_data(config: RetrainConfig) -> Cycle | None:
         watermark=pointer.watermark,
         next_watermark=watermark.add_files(pointer.watermark, names),
     )
-    return cycle if config.watermark_column is None else _with_latest_time(cycle, config.watermark_column, registry)
+    return cycle if config.watermark_column is None else _with_latest_time(cycle, config, registry)
 
 
 def registry_of(config: RetrainConfig) -> Registry:
@@ -92,9 +95,16 @@ def registry_of(config: RetrainConfig) -> Registry:
     return Registry(Path(config.models_folder) / config.model)
 
 
-def read_source_footers(files: tuple[SourceFile, ...], folder: Path) -> list[Footer]:
+def reading_of(champion: Version | None, data: DataConfig) -> Reading:
+    """Return how CSV files are read: by what the champion learnt of their columns, if there is one."""
+    if champion is None:
+        return Reading.of(data)
+    return learnt_reading(Encoder.of_published(Path(champion.path), champion.digest), data)
+
+
+def read_source_footers(files: tuple[SourceFile, ...], folder: Path, reading: Reading) -> list[Footer]:
     """Read the footers of source files; CSV files are converted into the folder."""
-    return read_footers([as_parquet(file, folder / f"{number:05d}.parquet") for number, file in enumerate(files)])
+    return read_footers(as_parquet(files, folder, reading), reading.kinds)
 
 
 @contextmanager
@@ -107,11 +117,13 @@ def audit_data_errors(registry: Registry, data: str) -> Generator[None]:
         raise
 
 
-def _with_latest_time(cycle: Cycle, column: str, registry: Registry) -> Cycle | None:
+def _with_latest_time(cycle: Cycle, config: RetrainConfig, registry: Registry) -> Cycle | None:
     """Return the cycle up to the latest time in its new files; None if that is no later than the watermark."""
+    assert config.watermark_column is not None
     with audit_data_errors(registry, cycle.data):
-        footers = read_source_footers(cycle.new, cycle.path / "converted")
-        latest = watermark.latest_time([footer.file for footer in footers], column)
+        reading = reading_of(cycle.champion, config.train.data)
+        footers = read_source_footers(cycle.new, cycle.path / "converted", reading)
+        latest = watermark.latest_time([footer.file for footer in footers], config.watermark_column)
     if latest is None or (cycle.watermark.until is not None and latest <= cycle.watermark.until):
         return None
     return replace(cycle, next_watermark=replace(cycle.next_watermark, until=latest))

@@ -160,7 +160,7 @@ class _CategoryProfiler:
     counts: Counter[str] = field(default_factory=Counter)
 
     def add(self, part: Slice) -> None:
-        texts = as_texts(part.column(self.column.name))
+        texts = as_texts(part.column(self.column.name), self.column.name, part.subject)
         for entry in pc.value_counts(texts.drop_null()).to_pylist():
             self.counts[entry["values"]] += entry["counts"]
 

@@ -15,12 +15,14 @@ from unbroken.checkpoints.compatibility import check_finite, check_shapes
 from unbroken.checkpoints.format import read_checkpoint
 from unbroken.checkpoints.tree import canonical
 from unbroken.config import ModelConfig
+from unbroken.csv.reading import Reading
 from unbroken.data.dictionary import decode_batch, value_type
 from unbroken.data.kinds import Subject, can_be_coded, kind_of
 from unbroken.data.parquet import BATCH_ROWS
 from unbroken.data.schema import Column
 from unbroken.errors import CheckpointMismatchError, DataError
 from unbroken.features.encoder import Encoder
+from unbroken.features.learnt import data_config, learnt_reading
 from unbroken.models.factory import build_model
 from unbroken.models.forward import outputs_of
 from unbroken.serving.registry import champion_path
@@ -40,14 +42,14 @@ class Predictor:
         encoder: Turns raw rows into the model's inputs, as fitted in training.
         model: The network, set to evaluation.
         threads: The number of threads it was trained with; the bits depend on it.
-        texts: The category columns whose values were text in training, and stay so when they are read from CSV.
+        reading: How rows are read from CSV: by what training learnt of its columns.
     """
 
     digest: str
     encoder: Encoder
     model: nn.Module
     threads: int
-    texts: tuple[str, ...]
+    reading: Reading
 
     def predict(self, rows: Any) -> pa.Table:
         """Score raw rows.
@@ -156,13 +158,12 @@ def load_predictor(path: str | Path, *, factory: str = "mlp", device: str = "cpu
     check_shapes(tree["model_state_dict"], canonical(model.state_dict()), f"{file}: model_state_dict")
     check_finite(tree["model_state_dict"], f"{file}: model_state_dict")
     model.load_state_dict(tree["model_state_dict"])
-    coded = tree["config"]["data"]["categories"]
     return Predictor(
         digest=digest,
         encoder=encoder,
         model=model.to(device).eval(),
         threads=tree["numerics"]["threads"],
-        texts=tuple(codes.name for codes in encoder.categories if codes.name not in coded),
+        reading=learnt_reading(encoder, data_config(tree["config"]["data"], file)),
     )
 
 

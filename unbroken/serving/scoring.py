@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from unbroken.data.csv import as_parquet
+from unbroken.csv.conversion import as_parquet
 from unbroken.data.dictionary import decode_field
 from unbroken.data.footers import Footer, read_footers
 from unbroken.data.parquet import Writer, read_slices
@@ -64,11 +64,7 @@ def predict_files(
 def _footers(predictor: Predictor, sources: list[SourceFile], folder: Path) -> Generator[list[Footer]]:
     """Yield the checked footers of a source; CSV is converted into a folder that is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix=".predict-", dir=folder) as converted:
-        files = [
-            as_parquet(file, Path(converted) / f"{number:05d}.parquet", predictor.texts)
-            for number, file in enumerate(sources)
-        ]
-        footers = read_footers(files)
+        footers = read_footers(as_parquet(sources, Path(converted), predictor.reading), predictor.reading.kinds)
         for footer in footers:
             predictor.check(footer.schema, footer.file.name)
         yield footers

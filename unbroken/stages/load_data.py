@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from unbroken.config import DataConfig
+from unbroken.contract.check import check_contract
+from unbroken.csv.conversion import as_parquet
+from unbroken.csv.reading import Reading
 from unbroken.data import sample
-from unbroken.data.contract import check_contract
-from unbroken.data.csv import as_parquet
 from unbroken.data.dataset import Dataset, Manifest
-from unbroken.data.footers import read_footers
+from unbroken.data.footers import Footer, read_footers
 from unbroken.data.sources import SAMPLE, SourceFile, digest_files, find_files, fingerprint_files
 from unbroken.errors import DataError
 from unbroken.run import Run, delete_on_bad_input
@@ -24,7 +25,7 @@ def load_data(config: DataConfig, run: Run) -> Dataset:
         DataError: The first thing that does not fit; a new run leaves nothing behind.
     """
     with delete_on_bad_input(run):
-        manifest = check_contract(read_footers(_parquet_files(config.source, run)), config, run.fingerprint)
+        manifest = check_contract(_footers(config, run), config, run.fingerprint)
         path = run.data / "dataset.json"
         atomic.write(path, to_json(manifest, indent=1))
     return Dataset(
@@ -38,12 +39,13 @@ def read_manifest(dataset: Dataset) -> Manifest:
     return from_json(Manifest, Path(dataset.path).read_bytes(), dataset.path)
 
 
-def _parquet_files(source: str, run: Run) -> list[SourceFile]:
-    if source == SAMPLE:
+def _footers(config: DataConfig, run: Run) -> list[Footer]:
+    if config.source == SAMPLE:
         path = run.data / "sample.parquet"
         sample.write(path)
-        return [SourceFile(url=str(path))]
-    files = find_files(source)
+        return read_footers([SourceFile(url=str(path))])
+    files = find_files(config.source)
     if fingerprint_files(files, digest_files(files)) != run.fingerprint:
-        raise DataError(f"{source}: changed while this run was starting; run the same command again")
-    return [as_parquet(file, run.data / f"source-{number:05d}.parquet") for number, file in enumerate(files)]
+        raise DataError(f"{config.source}: changed while this run was starting; run the same command again")
+    reading = Reading.of(config)
+    return read_footers(as_parquet(files, run.data, reading, prefix="source-"), reading.kinds)

@@ -1,6 +1,7 @@
 """What a training or an evaluation is made of, new from the configuration and the data: what resume restores into."""
 
 import dataclasses
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from unbroken.checkpoints.numerics import collect_numerics
 from unbroken.checkpoints.tree import Tree, canonical
 from unbroken.config import Config, TrainingConfig
 from unbroken.config.config import identity
+from unbroken.config.training import DEFAULT_BATCH_SIZE
 from unbroken.data.dataset import SplitDatasets
 from unbroken.data.permutation import derive
 from unbroken.errors import ConfigError
@@ -31,6 +33,8 @@ from unbroken.run import Run
 from unbroken.storage.artifact import Artifact, verify
 from unbroken.training.generators import seed_shared
 from unbroken.training.state import TrainState
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +137,9 @@ def _header(config: Config, run: Run, encoder: Encoder) -> Tree:
 
 def _require_a_batch(config: TrainingConfig, rows: int) -> None:
     if config.step_rows > rows:
+        if config.step_rows == DEFAULT_BATCH_SIZE == config.batch_size:
+            log.warning("training.batch_size: %d rows train, so a batch is all of them", rows)
+            return
         name = "training.batch_size" if config.accumulate == 1 else "training.batch_size x training.accumulate"
         raise ConfigError(f"{name}: found {config.step_rows}, expected at most {rows}, the rows that train. Lower it")
 

@@ -44,7 +44,11 @@ COLUMNS = {
     "a category that is not there": data("a.parquet: no column price", categories=("price",)),
     "a column of another case": data("a.parquet: no column X", include=("X",)),
     "no feature left": data("no feature is left; found the label label", exclude=("row", "x")),
-    "a float as a category": data(("column x: found type double", "data.categories"), categories=("x",)),
+    "a float as a category": data(
+        ("column x, row 1: found 0.5, expected a whole number or text", "data.categories"),
+        table(hundred([row / 2 for row in ROWS])),
+        categories=("x",),
+    ),
     "a date as a category": data(
         "column x: found type date32", table(hundred([datetime.date(2020, 1, 1)] * 100)), categories=("x",)
     ),
@@ -70,14 +74,19 @@ COLUMNS = {
     "booleans where the first file has a label of integers": data(
         "2.parquet: column label: found boolean", tables(GOOD, hundred(ROWS, [True, False] * 50))
     ),
-    "a column of nulls without a type": data("column x: found no value in any file", table(hundred(pa.nulls(100)))),
+    "a column of nulls without a type": data(
+        "column x: found no value in any file", table(hundred(pa.nulls(100))), include=("row", "x")
+    ),
     "a number column of nulls": data(
         ("a.parquet: column x: found no value in any training row", "data.exclude"),
         table(hundred(pa.nulls(100, pa.float64()))),
+        include=("row", "x"),
     ),
-    "a column of NaN": data("column x: found no value in any training row", table(hundred([math.nan] * 100))),
-    "a text column of nulls": data("data.exclude", table(hundred(pa.nulls(100, pa.string())))),
-    "a date column of nulls": data("data.exclude", table(hundred(pa.nulls(100, pa.date32())))),
+    "a column of NaN": data(
+        "column x: found no value in any training row", table(hundred([math.nan] * 100)), include=("row", "x")
+    ),
+    "a text column of nulls": data("data.exclude", table(hundred(pa.nulls(100, pa.string()))), include=("row", "x")),
+    "a date column of nulls": data("data.exclude", table(hundred(pa.nulls(100, pa.date32()))), include=("row", "x")),
     "a name that a derived column needs": data(
         "column x__missing: the name is needed", table({"x": [None, *ROWS[1:]], "x__missing": ROWS, "label": HALVES})
     ),
@@ -110,15 +119,19 @@ VALUES = {
 
 LABELS = {
     "a label with a null": data(
-        "a.parquet: column label, row 41: found None", with_label([0] * 41 + [None] + [1] * 58)
+        "a.parquet: column label, row 41: found None", with_label([0] * 41 + [None] + [1] * 58), null_labels="refuse"
     ),
-    "a label with NaN": data("column label, row 41: found nan", with_label([0.0] * 41 + [math.nan] + [1.0] * 58)),
+    "a label with NaN": data(
+        "column label, row 41: found nan", with_label([0.0] * 41 + [math.nan] + [1.0] * 58), null_labels="refuse"
+    ),
     "a label with an infinity": data(
         "column label, row 41: found inf", with_label([0.5] * 41 + [math.inf] + [1.0] * 58)
     ),
-    "a text label with a null": data("row 2: found None", with_label(["a", "b", None] + ["a"] * 97)),
+    "a text label with a null": data(
+        "row 2: found None", with_label(["a", "b", None] + ["a"] * 97), null_labels="refuse"
+    ),
     "a label of nulls": data("column label: found no value in any file", with_label(pa.nulls(100))),
-    "a typed label of nulls": data("row 0: found None", with_label(pa.nulls(100, pa.int64()))),
+    "a typed label of nulls": data("row 0: found None", with_label(pa.nulls(100, pa.int64())), null_labels="refuse"),
     "a label with one class": data("label label: found only the value 1", with_label([1] * 100)),
     "a text label with one class": data("found only the value 'a'", with_label(["a"] * 100)),
     "a constant to predict": data("found only the value 2.5", with_label([2.5] * 100), task="regression"),
@@ -146,7 +159,9 @@ LABELS = {
     "a number to predict too large to square": data(
         "too large to be squared", with_label([row * 1e300 for row in ROWS])
     ),
-    "decimals with a null": data("found None", with_label(pa.array([Decimal(1), None] * 50, pa.decimal128(5, 2)))),
+    "decimals with a null": data(
+        "found None", with_label(pa.array([Decimal(1), None] * 50, pa.decimal128(5, 2))), null_labels="refuse"
+    ),
     "a class that is in no training row": Case(
         with_label([0] * 90 + [1] * 10), ("class 1 is in no training row", "stratified"), split(kind="time", column="x")
     ),

@@ -18,6 +18,7 @@ from tests.unit.bad.cases import (
     text,
 )
 from tests.unit.stages import write
+from unbroken.config import CsvConfig
 
 
 def damaged(change: Callable[[bytearray], bytes | bytearray]) -> Source:
@@ -116,12 +117,15 @@ FILES = {
         ("a.csv", "Expected 2 columns, got 3: 7,8,9"), content("a.csv", CSV + "7,8,9\n")
     ),
     "a CSV file with a short row": data(("a.csv", "Expected 2 columns, got 1: 7"), content("a.csv", CSV + "7\n")),
-    "a CSV file in Latin-1": data(
-        ("a.csv: column x", "not UTF-8"), content("a.csv", ("x,label\n" + "käse,0\nbröt,1\n" * 20).encode("latin-1"))
+    "a CSV file of UTF-8 with a damaged character": data(
+        ("a.csv: byte 1090", "not UTF-8, though other characters of the file are", "data.csv.encoding"),
+        content("a.csv", b"x,label\n" + "größe,0\nähre,1\n".encode() * 60 + "größe,0\n".encode("latin-1")),
     ),
-    "a CSV file in UTF-16": data("a.csv", content("a.csv", CSV.encode("utf-16"))),
-    "a CSV file with a header in Latin-1": data(
-        "a.csv", content("a.csv", CSV.replace("x,", "größe,").encode("latin-1"))
+    "a CSV file of zero bytes": data(("a.csv", "zero bytes", "is it a CSV file"), content("a.csv", b"\0\1\2" * 99)),
+    "a CSV file in an encoding it is not in": data(
+        ("a.csv: cannot be read as ascii", "data.csv.encoding"),
+        content("a.csv", "größe,label\n1,0\n"),
+        csv=CsvConfig(encoding="ascii"),
     ),
     "a CSV file with a column twice": data(
         ("column x: found it 2 times", "expected once"), content("a.csv", "x,x,label\n" + "1,2,0\n3,4,1\n" * 9)

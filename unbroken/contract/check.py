@@ -1,0 +1,82 @@
+"""Check some files against one contract and say what is in it."""
+
+import logging
+from collections import Counter
+from dataclasses import replace
+
+import pyarrow as pa
+
+from unbroken.config import DataConfig
+from unbroken.contract.columns import choose_columns
+from unbroken.contract.labels import infer_task, label_values
+from unbroken.contract.overview import overview
+from unbroken.contract.selection import Selection, judge_columns, read_head, require_features
+from unbroken.data.dataset import Manifest
+from unbroken.data.footers import Footer
+from unbroken.data.schema import Column, Schema
+from unbroken.data.sources import SourceFile
+from unbroken.errors import DataError
+
+log = logging.getLogger(__name__)
+
+
+def check_contract(footers: list[Footer], config: DataConfig, fingerprint: str) -> Manifest:
+    """Return the manifest of files after checking every footer and every label, and say what is in it.
+
+    Args:
+        footers: Those of the files that have rows, in order.
+        config: Which columns are asked for; its source is what a message names where there is no file.
+        fingerprint: The SHA-256 that names the files' content.
+
+    Raises:
+        DataError: There are no rows, a file differs from the others, or a label is missing or of no use.
+    """
+    if not footers:
+        raise DataError(f"{config.source}: found 0 rows, expected at least 2")
+    selection, features, label = choose_columns({footer.file.name: footer.schema for footer in footers}, config)
+    values, unlabelled = label_values([footer.file for footer in footers], label, config)
+    files = tuple(_with_labels(footer.file, label, unlabelled) for footer in footers)
+    task, classes = infer_task(label, values, config, config.source)
+    head = read_head(files, [*(column.name for column in features), label.name])
+    if not config.include:
+        features, selection = _leave_out(head, features, selection, files, config)
+    schema = Schema(features=features, label=label, task=task, classes=classes)
+    rows = sum(footer.rows for footer in footers) - unlabelled.total()
+    manifest = Manifest(fingerprint=fingerprint, files=files, rows=rows, schema=schema)
+    _say(manifest, head, selection, unlabelled, config)
+    return manifest
+
+
+def _leave_out(
+    head: pa.Table,
+    features: tuple[Column, ...],
+    selection: Selection,
+    files: tuple[SourceFile, ...],
+    config: DataConfig,
+) -> tuple[tuple[Column, ...], Selection]:
+    judged = tuple(
+        column for column in features if column.name not in {*config.keep, *config.categories, *config.types}
+    )
+    reasons = judge_columns(head, judged, files)
+    kept = tuple(column for column in features if column.name not in reasons)
+    names = tuple(column.name for column in kept)
+    selection = replace(selection, features=names, left_out={**selection.left_out, **reasons})
+    require_features(files[0].name, selection, config)
+    return kept, selection
+
+
+def _with_labels(file: SourceFile, label: Column, unlabelled: Counter[str]) -> SourceFile:
+    return replace(file, labelled_by=label.name) if unlabelled[file.url] else file
+
+
+def _say(
+    manifest: Manifest, head: pa.Table, selection: Selection, unlabelled: Counter[str], config: DataConfig
+) -> None:
+    for name, why in selection.left_out.items():
+        log.info("left out: %r: %s. Name it in data.keep to use it", name, why)
+    if count := unlabelled.total():
+        log.warning(
+            "%s: %s of %s rows have no %s and do not train (data.null_labels)",
+            *(config.source, f"{count:,}", f"{count + manifest.rows:,}", manifest.schema.label.name),
+        )
+    log.info("%s: %s", config.source, overview(head, manifest.schema, manifest.rows))

@@ -1,0 +1,92 @@
+"""What is predicted, by the values of the label."""
+
+from collections import Counter
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from unbroken.config import DataConfig, TaskName
+from unbroken.data.dataset import Slice
+from unbroken.data.kinds import KINDS, as_labels, plurals
+from unbroken.data.parquet import read_slices
+from unbroken.data.schema import ClassValue, Column
+from unbroken.data.sources import SourceFile
+from unbroken.errors import DataError
+
+MOST_INTEGER_CLASSES = 20
+MOST_CLASSES = 1000
+
+
+def infer_task(
+    label: Column, values: set[ClassValue] | None, config: DataConfig, path: str
+) -> tuple[TaskName, tuple[ClassValue, ...]]:
+    """Decide what is predicted from the label's kind and its distinct values (None: too many to be classes).
+
+    Raise DataError if the label cannot serve the task that the configuration asks for.
+    """
+    subject = f"{path}: label {label.name}"
+    if not KINDS[label.kind].label:
+        expected = plurals([kind for kind in KINDS.values() if kind.label])
+        raise DataError(f"{subject}: found a {label.kind}, expected {expected}")
+    if values is None and label.coded:
+        raise DataError(f"{subject}: found more than {MOST_CLASSES} distinct texts, expected classes")
+    classes = tuple(sorted(values or ()))
+    if len(classes) == 1:
+        raise DataError(f"{subject}: found only the value {classes[0]!r}, expected at least two to learn from")
+    task = _automatic_task(label, classes) if config.task == "auto" else config.task
+    count = len(classes) or f"more than {MOST_CLASSES}"
+    if task == "regression" and label.coded:
+        raise DataError(f"{subject}: found text, expected numbers for data.task regression")
+    if task == "binary" and len(classes) != 2:
+        raise DataError(f"{subject}: found {count} distinct values, expected 2 for data.task binary")
+    if task == "multiclass" and not 2 <= len(classes) <= MOST_CLASSES:
+        raise DataError(
+            f"{subject}: found {count} distinct values, expected 2 .. {MOST_CLASSES} for data.task multiclass"
+        )
+    return task, () if task == "regression" else classes
+
+
+def _automatic_task(label: Column, classes: tuple[ClassValue, ...]) -> TaskName:
+    if len(classes) == 2:
+        return "binary"
+    if label.coded:
+        return "multiclass"
+    whole = all(float(value).is_integer() for value in classes)
+    return "multiclass" if whole and 2 < len(classes) <= MOST_INTEGER_CLASSES else "regression"
+
+
+def label_values(
+    files: list[SourceFile], label: Column, config: DataConfig
+) -> tuple[set[ClassValue] | None, Counter[str]]:
+    """Return the distinct labels, None if there are more than MOST_CLASSES, and how many rows of each file have none.
+
+    Raises:
+        DataError: A label is missing where the settings refuse that, or is infinite, or all are missing.
+    """
+    values: set[ClassValue] | None = set()
+    unlabelled: Counter[str] = Counter()
+    for part in read_slices(files, [label.name]):
+        labels = as_labels(part.column(label.name), label.name, part.subject)
+        missing = pc.is_null(labels, nan_is_null=True)
+        _reject(labels, label, part, missing if config.null_labels == "refuse" else None)
+        if pc.any(missing).as_py():
+            unlabelled[part.file.url] += pc.sum(missing).as_py()
+            labels = labels.filter(pc.invert(missing))
+        if values is not None:
+            values.update(pc.unique(labels).to_pylist())
+            values = values if len(values) <= MOST_CLASSES else None
+    if values is not None and not values:
+        raise DataError(f"{files[0].name}: label {label.name}: found no value in any row. Name another with data.label")
+    return values, unlabelled
+
+
+def _reject(labels: pa.Array, label: Column, part: Slice, missing: pa.Array | None) -> None:
+    bad = pa.repeat(False, len(labels)) if missing is None else missing
+    if pa.types.is_floating(labels.type):
+        bad = pc.or_(bad, pc.is_inf(pc.fill_null(labels, 0.0)))
+    if pc.any(bad).as_py():
+        row = pc.index(bad, True).as_py()
+        raise DataError(
+            f"{part.subject(label.name, row)}: found {labels[row]}, expected a label in every row. "
+            f"Drop such rows from the source"
+        )
