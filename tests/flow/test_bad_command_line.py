@@ -84,7 +84,7 @@ def test_a_bad_command_line_is_refused_in_one_line(name: str, tmp_path: Path, sc
     [
         (["--training.epochs", "many"], "error: training.epochs: found 'many', expected int"),
         (["--data.source", "nowhere.parquet"], "nowhere.parquet: no such file or folder"),
-        (["--data.source", "EMPTY"], "column x: found no value in any training row; leave it out with data.exclude"),
+        (["--data.source", "INFINITE"], "column x, row 7: found inf, expected a finite number"),
         (["--data.source", "sample", "--training.optimizer", "Adamm"], "training.optimizer: found 'Adamm'"),
     ],
 )
@@ -92,9 +92,10 @@ def test_at_the_terminal_it_is_one_paragraph_exit_code_2_and_no_run(
     arguments: list[str], says: str, terminal: Terminal, tmp_path: Path
 ):
     """Also where the first stages were done before, and Prefect has stored their results in the run's folder."""
-    empty = write(tmp_path / "empty.parquet", hundred(pa.nulls(100, pa.float64())))
+    values = [float("inf") if row == 7 else float(row % 5) for row in range(100)]
+    infinite = write(tmp_path / "infinite.parquet", hundred(pa.array(values)))
 
-    done = terminal(*[empty if word == "EMPTY" else word for word in arguments])
+    done = terminal(*[infinite if word == "INFINITE" else word for word in arguments])
 
     assert done.returncode == 2, done.stderr
     assert says in " ".join(done.stderr.split())
