@@ -53,6 +53,51 @@ def test_a_new_project_trains_the_network_of_its_own(project: Path):
     assert "model  model:build" in trained.stdout
 
 
+def test_the_settings_of_a_project_are_read_and_named_and_what_is_typed_wins(project: Path):
+    result = unbroken("train", "--no-orchestrator", "--training.epochs", "2", folder=project)
+
+    assert result.returncode == 0, result.stderr
+    assert "config run.toml\n" in result.stdout
+    assert "2 epochs in batches of" in result.stdout
+
+
+def test_outside_a_project_a_file_of_that_name_is_not_read(tmp_path: Path):
+    (tmp_path / "run.toml").write_text("[training]\noptimizer = 'SGD'\n")
+
+    result = unbroken("train", "--data.source", "sample", "--training.epochs", "1", folder=tmp_path)
+
+    assert result.returncode == 0, result.stderr
+    assert "run.toml" not in result.stdout
+    assert "model  mlp, Adam" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("a = [", "run.toml: cannot be read as TOML"),
+        ("[training]\nepoch = 3\n", "does not accept option 'epoch' (on the command line or in run.toml)"),
+        ("[training]\nepochs = 'x'\n", "training.epochs: found 'x', expected int (on the command line or in run.toml)"),
+    ],
+)
+def test_a_mistake_in_the_settings_of_a_project_names_the_file(text: str, named: str, project: Path):
+    (project / "run.toml").write_text(text)
+
+    result = unbroken("train", folder=project)
+
+    assert result.returncode == 2
+    assert named in " ".join(result.stderr.split())
+    assert "Traceback" not in result.stderr
+
+
+def test_the_demo_is_the_same_in_a_project_that_has_settings_of_its_own(project: Path):
+    (project / "run.toml").write_text("[training]\noptimizer = 'SGD'\n")
+
+    result = unbroken("demo", folder=project)
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stdout.splitlines()[-1] == "the same bytes"
+
+
 def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")

@@ -1,6 +1,7 @@
 """`unbroken demo`: a training is killed for real, resumed, and its bytes compared with those of one left alone."""
 
 import dataclasses
+import os
 import subprocess
 import sys
 import tempfile
@@ -62,7 +63,13 @@ def kill_in_the_middle(config: Config) -> int:
     words = [f"--{name}={value}" for name, value in settings.items()]
     command = [sys.executable, "-m", "unbroken", "train", "--no-orchestrator", *words]
     journal, deadline = Journal(open_run(config).journal), time.monotonic() + PATIENCE_SECONDS
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+    # In a folder without a project, whose settings would make it another training; the library comes from here all the same.
+    library = str(Path(__file__).parents[2])
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([library, os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    }
+    folder = Path(config.runs_folder).parent
+    with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL) as process:
         while process.poll() is None and time.monotonic() < deadline:
             if _saved(journal) >= KILLED_AFTER:
                 process.kill()

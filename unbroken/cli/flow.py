@@ -2,7 +2,6 @@
 
 import importlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
@@ -10,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from unbroken import pipeline
-from unbroken.cli.settings import add_settings, settings_of
+from unbroken.cli.settings import add_settings, flow_file, project_file, settings_of
 from unbroken.cli.terminal import FINE, show_log
 from unbroken.config import PredictConfig, RetrainConfig
 from unbroken.orchestration.garbage import collector_paused
@@ -19,9 +18,9 @@ SETTINGS: dict[str, type[RetrainConfig] | type[PredictConfig]] = {"retrain": Ret
 
 
 def add_arguments(command: str, parser: ArgumentParser) -> None:
-    """Add the settings; those in a file of the command's name in this folder are read first."""
+    """Add the settings."""
     add_orchestrator_argument(parser)
-    add_settings(parser, SETTINGS[command], f"{command}.toml")
+    add_settings(parser, SETTINGS[command], command)
 
 
 def run(command: str, arguments: Namespace, console: Console) -> int:
@@ -29,6 +28,8 @@ def run(command: str, arguments: Namespace, console: Console) -> int:
     show_log(console)
     config = settings_of(arguments, SETTINGS[command])
     config.require_complete()
+    if file := project_file(command):
+        console.print(f"config {file}")
     flow = choose_flow(command, console, orchestrated=not arguments.no_orchestrator)
     result = flow(config) if flow is not None else getattr(pipeline, command)(config)
     console.print(Text(str("Skipped: nothing new" if result is None else result)), soft_wrap=True)
@@ -47,9 +48,9 @@ def choose_flow(name: str, console: Console, *, orchestrated: bool) -> Callable[
 
     Where Prefect is left out, a line says so.
     """
-    if orchestrated and Path("flows", f"{name}.py").is_file():
+    if orchestrated and flow_file(name).is_file():
         return _import_flow(name)
-    reason = f"there is no flows/{name}.py in this folder" if orchestrated else "as asked for"
+    reason = f"there is no {flow_file(name)} in this folder" if orchestrated else "as asked for"
     console.print(f"in this process, without Prefect: {reason}", soft_wrap=True)
     return None
 

@@ -58,7 +58,7 @@ def parse(arguments: list[str]) -> Namespace:
     """Return the command of a command line and its arguments; raise ConfigError naming the one that is wrong."""
     command = arguments[0] if arguments and arguments[0] in COMMANDS else None
     parser = build_parser([command] if command else list(COMMANDS))
-    files = settings_files(arguments)
+    files = settings_files(arguments, command)
     try:
         return parser.instantiate(parser.parse_args(arguments))
     except ArgumentError as error:

@@ -10,18 +10,30 @@ from jsonargparse import ArgumentParser, Namespace
 from unbroken.errors import ConfigError
 
 Settings = TypeVar("Settings")
+PROJECT_FILES = {"train": "run.toml", "retrain": "retrain.toml", "predict": "predict.toml"}
 
 
-def add_settings(parser: ArgumentParser, settings: type, project_file: str | None = None) -> None:
+def flow_file(command: str) -> Path:
+    """Return where a project in the present folder keeps the flow of a command."""
+    return Path("flows", f"{command}.py")
+
+
+def project_file(command: str | None) -> str | None:
+    """Return the settings that the project in the present folder has for a command; None without a project or a file."""
+    name = PROJECT_FILES.get(command or "")
+    return name if name and flow_file(command or "").is_file() and Path(name).is_file() else None
+
+
+def add_settings(parser: ArgumentParser, settings: type, command: str) -> None:
     """Add a dataclass's fields as arguments, a group for each dataclass inside it, and `--config` for a TOML file of them.
 
     Args:
         parser: The parser of a subcommand.
         settings: A dataclass whose fields have defaults.
-        project_file: A TOML file of the present folder that is read where it exists; what is typed wins.
+        command: Its name, by which a project has a file of settings for it; what is typed wins.
     """
-    if project_file is not None and Path(project_file).is_file():
-        parser.default_config_files = [project_file]
+    if file := project_file(command):
+        parser.default_config_files = [file]
     parser.add_argument("--config", action="config", help="TOML file with any of these settings, one table a group.")
     parser.add_class_arguments(settings, fail_untyped=True)
 
@@ -32,13 +44,16 @@ def settings_of(namespace: Namespace, settings: type[Settings]) -> Settings:
     return settings(**{name: namespace[name] for name in names})
 
 
-def settings_files(arguments: list[str]) -> list[str]:
-    """Return the files named by --config; raise ConfigError naming one that is no TOML."""
+def settings_files(arguments: list[str], command: str | None) -> list[str]:
+    """Return the files named by --config, and that of the project; raise ConfigError naming one that is no TOML."""
     pairs = itertools.pairwise([*arguments, ""])
     named = [after if here == "--config" else here[9:] for here, after in pairs if f"{here}=".startswith("--config=")]
     files = [path for path in named if path]
     for path in files:
         require_toml(f"--config {path}", path)
+    if file := project_file(command):
+        require_toml(file, file)
+        files.append(file)
     return files
 
 

@@ -7,7 +7,7 @@ from rich.text import Text
 from unbroken import pipeline
 from unbroken.cli.flow import add_orchestrator_argument, choose_flow
 from unbroken.cli.progress_bar import progress_bar
-from unbroken.cli.settings import add_settings, settings_of
+from unbroken.cli.settings import add_settings, project_file, settings_of
 from unbroken.cli.terminal import FINE, show_log
 from unbroken.config import Config
 from unbroken.reports.run import RunReport
@@ -16,21 +16,19 @@ from unbroken.stages import finished
 from unbroken.stages.results import Restored
 from unbroken.storage.journal import Journal
 
-PROJECT_FILE = "run.toml"
 
-
-def add_arguments(_: str, parser: ArgumentParser) -> None:
+def add_arguments(command: str, parser: ArgumentParser) -> None:
     """Add the settings of a training."""
     add_orchestrator_argument(parser)
-    add_settings(parser, Config, PROJECT_FILE)
+    add_settings(parser, Config, command)
 
 
-def run(_: str, arguments: Namespace, console: Console) -> int:
+def run(command: str, arguments: Namespace, console: Console) -> int:
     """Print the plan, train unless that is done, print the epoch table and the outcome."""
     show_log(console)
     config = settings_of(arguments, Config)
     run = open_run(config)
-    console.print(Text(plan(config, run)), soft_wrap=True)
+    console.print(Text(plan(config, run, project_file(command))), soft_wrap=True)
     events = len(Journal(run.journal).events())
     restored = finished.load(run, config) or _train(config, run, console, orchestrated=not arguments.no_orchestrator)
     report = RunReport.read(run)
@@ -48,12 +46,13 @@ def _train(config: Config, run: Run, console: Console, *, orchestrated: bool) ->
             return pipeline.run_stages(config, run, report)
 
 
-def plan(config: Config, run: Run) -> str:
-    """Return what will run, in one line each for data, model and run."""
+def plan(config: Config, run: Run, file: str | None) -> str:
+    """Return what will run, in one line each for the project's file of settings, if it has one, data, model and run."""
     training = config.training
     options = f" {config.model.options}" if config.model.options else ""
+    origin = f"config {file}\n" if file else ""
     return (
-        f"data   {config.data.source}\n"
+        f"{origin}data   {config.data.source}\n"
         f"model  {config.model.factory}{options}, {training.optimizer} with learning rate "
         f"{training.learning_rate:g}, {training.epochs} epochs in batches of {training.batch_size}\n"
         f"run    {run.folder}"
