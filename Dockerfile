@@ -5,10 +5,11 @@ FROM python:3.11-slim
 WORKDIR /app
 COPY requirements.lock .
 RUN pip install --no-cache-dir -r requirements.lock
-COPY pyproject.toml prefect.yaml ./
+COPY pyproject.toml README.md LICENSE prefect.yaml run.toml retrain.toml predict.toml ./
 COPY flows flows
 COPY tasks tasks
 COPY unbroken unbroken
+RUN pip install --no-cache-dir --no-build-isolation --no-deps --editable .
 
 # A user of its own, who owns the folders that the runs write.
 RUN useradd --create-home unbroken && mkdir runs models && chown unbroken: runs models
