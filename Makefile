@@ -21,7 +21,7 @@ apply: $(STAMP)  ## work pool, automations and deployments only, on the server o
 	$(BIN)/unbroken apply
 
 test: $(STAMP)  ## all tests but the long ones
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -m "not slow" -n 2 --no-loadscope-reorder $(ARGS)
 
 lint: $(STAMP)  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .

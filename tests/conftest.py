@@ -2,6 +2,7 @@
 
 import os
 import signal
+from itertools import groupby
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -29,16 +30,22 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes long, and keep what shares a server in one worker, so that each server starts once."""
+    """Begin with what takes long, so that no worker is left alone with it at the end."""
 
     def server(item: pytest.Item) -> int:
         names = getattr(item, "fixturenames", ())
         return next((place for place, name in enumerate(SERVERS) if name in names), len(SERVERS))
 
-    items.sort(key=server)
-    for item in items:
-        if server(item) < len(SERVERS):
-            item.add_marker(pytest.mark.xdist_group(SERVERS[server(item)]))
+    longest = {path: min(map(server, group)) for path, group in groupby(items, lambda item: item.path)}
+    items.sort(key=lambda item: longest[item.path])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Start the slowest server in one worker alone."""
+    from tests.workers import OneServer  # noqa: PLC0415 (without workers, pytest-xdist is not needed)
+
+    return OneServer(config, log)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

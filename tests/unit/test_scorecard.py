@@ -33,10 +33,7 @@ def test_the_scorecards_of_two_workers_are_printed_as_one(tmp_path: Path):
     """
     for name, tried in {"left": 2, "right": 3}.items():
         (tmp_path / f"test_{name}.py").write_text(textwrap.dedent(test.format(name=name, tried=tried)))
-    options = ["-p", "no:cacheprovider", "-p", "tests.conftest", "-n", "2"]
-    command = [sys.executable, "-m", "pytest", *options, str(tmp_path)]
-
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    ended = run_in_two_workers(tmp_path)
 
     lines = ended.stdout.splitlines()
     assert [line.split() for line in lines if line.startswith(("bad inputs", "corruptions"))] == [
@@ -45,3 +42,37 @@ def test_the_scorecards_of_two_workers_are_printed_as_one(tmp_path: Path):
     ]
     assert all(f"[{worker}]" in ended.stdout for worker in ("gw0", "gw1"))
     assert "2 failed" in lines[-1]
+
+
+def test_tests_that_share_a_server_run_in_one_worker(tmp_path: Path):
+    (tmp_path / "conftest.py").write_text(
+        textwrap.dedent("""
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def served(worker_id):
+            return worker_id
+    """)
+    )
+    test = f"""
+        import pytest
+
+        @pytest.mark.parametrize("number", range(8))
+        def test_it(number, served):
+            with open({str(tmp_path / "log")!r}, "a") as file:
+                file.write(served + "\\n")
+    """
+    for name in ("first", "second"):
+        (tmp_path / f"test_{name}.py").write_text(textwrap.dedent(test))
+
+    ended = run_in_two_workers(tmp_path)
+
+    workers = (tmp_path / "log").read_text().splitlines()
+    assert "16 passed" in ended.stdout
+    assert workers == [workers[0]] * 16
+
+
+def run_in_two_workers(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run the tests in a folder with the plugin that all tests have, and return what pytest printed."""
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "tests.conftest", "-n", "2"]
+    return subprocess.run([*command, str(folder)], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
