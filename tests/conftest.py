@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     def server(item: pytest.Item) -> int:
         names = getattr(item, "fixturenames", ())
-        return next((place for place, name in enumerate(SERVERS) if name in names), len(SERVERS))
+        return next((index for index, name in enumerate(SERVERS) if name in names), len(SERVERS))
 
     longest = {path: min(map(server, group)) for path, group in groupby(items, lambda item: item.path)}
     items.sort(key=lambda item: longest[item.path])

@@ -67,11 +67,11 @@ def assert_resumes_identically(
     return Path(resumed.path).read_bytes()
 
 
-def assert_equal_checkpoints(found: Path, expected: Path) -> None:
+def assert_equal_checkpoints(path: Path, expected: Path) -> None:
     """Demand the same bytes; where they differ, name what differs in them."""
-    if found.read_bytes() != expected.read_bytes():
+    if path.read_bytes() != expected.read_bytes():
         pytest.fail(
-            f"{found} and {expected} differ: {differences(read_newest(found), read_newest(expected)) or 'not in content'}"
+            f"{path} and {expected} differ: {differences(read_newest(path), read_newest(expected)) or 'not in content'}"
         )
 
 
@@ -93,7 +93,7 @@ def write_rows(path: Path, label: str, rows: int = 240, seed: int = 0) -> str:
         "multiclass": np.array(["low", "middle", "high"])[np.digitize(score, [-1.0, 1.0])],
         "regression": score * 10 + 100,
     }
-    columns: dict[str, Any] = {f"number_{place}": numbers[:, place] for place in range(3)}
+    columns: dict[str, Any] = {f"number_{index}": numbers[:, index] for index in range(3)}
     columns["number_1"] = pa.array(columns["number_1"], mask=draw.random(rows) < 0.1)
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table({**columns, "colour": colour, "label": labels[label]}), path)

@@ -58,7 +58,7 @@ class Command:
         """The checkpoint that was published."""
         return (self.run / "checkpoint.pth").read_bytes()
 
-    def kill_within(self, draw: random.Random, before: float, during: float) -> int:
+    def kill_within(self, draw: random.Random, startup: float, training: float) -> int:
         """Type the command and kill it at a random moment of its start, or of the work that follows.
 
         Return 1 if it was killed, 0 if it ended before that.
@@ -67,15 +67,15 @@ class Command:
         in_training = draw.random() < 0.6
         if in_training:
             self.wait_for_journal(process)
-        time.sleep(draw.uniform(0, during if in_training else before))
+        time.sleep(draw.uniform(0, training if in_training else startup))
         process.kill()
         process.communicate(timeout=PATIENCE)
         return int(process.returncode == -signal.SIGKILL)
 
     def wait_for_journal(self, process: subprocess.Popen[str]) -> None:
         """Return when the command has noted something in the journal, or has ended."""
-        before, deadline = len(self._journal()), time.monotonic() + PATIENCE
-        while len(self._journal()) == before and process.poll() is None:
+        length, deadline = len(self._journal()), time.monotonic() + PATIENCE
+        while len(self._journal()) == length and process.poll() is None:
             assert time.monotonic() < deadline, "the command hangs"
             time.sleep(0.002)
 

@@ -34,12 +34,12 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def new_folder(tmp_path: Path, source: Path) -> Callable[[], Path]:
     """Return a function that makes a folder with the data and no run."""
-    made = 0
+    number = 0
 
     def make() -> Path:
-        nonlocal made
-        made += 1
-        folder = tmp_path / f"{made:04d}"
+        nonlocal number
+        number += 1
+        folder = tmp_path / f"{number:04d}"
         folder.mkdir()
         (folder / source.name).hardlink_to(source)
         return folder

@@ -58,9 +58,9 @@ Judge = Callable[[Operation], Fault | None]
 
 @dataclass
 class Faults:
-    """Strikes at the operation number `place`, counted from 0, and with `again` at each one after it."""
+    """Strikes at the operation number `index`, counted from 0, and with `again` at each one after it."""
 
-    place: int
+    index: int
     fault: Fault
     again: bool = False
     seen: int = 0
@@ -68,7 +68,7 @@ class Faults:
     def judge(self, _: Operation) -> Fault | None:
         """Count an operation and say what happens to it."""
         self.seen += 1
-        due = self.seen > self.place if self.again else self.seen == self.place + 1
+        due = self.seen > self.index if self.again else self.seen == self.index + 1
         return self.fault if due else None
 
 

@@ -69,12 +69,12 @@ class Child:
 
 def start(function: Callable[..., Any], *arguments: Any) -> Child:
     """Start a function in a child."""
-    here, there = CONTEXT.Pipe(duplex=False)
-    process = CONTEXT.Process(target=_call, args=(there, function, arguments), daemon=True)
+    receiver, sender = CONTEXT.Pipe(duplex=False)
+    process = CONTEXT.Process(target=_call, args=(sender, function, arguments), daemon=True)
     with WATCH:
         process.start()
-    there.close()
-    return Child(process, here)
+    sender.close()
+    return Child(process, receiver)
 
 
 def run(function: Callable[..., Any], *arguments: Any) -> Ending:
@@ -99,7 +99,7 @@ def _call(results: Connection, function: Callable[..., Any], arguments: tuple[An
         results.send(Ending(error=error))
 
 
-def each(function: Callable[..., Outcome], cases: Iterable[tuple[Any, ...]]) -> list[Outcome]:
+def run_all(function: Callable[..., Outcome], cases: Iterable[tuple[Any, ...]]) -> list[Outcome]:
     """Call a function for each case, a few at a time, and return the outcome of each."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(lambda case: function(*case), cases))

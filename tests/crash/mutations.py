@@ -103,13 +103,13 @@ def failures(mutation: Mutation | None) -> str | None:
             (shutil.copytree if source.is_dir() else shutil.copy)(source, copy / name)
         if mutation is not None:
             mutation.apply(copy)
-        chosen = [mutation] if mutation else MUTATIONS
-        tests = sorted({test for each in chosen for test in each.tests.split()})
+        mutations = [mutation] if mutation else MUTATIONS
+        tests = sorted({test for mutation in mutations for test in mutation.tests.split()})
         command = [sys.executable, "-m", "pytest", "-m", "not slow", "-x", "-p", "no:cacheprovider", *tests]
-        ended = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=TIMEOUT, check=False)
-        if ended.returncode not in {0, 1} or (ended.returncode == 1) != ("FAILED " in ended.stdout):
-            raise RuntimeError(f"pytest ended with {ended.returncode}:\n{ended.stdout}{ended.stderr}")
-        failed = re.search(r"^FAILED .*::(.*)$", ended.stdout, re.MULTILINE)
+        pytest = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+        if pytest.returncode not in {0, 1} or (pytest.returncode == 1) != ("FAILED " in pytest.stdout):
+            raise RuntimeError(f"pytest ended with {pytest.returncode}:\n{pytest.stdout}{pytest.stderr}")
+        failed = re.search(r"^FAILED .*::(.*)$", pytest.stdout, re.MULTILINE)
         return failed[1] if failed else None
 
 

@@ -37,7 +37,7 @@ def write_source(path: Path) -> None:
     """Write a table of numbers with gaps, a category and a binary label."""
     draw = np.random.Generator(np.random.PCG64(1))
     numbers = draw.standard_normal((ROWS, 3))
-    columns = {f"number_{place}": numbers[:, place] for place in range(3)}
+    columns = {f"number_{index}": numbers[:, index] for index in range(3)}
     columns["number_1"] = np.where(draw.random(ROWS) < 0.1, np.nan, columns["number_1"])
     category = pa.array(np.array(["red", "green", "blue"])[draw.integers(0, 3, ROWS)])
     label = (numbers.sum(axis=1) + draw.standard_normal(ROWS) > 0).astype(np.int8)

@@ -93,10 +93,10 @@ class Disk:
     def states(self, draw: random.Random) -> Iterator[State]:
         """Yield what may be found after a power failure now."""
         kinds: tuple[Unsynced, ...] = ("whole", "lost", "cut", "zeros")
-        for chosen in _subsets(len(self.pending), draw):
+        for indices in _subsets(len(self.pending), draw):
             names = dict(self.durable)
-            for place in chosen:
-                self.pending[place].apply(names)
+            for index in indices:
+                self.pending[index].apply(names)
             reachable = {path: inode for path, inode in names.items() if self._reachable(path, names)}
             for unsynced in kinds:
                 yield {path: inode.content(unsynced) for path, inode in reachable.items()}
@@ -106,36 +106,36 @@ class Disk:
         self.pending.append(change)
 
     def _settle(self, folder: Path) -> None:
-        here = [change for change in self.pending if Path(change.come or change.gone or "").parent == folder]
-        for change in here:
+        changes = [change for change in self.pending if Path(change.come or change.gone or "").parent == folder]
+        for change in changes:
             change.apply(self.durable)
-        self.pending = [change for change in self.pending if change not in here]
+        self.pending = [change for change in self.pending if change not in changes]
 
     def _reachable(self, path: str, names: Names) -> bool:
         """Tell whether all the folders above are there that were made on this disk."""
-        made = {str(parent) for parent in Path(path).parents} & self.seen.keys()
-        return made <= names.keys()
+        folders = {str(parent) for parent in Path(path).parents} & self.seen.keys()
+        return folders <= names.keys()
 
 
 def _subsets(size: int, draw: random.Random) -> Iterator[tuple[int, ...]]:
-    everything = tuple(range(size))
+    indices = tuple(range(size))
     if size <= MOST_EXHAUSTED:
         for count in range(size + 1):
-            yield from itertools.combinations(everything, count)
+            yield from itertools.combinations(indices, count)
         return
-    for place in range(size + 1):
-        yield everything[:place]
-        yield everything[:place] + everything[place + 1 :]
-        yield (place,) if place < size else ()
+    for index in range(size + 1):
+        yield indices[:index]
+        yield indices[:index] + indices[index + 1 :]
+        yield (index,) if index < size else ()
     for _ in range(2 * size):
-        yield tuple(place for place in everything if draw.random() < 0.5)
+        yield tuple(index for index in indices if draw.random() < 0.5)
 
 
 def lay_out(state: State, folder: Path, root: str) -> None:
     """Put a state of the disk that was seen under `root` into an empty folder."""
     for path, content in sorted(state.items()):
-        here = folder / Path(path).relative_to(root)
+        target = folder / Path(path).relative_to(root)
         if content is None:
-            here.mkdir(mode=0o700, parents=True, exist_ok=True)
+            target.mkdir(mode=0o700, parents=True, exist_ok=True)
         else:
-            here.write_bytes(content)
+            target.write_bytes(content)

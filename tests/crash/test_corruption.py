@@ -59,20 +59,22 @@ def store(finished: tuple[Prepared, Published], tmp_path: Path) -> CheckpointSto
 def test_a_damaged_checkpoint_is_set_aside_with_the_reason_and_the_one_before_is_used(
     stride: int, store: CheckpointStore, scorecard: Scorecard
 ) -> None:
-    newest, before = store.entries()
+    newest, previous = store.entries()
     content = newest.path.read_bytes()
 
     def wrong(damage: Damage) -> str | None:
         newest.path.write_bytes(damage.of(content))
-        found = newest_whole(store)
+        result = newest_whole(store)
         aside = newest.path.with_name(newest.path.name + CORRUPT)
-        told = store.journal.events()[-1]
-        right = found is not None and found[0] == before and aside.read_bytes() == damage.of(content)
+        event = store.journal.events()[-1]
+        right = result is not None and result[0] == previous and aside.read_bytes() == damage.of(content)
         explained = (
-            told["event"] == "skipped corrupt" and str(newest.path) in told["reason"] and told["epoch"] == newest.epoch
+            event["event"] == "skipped corrupt"
+            and str(newest.path) in event["reason"]
+            and event["epoch"] == newest.epoch
         )
         aside.unlink()
-        return None if right and explained else f"{damage}: {found}, {told}"
+        return None if right and explained else f"{damage}: {result}, {event}"
 
     cases = list(damages(content, flips=200, stride=stride))
     scorecard.judge("corruptions", [wrong(case) for case in cases])
@@ -88,13 +90,13 @@ def test_a_run_whose_newest_checkpoint_was_damaged_ends_with_the_same_bytes(
         (run,) = folder.glob("runs/*")
         entry = CheckpointStore(run / "checkpoints", Journal(run / "journal.jsonl")).entries()[0]
         damage_of(entry, damaged)
-        found = forks.run(pipeline.complete, folder)
-        return None if found.value == undisturbed.digest else f"killed after step {step}, {damaged}: {found}"
+        ending = forks.run(pipeline.complete, folder)
+        return None if ending.value == undisturbed.digest else f"killed after step {step}, {damaged}: {ending}"
 
     # After step 7 two checkpoints are durable whatever the third is at: one is damaged, the one before is whole.
     last = pipeline.EPOCHS * pipeline.STEPS
-    chosen = [(7 + number % (last - 7), number) for number in range(cases)]
-    scorecard.judge("corruptions", forks.each(wrong, chosen))
+    steps = [(7 + number % (last - 7), number) for number in range(cases)]
+    scorecard.judge("corruptions", forks.run_all(wrong, steps))
 
 
 def test_a_run_without_a_whole_checkpoint_stops_and_does_not_begin_anew(
@@ -132,10 +134,10 @@ def test_a_damaged_published_checkpoint_or_manifest_is_never_taken_for_whole(
             read_checkpoint(path, published.digest)
         # A reader that has no digest may overlook what changes no value, such as a bit of padding, and nothing else.
         try:
-            found = leaves(read_checkpoint(path), "")
+            values = leaves(read_checkpoint(path), "")
         except CheckpointError:
             return None
-        return None if same_leaves(found, whole) else "other values were read"
+        return None if same_leaves(values, whole) else "other values were read"
 
     def described(damaged: bytes) -> str | None:
         Path(published.manifest.path).write_bytes(damaged)
@@ -197,10 +199,10 @@ def test_a_damaged_stored_result_is_not_used_and_the_log_says_why(
         whole = ResultRecord.deserialize(content).result
         for damage in damages(content, flips=100, stride=stride):
             try:
-                found = ResultRecord.deserialize(damage.of(content)).result
+                value = ResultRecord.deserialize(damage.of(content)).result
             except Exception:
-                found = whole
-            outcomes.append(mismatch(f"{path.name}: {damage}", found, whole))
+                value = whole
+            outcomes.append(mismatch(f"{path.name}: {damage}", value, whole))
     scorecard.judge("corruptions", outcomes)
 
     with caplog.at_level(logging.WARNING), pytest.raises(DataError):
@@ -252,17 +254,19 @@ def refuses(read: Callable[[], object], path: str) -> bool:
 def damage_of(entry: Entry, number: int) -> None:
     """Damage a checkpoint: odd numbers flip a bit, even ones cut."""
     content = entry.path.read_bytes()
-    place = len(content) * (number % 11) // 11
-    damage = Damage("flip", 8 * place + number % 8) if number % 2 else Damage("cut", place)
+    position = len(content) * (number % 11) // 11
+    damage = Damage("flip", 8 * position + number % 8) if number % 2 else Damage("cut", position)
     entry.path.write_bytes(damage.of(content))
 
 
-def same_leaves(found: list[tuple[str, object]], expected: list[tuple[str, object]]) -> bool:
+def same_leaves(left: list[tuple[str, object]], right: list[tuple[str, object]]) -> bool:
     """Compare two trees to the bit."""
-    if [name for name, _ in found] != [name for name, _ in expected]:
+    if [name for name, _ in left] != [name for name, _ in right]:
         return False
-    pairs = [(one, other) for (_, one), (_, other) in zip(found, expected, strict=True)]
+    pairs = [(first, second) for (_, first), (_, second) in zip(left, right, strict=True)]
     return all(
-        torch.equal(one, other) if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor) else one == other
-        for one, other in pairs
+        torch.equal(first, second)
+        if isinstance(first, torch.Tensor) and isinstance(second, torch.Tensor)
+        else first == second
+        for first, second in pairs
     )

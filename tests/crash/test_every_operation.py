@@ -30,10 +30,10 @@ def test_a_run_killed_at_any_file_operation_resumes_to_the_same_bytes(
     def wrong(faults: Faults) -> str | None:
         folder = new_folder()
         assert forks.run(pipeline.complete_with_faults, folder, faults).killed
-        return difference(folder, undisturbed, f"{faults.fault} operation {faults.place}")
+        return difference(folder, undisturbed, f"{faults.fault} operation {faults.index}")
 
     cases = faults[::stride]
-    scorecard.judge("kill points", forks.each(wrong, [(case,) for case in cases]))
+    scorecard.judge("kill points", forks.run_all(wrong, [(case,) for case in cases]))
 
 
 @every
@@ -46,7 +46,7 @@ def test_a_run_killed_after_any_step_resumes_to_the_same_bytes(
         return difference(folder, undisturbed, f"killed after step {step}")
 
     steps = range(1, pipeline.EPOCHS * pipeline.STEPS + 1)[:: min(stride, 3)]
-    scorecard.judge("kill points", forks.each(wrong, [(step,) for step in steps]))
+    scorecard.judge("kill points", forks.run_all(wrong, [(step,) for step in steps]))
 
 
 @pytest.mark.parametrize("runs", [pytest.param(6, id="sample"), pytest.param(150, id="all", marks=pytest.mark.slow)])
@@ -54,17 +54,17 @@ def test_a_run_killed_again_and_again_while_resuming_ends_with_the_same_bytes(
     runs: int, new_folder: Folders, undisturbed: Undisturbed, scorecard: Scorecard
 ) -> None:
     # Stages 1 to 3 are done anew in each attempt: only beyond them does a kill meet a resumed training.
-    first = next(place for place, done in enumerate(undisturbed.operations) if done.path.endswith("lock"))
+    first = next(index for index, operation in enumerate(undisturbed.operations) if operation.path.endswith("lock"))
 
     def outcomes(number: int) -> list[str | None]:
         folder, draw = new_folder(), random.Random(number)
-        places = [draw.randrange(first, first + 30) for _ in range(3)]
-        faults = [Faults(place, Fault("before")) for place in places]
+        indices = [draw.randrange(first, first + 30) for _ in range(3)]
+        faults = [Faults(index, Fault("before")) for index in indices]
         kills = sum(forks.run(pipeline.complete_with_faults, folder, fault).killed for fault in faults)
-        assert kills, f"nothing was killed at operations {places}"
-        return [difference(folder, undisturbed, f"killed at operations {places}")] * kills
+        assert kills, f"nothing was killed at operations {indices}"
+        return [difference(folder, undisturbed, f"killed at operations {indices}")] * kills
 
-    results = forks.each(outcomes, [(number,) for number in range(runs)])
+    results = forks.run_all(outcomes, [(number,) for number in range(runs)])
     scorecard.judge("kill points", [outcome for result in results for outcome in result])
 
 
@@ -80,7 +80,7 @@ def test_a_run_with_an_error_at_any_file_operation_ends_or_resumes_with_the_same
     def wrong(faults: Faults) -> str | None:
         folder = new_folder()
         ending = forks.run(pipeline.complete_with_faults, folder, faults)
-        name = f"{faults.fault} operation {faults.place}"
+        name = f"{faults.fault} operation {faults.index}"
         if ending.error is None:
             # A single error is made up for by the next save, where there is one.
             return None if ending.value == undisturbed.digest else f"{name}: {ending}"
@@ -89,13 +89,13 @@ def test_a_run_with_an_error_at_any_file_operation_ends_or_resumes_with_the_same
         return difference(folder, undisturbed, name)
 
     cases = faults[::stride]
-    scorecard.judge("failing operations", forks.each(wrong, [(case,) for case in cases]))
+    scorecard.judge("failing operations", forks.run_all(wrong, [(case,) for case in cases]))
 
 
 def everywhere(undisturbed: Undisturbed, fault: Fault, kinds: set[str] | None = None) -> list[Faults]:
     """Return a fault at each operation of some kinds, of all when not given."""
     numbered = zip(itertools.count(), undisturbed.operations, strict=False)
-    return [Faults(place, fault) for place, operation in numbered if kinds is None or operation.kind in kinds]
+    return [Faults(index, fault) for index, operation in numbered if kinds is None or operation.kind in kinds]
 
 
 def difference(folder: Path, undisturbed: Undisturbed, name: str) -> str | None:

@@ -20,8 +20,8 @@ from unbroken.storage.journal import Journal
 from unbroken.training.resume import newest_whole
 
 Folders = Callable[[], Path]
-Place = tuple[int, int]
-NOTHING: Place = (-1, -1)
+Position = tuple[int, int]
+NOTHING: Position = (-1, -1)
 
 pytestmark = pytest.mark.timeout(1800)
 
@@ -31,7 +31,7 @@ class Crash:
     """A state of the disk after a power failure, and the newest checkpoint that had been reported as saved."""
 
     after: int
-    committed: Place
+    committed: Position
     state: State
 
 
@@ -52,11 +52,11 @@ def test_a_run_resumed_after_a_power_failure_ends_with_the_same_bytes(
     def wrong(crash: Crash) -> str | None:
         folder = new_folder()
         power.lay_out(crash.state, folder, root_of(undisturbed.operations))
-        found = forks.run(pipeline.complete, folder)
-        return None if found.value == undisturbed.digest else f"after operation {crash.after}: {found}"
+        ending = forks.run(pipeline.complete, folder)
+        return None if ending.value == undisturbed.digest else f"after operation {crash.after}: {ending}"
 
     crashes = random.Random(states).sample(list(crashes_of(undisturbed.operations)), states)
-    scorecard.judge("power-loss states", forks.each(wrong, [(crash,) for crash in crashes]))
+    scorecard.judge("power-loss states", forks.run_all(wrong, [(crash,) for crash in crashes]))
 
 
 @pytest.mark.parametrize("most", [pytest.param(6, id="sample"), pytest.param(999, id="all", marks=pytest.mark.slow)])
@@ -65,19 +65,19 @@ def test_a_kill_followed_by_a_power_failure_loses_nothing_either(
 ) -> None:
     """What a killed process could not make durable, the one that resumes must: it finds the names there already."""
 
-    def wrong(place: int) -> str | None:
+    def wrong(index: int) -> str | None:
         folder = new_folder()
-        recorder = Recorder(folder.with_suffix(".operations"), Faults(place, Fault("before")))
+        recorder = Recorder(folder.with_suffix(".operations"), Faults(index, Fault("before")))
         assert forks.run(pipeline.complete_watched, folder, recorder.judge).killed
         forks.value(pipeline.complete_watched, folder, Recorder(recorder.log).judge)
         operations = recorder.operations()
         last = list(crashes_of(operations, every=False))
-        found = [judge(crash, folder / "state", operations) for crash in last]
-        return next((f"killed at operation {place}: {failure}" for failure in found if failure), None)
+        failures = [judge(crash, folder / "state", operations) for crash in last]
+        return next((f"killed at operation {index}: {failure}" for failure in failures if failure), None)
 
     # Each name that was made and is not yet durable.
-    places = [place for place, done in enumerate(undisturbed.operations) if done.kind == "fsync folder"][:most]
-    scorecard.judge("power-loss states", forks.each(wrong, [(place,) for place in places]))
+    indices = [index for index, operation in enumerate(undisturbed.operations) if operation.kind == "fsync folder"]
+    scorecard.judge("power-loss states", forks.run_all(wrong, [(index,) for index in indices[:most]]))
 
 
 def crashes_of(operations: list[Operation], *, every: bool = True) -> Iterator[Crash]:
@@ -93,8 +93,8 @@ def crashes_of(operations: list[Operation], *, every: bool = True) -> Iterator[C
                 yield Crash(number, committed, state)
 
 
-def acknowledged(operation: Operation) -> Place:
-    """Return the place of a checkpoint whose save is reported by an operation: only a durable one may be."""
+def acknowledged(operation: Operation) -> Position:
+    """Return the position of a checkpoint whose save is reported by an operation: only a durable one may be."""
     if operation.kind != "write" or not operation.path.endswith("journal.jsonl"):
         return NOTHING
     event = json.loads(operation.data)
@@ -117,12 +117,12 @@ def judge(crash: Crash, folder: Path, operations: list[Operation]) -> str | None
     power.lay_out(crash.state, folder, root_of(operations))
     try:
         (run,) = [path for path in folder.glob("runs/*") if path.is_dir()] or [folder / "runs" / "none"]
-        found = newest_whole(CheckpointStore(run / "checkpoints", Journal(run / "journal.jsonl")))
-        place = found[0].order if found else NOTHING
-        if place < crash.committed:
-            return f"after operation {crash.after}: found {place}, but {crash.committed} had been saved"
-        if found and found[0].path.read_bytes() not in genuine:
-            return f"after operation {crash.after}: {found[0].path.name} is not what was written"
+        newest = newest_whole(CheckpointStore(run / "checkpoints", Journal(run / "journal.jsonl")))
+        position = newest[0].order if newest else NOTHING
+        if position < crash.committed:
+            return f"after operation {crash.after}: found {position}, but {crash.committed} had been saved"
+        if newest and newest[0].path.read_bytes() not in genuine:
+            return f"after operation {crash.after}: {newest[0].path.name} is not what was written"
     except Exception as error:
         return f"after operation {crash.after}: {error!r}"
     finally:
@@ -135,7 +135,7 @@ def root_of(operations: list[Operation]) -> str:
     return str(Path(operations[0].path).parent)
 
 
-def fingerprint(state: State, committed: Place) -> str:
+def fingerprint(state: State, committed: Position) -> str:
     """Return what tells a state from another; the random parts of temporary names do not."""
     parts = [str(committed)]
     for path, content in sorted(state.items()):

@@ -24,10 +24,10 @@ def test_a_command_killed_at_random_moments_and_typed_again_ends_with_the_same_b
     def outcomes(number: int) -> list[str | None]:
         command, draw, killed = Command(tmp_path / str(number), expected.environment), random.Random(number), 0
         while killed < KILLS:
-            killed += command.kill_within(draw, before=4.0, during=1.0)
+            killed += command.kill_within(draw, startup=4.0, training=1.0)
         return [None if command.finish() == expected.published else f"run {number}"] * killed
 
-    results = forks.each(outcomes, [(number,) for number in range(runs)])
+    results = forks.run_all(outcomes, [(number,) for number in range(runs)])
     scorecard.judge("random-time SIGKILLs", [outcome for result in results for outcome in result])
 
 

@@ -63,12 +63,12 @@ def test_who_does_not_want_to_wait_is_told_and_who_waits_goes_on_from_where_the_
     first = forks.start(surroundings.stopped, folder, 8)
     surroundings.wait_until_stopped(first.pid)
     refused = forks.run(surroundings.impatient, folder)
-    told = isinstance(refused.error, LockedError) and str(folder) in str(refused.error)
+    refused_by_name = isinstance(refused.error, LockedError) and str(folder) in str(refused.error)
     waiting = forks.start(pipeline.complete, folder)
     assert not waiting.results.poll(1.0)
     os.kill(first.pid, signal.SIGCONT)
     outcomes = [unequal("process", child.ending(), undisturbed) for child in (first, waiting)]
-    scorecard.judge("racing processes", [None if told else f"not refused: {refused}", *outcomes])
+    scorecard.judge("racing processes", [None if refused_by_name else f"not refused: {refused}", *outcomes])
 
 
 def test_a_stopped_process_that_wakes_after_another_took_over_writes_nothing(
@@ -142,15 +142,15 @@ def test_a_command_that_gets_a_signal_saves_and_ends_without_a_traceback(
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EDQUOT], ids=errno.errorcode.get)
-@pytest.mark.parametrize("place", [52, *(pytest.param(place, marks=pytest.mark.slow) for place in range(44, 100, 6))])
+@pytest.mark.parametrize("index", [52, *(pytest.param(index, marks=pytest.mark.slow) for index in range(44, 100, 6))])
 def test_a_disk_that_stays_broken_stops_the_training_with_the_last_checkpoint_whole(
-    number: int, place: int, new_folder: Folders, undisturbed: Undisturbed, scorecard: Scorecard
+    number: int, index: int, new_folder: Folders, undisturbed: Undisturbed, scorecard: Scorecard
 ) -> None:
     folder = new_folder()
-    ending = forks.run(pipeline.complete_with_faults, folder, Faults(place, Fault("before", number), again=True))
+    ending = forks.run(pipeline.complete_with_faults, folder, Faults(index, Fault("before", number), again=True))
     assert isinstance(ending.error, OSError)
     assert (ending.error.errno, str(folder) in str(ending.error)) == (number, True)
-    outcome = unequal(f"{errno.errorcode[number]} from {place}", forks.run(pipeline.complete, folder), undisturbed)
+    outcome = unequal(f"{errno.errorcode[number]} from {index}", forks.run(pipeline.complete, folder), undisturbed)
     scorecard.judge("failing operations", [outcome])
 
 
