@@ -16,7 +16,7 @@ from unbroken.storage import atomic
 from unbroken.storage.artifact import from_json, verify
 
 ROWS = [float(row) for row in range(100)]
-FLIGHTS = Path(__file__).parents[2] / "data/flights"
+FLIGHTS = Path(__file__).parents[3] / "data/flights"
 
 
 def test_a_parquet_source_is_not_copied(tmp_path: Path):

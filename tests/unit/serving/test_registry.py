@@ -14,7 +14,7 @@ from unbroken.errors import CorruptCheckpointError, DataError, RegistryError
 from unbroken.serving.registry import NOTHING_SEEN, Registry, Version, Watermark, champion_path
 from unbroken.storage.artifact import Artifact
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
