@@ -47,13 +47,16 @@ def has_rows(rows: int) -> Callable[[Prepared], None]:
     return check
 
 
+ALL_ROWS = has_rows(600)
+
+
 @dataclass(frozen=True)
 class Case:
     """What a file holds: its features with their kinds, the classes of its label, and what is said of it."""
 
     features: dict[str, str]
     says: tuple[str, ...] = ()
-    check: Callable[[Prepared], None] = has_rows(600)
+    check: Callable[[Prepared], None] = ALL_ROWS
     classes: tuple[Any, ...] = (0, 1)
     label: str | None = "label"
 
