@@ -147,11 +147,11 @@ def test_a_letter_beyond_ascii_in_the_last_row_decides_the_encoding(tmp_path: Pa
 
 
 def test_an_encoding_can_be_named(tmp_path: Path):
-    (tmp_path / "a.csv").write_bytes(rows_of(lambda row: "абв"[row % 3]).encode("cp1251"))
+    (tmp_path / "a.csv").write_bytes(rows_of(lambda row: "жщы"[row % 3]).encode("cp1251"))
 
     result = prepared(tmp_path / "a.csv", tmp_path, csv=CsvConfig(encoding="cp1251"))
 
-    assert_column(result, "category", ("а", "б", "в"))
+    assert_column(result, "category", ("ж", "щ", "ы"))
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
