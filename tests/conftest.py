@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 
 from tests.scorecard import Scorecard
+from tests.shapes import check_rooms
+
+check_rooms()
 
 SCORECARD = pytest.StashKey[Scorecard]()
 PREFECT_HOME = pytest.StashKey[TemporaryDirectory[str]]()

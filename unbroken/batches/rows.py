@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +23,7 @@ Take = Callable[[Int[Tensor, " index"]], "Rows"]
 """Returns a copy of the rows at some positions of a window."""
 
 
+@runtime_checkable
 class Shufflable(Protocol):
     """Rows, wherever they are kept."""
 

@@ -54,7 +54,7 @@ def check_outputs(model: nn.Module, features: FeatureSpec, device: torch.device,
         raise ConfigError(f"model.factory {factory}: its model gives {shape}, expected a tensor {expected} of logits")
 
 
-def _import_factory(name: str) -> Factory:
+def _import_factory(name: str) -> Any:
     module, _, function = name.partition(":")
     try:
         factory: Any = getattr(importlib.import_module(module), function)

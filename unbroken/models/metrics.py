@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from unbroken.models.scores import PIECE_ROWS, SCORES
 Metrics = dict[str, float]
 
 
+@runtime_checkable
 class Splittable(Protocol):
     """Rows, wherever they are kept."""
 
@@ -31,6 +32,7 @@ class Splittable(Protocol):
         ...
 
 
+@runtime_checkable
 class Running(Protocol):
     """A metric that takes rows piece by piece."""
 

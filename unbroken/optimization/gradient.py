@@ -1,7 +1,7 @@
 """The gradients of a batch: written out for the MLP, by autograd for any model, and of several batches as one."""
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -16,6 +16,7 @@ from unbroken.optimization.mlp_gradient import MLPGradient
 PLAIN = TrainingConfig()
 
 
+@runtime_checkable
 class Gradient(Protocol):
     """Puts the gradient of a batch's loss into each parameter's `grad`."""
 
