@@ -16,7 +16,7 @@ from unbroken.serving.registry import Registry
 from unbroken.stages import finished
 from unbroken.stages.results import Checkpoint, Preprocessed, Published, Restored
 from unbroken.storage.artifact import Artifact
-from unbroken.storage.manifest import read_checkpoint_manifest
+from unbroken.storage.publication import published_manifest
 from unbroken.training.progress import Report
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def train(config: Config, report: Report = ignore_progress, hooks: "Sequence[Tra
     if restored is None:
         with delete_on_bad_input(run):
             restored = run_stages(config, run, report, hooks)
-    manifest = read_checkpoint_manifest(run.manifest)
+    manifest = published_manifest(Path(restored.path))
     return TrainedModel(
         path=Path(restored.path),
         digest=restored.digest,

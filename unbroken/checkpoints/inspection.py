@@ -9,10 +9,12 @@ from typing import Any
 from torch import Tensor
 
 from unbroken.checkpoints.format import read_checkpoint
+from unbroken.checkpoints.published import read_published
 from unbroken.checkpoints.store import CheckpointStore, Entry
 from unbroken.checkpoints.tree import Tree, differing_leaves
-from unbroken.errors import CheckpointError, CorruptCheckpointError
+from unbroken.errors import CheckpointError, CorruptCheckpointError, DataError
 from unbroken.storage.journal import Journal
+from unbroken.storage.publication import read_manifest, require_manifest
 
 REPEATED = ("format", "run_key", "epoch", "step", "schema", "scaler")
 """What a manifest repeats of its checkpoint."""
@@ -42,9 +44,9 @@ def verify_run(run: Path) -> Iterator[FileStatus]:
     """Judge each file of a run that has a digest: its checkpoints, what is published, and the manifest beside it."""
     for entry in entries(run):
         yield _status(entry.path, entry.digest)
-    published, manifest = run / "checkpoint.pth", run / "checkpoint.json"
-    if published.exists() or manifest.exists():
-        yield from _status_published(published, manifest)
+    published, copy = run / "checkpoint.pth", run / "checkpoint.json"
+    if published.exists() or copy.exists():
+        yield from _status_published(published, copy)
 
 
 def differences(left: Tree, right: Tree) -> list[tuple[str, str, str]]:
@@ -61,21 +63,41 @@ def read_newest(path: Path) -> Tree:
     return read_checkpoint(path)
 
 
-def _status_published(published: Path, manifest: Path) -> Iterator[FileStatus]:
-    """Judge the manifest by the checkpoint, which says of itself all but its digest, and the checkpoint by that."""
+def _status_published(published: Path, copy: Path) -> Iterator[FileStatus]:
+    """Judge the checkpoint by the digest in its manifest, and that by the checkpoint, which says of itself all else."""
     try:
-        written = json.loads(manifest.read_bytes())
-        digest = str(written["sha256"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        yield FileStatus(manifest, f"found no SHA-256 in it ({error!r}); type the training's command again")
+        tree, digest = read_published(published)
+        manifest = require_manifest(published, digest)
+    except (CheckpointError, DataError) as error:
+        yield FileStatus(published if isinstance(error, CheckpointError) else copy, str(error))
         return
-    status = _status(published, digest)
-    yield status
-    if status.complaint is None:
-        tree = read_checkpoint(published)
-        expected = {name: tree[name] for name in REPEATED} | {"metrics": tree["history"][-1]}
-        wrong = [name for name, value in expected.items() if _plain(written.get(name)) != _plain(value)]
-        yield FileStatus(manifest, f"{', '.join(wrong)}: not as in {published.name}" if wrong else None)
+    yield FileStatus(published, None)
+    yield FileStatus(manifest, _difference(manifest, tree, digest))
+    if manifest != copy and copy.is_file():
+        yield FileStatus(copy, _difference_of_copy(copy, published, tree, digest))
+
+
+def _difference(manifest: Path, tree: Tree, digest: str) -> str | None:
+    """Return in what a manifest differs from its checkpoint."""
+    try:
+        written = read_manifest(manifest)
+    except DataError as error:
+        return str(error)
+    expected = {name: tree[name] for name in REPEATED} | {"metrics": tree["history"][-1], "sha256": digest}
+    wrong = [name for name, value in expected.items() if _plain(written.get(name)) != _plain(value)]
+    return f"{', '.join(wrong)}: not as in checkpoint.pth" if wrong else None
+
+
+def _difference_of_copy(copy: Path, published: Path, tree: Tree, digest: str) -> str | None:
+    """Return what is wrong with the manifest beside a checkpoint; after a crash it may be that of the publication before."""
+    content = copy.read_bytes()
+    try:
+        manifest = require_manifest(published, read_manifest(copy)["sha256"])
+    except DataError as error:
+        return str(error)
+    if manifest != copy and content == manifest.read_bytes():
+        return None
+    return _difference(copy, tree, digest) or f"not as {manifest}"
 
 
 def _plain(value: Any) -> str:

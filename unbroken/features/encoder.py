@@ -34,7 +34,7 @@ from unbroken.data.schema import ClassValue, Column, Schema
 from unbroken.errors import DataError
 from unbroken.features.spec import CategoryFeature, FeatureSpec
 from unbroken.storage.artifact import from_json
-from unbroken.storage.manifest import read_checkpoint_manifest
+from unbroken.storage.publication import read_manifest, require_manifest
 
 UNSEEN, MISSING, FIRST_CODE = 0, 1, 2
 MISSING_SUFFIX = "__missing"
@@ -200,13 +200,8 @@ class Encoder:
         Raises:
             DataError: There is no manifest, or it is that of another checkpoint.
         """
-        manifest = path.with_suffix(".json")
-        if not manifest.is_file():
-            raise DataError(f"{manifest}: found no manifest beside {path.name}; publish or copy both")
-        content = read_checkpoint_manifest(manifest)
-        if content["sha256"] != digest:
-            raise DataError(f"{manifest}: is of the checkpoint {content['sha256']}, expected {digest}")
-        return cls.of_tree(content.get("scaler", {}), manifest)
+        manifest = require_manifest(path, digest or "")
+        return cls.of_tree(read_manifest(manifest).get("scaler", {}), manifest)
 
     @classmethod
     def of_tree(cls, tree: dict[str, Any], path: Path) -> "Encoder":

@@ -11,7 +11,7 @@ from unbroken.checkpoints.history import History
 from unbroken.reports.markdown import format_number, markdown_table, values_table
 from unbroken.run import Run
 from unbroken.storage.journal import Event, Journal
-from unbroken.storage.manifest import read_checkpoint_manifest
+from unbroken.storage.publication import published_manifest
 
 BARS = "▁▂▃▄▅▆▇█"
 LONGEST_CURVE = 60
@@ -27,7 +27,7 @@ class RunReport:
     @classmethod
     def read(cls, run: Run) -> "RunReport":
         """Read the manifest and the journal."""
-        return cls(manifest=read_checkpoint_manifest(run.manifest), events=Journal(run.journal).events())
+        return cls(manifest=published_manifest(run.published), events=Journal(run.journal).events())
 
     @property
     def history(self) -> History:

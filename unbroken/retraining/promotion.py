@@ -9,6 +9,7 @@ from unbroken.retraining.gate import Verdict
 from unbroken.retraining.new_data import Cycle, registry_of
 from unbroken.serving.registry import Version
 from unbroken.storage.artifact import Artifact
+from unbroken.storage.publication import require_manifest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +38,7 @@ def promote(cycle: Cycle, check: DataCheck, challenger: Artifact, verdict: Verdi
         RegistryError: The champion or the watermark is another by now; nothing is changed.
     """
     registry = registry_of(config)
-    manifest = Artifact.of(Path(challenger.path).with_suffix(".json"))
+    manifest = Artifact.of(require_manifest(Path(challenger.path), challenger.digest))
     version = registry.register(challenger, manifest, check.profile)
     pointer = registry.decide(
         version,

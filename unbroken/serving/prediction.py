@@ -12,7 +12,7 @@ from torch import nn
 
 from unbroken.batches.rows import Rows, to_matrix
 from unbroken.checkpoints.compatibility import check_finite, check_shapes
-from unbroken.checkpoints.format import read_checkpoint
+from unbroken.checkpoints.published import read_published
 from unbroken.checkpoints.tree import canonical
 from unbroken.config import ModelConfig
 from unbroken.csv.reading import Reading
@@ -26,8 +26,6 @@ from unbroken.features.learnt import data_config, learnt_reading
 from unbroken.models.factory import build_model
 from unbroken.models.forward import outputs_of
 from unbroken.serving.registry import champion_path
-from unbroken.storage import atomic
-from unbroken.storage.manifest import read_checkpoint_manifest
 from unbroken.training.determinism import reproducible
 
 PROBABILITY, CLASS, VALUE, MODEL = "probability", "class", "value", "model"
@@ -143,9 +141,7 @@ def load_predictor(path: str | Path, *, factory: str = "mlp", device: str = "cpu
         RegistryError: The folder has no champion.
     """
     file = champion_path(Path(path)) if Path(path).is_dir() else Path(path)
-    manifest = file.with_suffix(".json")
-    digest = read_checkpoint_manifest(manifest)["sha256"] if manifest.is_file() else atomic.digest(file)
-    tree = read_checkpoint(file, digest)
+    tree, digest = read_published(file)
     config = ModelConfig(**tree["config"]["model"])
     if config.factory != factory:
         raise CheckpointMismatchError(

@@ -1,5 +1,6 @@
 """Stage 5: give the chosen epoch's checkpoint its public name."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ from unbroken.checkpoints.tree import Tree
 from unbroken.config import Config
 from unbroken.run import Run
 from unbroken.stages.results import Checkpoint, Published
-from unbroken.storage import atomic
 from unbroken.storage.artifact import Artifact
 from unbroken.storage.journal import Journal
+from unbroken.storage.publication import publish
 
 
 def save_checkpoint(last: Checkpoint, config: Config, run: Run) -> Published:
@@ -25,14 +26,11 @@ def save_checkpoint(last: Checkpoint, config: Config, run: Run) -> Published:
     """
     path, expected = _chosen(last, config, run)
     content = read_content(path)
-    # Its digest is taken on the way to the new file, which gets its name only if the digest is right.
-    with atomic.replacing(run.published, lambda: check_digest(path, file.digest, expected)) as file:
-        file.write(content)
+    digest = hashlib.sha256(content).hexdigest()
+    check_digest(path, digest, expected)
     tree = decode(content, path)
-    atomic.write(run.manifest, json.dumps(_manifest(tree, file.digest, run), indent=1).encode())
-    return Published(
-        path=str(run.published), digest=file.digest, manifest=Artifact.of(run.manifest), epoch=tree["epoch"]
-    )
+    publish(run.published, content, digest, json.dumps(_manifest(tree, digest, run), indent=1).encode())
+    return Published(path=str(run.published), digest=digest, manifest=Artifact.of(run.manifest), epoch=tree["epoch"])
 
 
 def _chosen(last: Checkpoint, config: Config, run: Run) -> tuple[Path, str]:

@@ -1,5 +1,6 @@
 """What was saved can be listed, verified and compared, and nothing is changed by looking."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,7 @@ def test_list_marks_a_corrupt_checkpoint(run: Path, capsys: pytest.CaptureFixtur
 def test_verify_of_a_whole_run_ends_with_0(run: Path, capsys: pytest.CaptureFixture[str]):
     assert answer(["runs", "verify", str(run)]) == 0
     shown = capsys.readouterr().out
-    assert sum(line.startswith("whole ") for line in shown.splitlines()) == 4
+    assert sum(line.startswith("whole ") for line in shown.splitlines()) == 5
     assert "CORRUPT" not in shown
 
 
@@ -96,8 +97,22 @@ def test_verify_finds_a_manifest_that_tells_something_else_than_its_checkpoint(
 
 def test_verify_names_a_missing_manifest(run: Path, capsys: pytest.CaptureFixture[str]):
     (run / "checkpoint.json").unlink()
+    shutil.rmtree(run / "manifests")
     assert answer(["runs", "verify", str(run)]) == 1
-    assert "No such file" in capsys.readouterr().out
+    assert "checkpoint.json: found no manifest beside checkpoint.pth" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("pattern", ["checkpoint.json", "manifests/*.json"])
+def test_verify_finds_any_flipped_bit_of_a_manifest(pattern: str, run: Path, capsys: pytest.CaptureFixture[str]):
+    (manifest,) = run.glob(pattern)
+    content = bytearray(manifest.read_bytes())
+    for index in range(0, len(content), len(content) // 40):
+        content[index] ^= 1
+        manifest.write_bytes(content)
+        assert answer(["runs", "verify", str(run)]) == 1, content[index - 20 : index + 20]
+        content[index] ^= 1
+    manifest.write_bytes(content)
+    assert answer(["runs", "verify", str(run)]) == 0
 
 
 def test_diff_of_equal_runs_ends_with_0(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -1,5 +1,6 @@
 """A new run that starts from the weights of a published checkpoint."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -206,6 +207,7 @@ def test_a_warm_start_from_a_file_that_is_not_there_is_refused_before_anything_i
 
 def test_a_champion_that_lost_its_manifest_is_refused(champion: Restored, newer: str, tmp_path: Path):
     Path(champion.path).with_suffix(".json").unlink()
+    shutil.rmtree(Path(champion.path).parent / "manifests")
 
     with pytest.raises(DataError, match=r"checkpoint\.json: found no manifest beside checkpoint\.pth"):
         run_stages(config_for(newer, tmp_path, warm_from=champion.path))

@@ -1,0 +1,131 @@
+"""A published checkpoint and its manifest as one: the manifest lies there first, under the digest of the checkpoint's bytes.
+
+    checkpoint.pth            whose rename is the publication
+    manifests/<sha256>.json   the manifests of this publication and of the one before
+    checkpoint.json           the manifest once more, for people and for copies
+
+So a reader, and a process killed at any moment, leaves or sees the old pair or the new one.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from unbroken.errors import CorruptCheckpointError, DataError
+from unbroken.storage import atomic
+
+FOLDER = "manifests"
+SHA256 = re.compile("[0-9a-f]{64}")
+
+
+def find_manifest(checkpoint: Path, digest: str) -> Path | None:
+    """Return the manifest of a published checkpoint of this SHA-256, None if there is none.
+
+    Raises:
+        DataError: A manifest is not whole.
+    """
+    path = _path(checkpoint, digest)
+    if path.is_file():
+        return path
+    path = checkpoint.with_suffix(".json")
+    return path if path.is_file() and read_manifest(path)["sha256"] == digest else None
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Return the content of a manifest; raise DataError if it is no JSON object with a text `sha256`."""
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise DataError(
+            f"{path}: not a whole manifest: {error}. Publish the checkpoint again, or copy both files"
+        ) from error
+    if not isinstance(content, dict) or not isinstance(content.get("sha256"), str):
+        raise DataError(
+            f"{path}: not a whole manifest: found no text sha256 in it. Publish the checkpoint again, or copy both files"
+        )
+    return content
+
+
+def require_manifest(checkpoint: Path, digest: str) -> Path:
+    """Return the manifest of a published checkpoint of this SHA-256; raise DataError if there is none."""
+    if path := find_manifest(checkpoint, digest):
+        return path
+    path = checkpoint.with_suffix(".json")
+    if not path.is_file():
+        raise DataError(f"{path}: found no manifest beside {checkpoint.name}; publish or copy both")
+    raise DataError(f"{path}: is of the checkpoint {read_manifest(path)['sha256']}, expected {digest}")
+
+
+def published_manifest(checkpoint: Path) -> dict[str, Any]:
+    """Return the manifest of a published checkpoint as it is now; raise DataError if there is none."""
+    digest = atomic.digest(checkpoint)
+    try:
+        return read_manifest(require_manifest(checkpoint, digest))
+    except (DataError, FileNotFoundError):
+        if atomic.digest(checkpoint) == digest:
+            raise
+        return published_manifest(checkpoint)  # another was published meanwhile
+
+
+def require_published(checkpoint: Path, digest: str) -> Path | None:
+    """Return the manifest of the bytes that were read from a published checkpoint, None if no manifest lies there at all.
+
+    Args:
+        checkpoint: The file.
+        digest: The SHA-256 of the bytes.
+
+    Raises:
+        CorruptCheckpointError: The manifests there are of other bytes.
+        DataError: A manifest is not whole.
+    """
+    if path := find_manifest(checkpoint, digest):
+        return path
+    copy = checkpoint.with_suffix(".json")
+    manifests = [copy] if copy.is_file() else sorted((checkpoint.parent / FOLDER).glob("*.json"))
+    if not manifests:
+        return None
+    expected = " or ".join(str(read_manifest(manifest)["sha256"]) for manifest in manifests)
+    raise CorruptCheckpointError(f"{checkpoint}: found SHA-256 {digest}, expected {expected}")
+
+
+def publish(checkpoint: Path, content: bytes, digest: str, manifest: bytes) -> None:
+    """Publish a checkpoint and its manifest as one.
+
+    Args:
+        checkpoint: The file that takes its place.
+        content: The bytes of the checkpoint.
+        digest: Their SHA-256, which the manifest names.
+        manifest: The bytes of the manifest.
+    """
+    path = _path(checkpoint, digest)
+    atomic.make_folder(path.parent)
+    with FileLock(path.parent / "lock", mode=0o600):
+        previous = atomic.digest(checkpoint) if checkpoint.is_file() else None
+        _keep_previous(checkpoint)
+        atomic.write(path, manifest)
+        atomic.write(checkpoint, content)
+        atomic.write(checkpoint.with_suffix(".json"), manifest)
+        for old in path.parent.glob("*.json"):
+            if old.stem not in {digest, previous}:
+                old.unlink(missing_ok=True)
+
+
+def _keep_previous(checkpoint: Path) -> None:
+    """Give the manifest of a publication that has it only beside the checkpoint its place by digest too."""
+    copy = checkpoint.with_suffix(".json")
+    if not copy.is_file():
+        return
+    try:
+        digest = read_manifest(copy)["sha256"]
+    except DataError:
+        return  # it is about to be replaced
+    path = _path(checkpoint, digest)
+    if SHA256.fullmatch(digest) and not path.exists():
+        atomic.write(path, copy.read_bytes())
+
+
+def _path(checkpoint: Path, digest: str) -> Path:
+    return checkpoint.parent / FOLDER / f"{digest}.json"
