@@ -11,6 +11,7 @@ from unbroken.batches.rows import Rows
 from unbroken.config import TaskName, TrainingConfig
 from unbroken.models.loss import loss_of
 from unbroken.models.mlp import MLP
+from unbroken.models.unchanged import is_unchanged_mlp
 from unbroken.optimization.mlp_gradient import MLPGradient
 
 PLAIN = TrainingConfig()
@@ -28,11 +29,15 @@ class Gradient(Protocol):
         """Return the loss of a batch, detached."""
         ...
 
+    def fits(self) -> bool:
+        """Tell whether this still is right for the model, which a hook may have changed."""
+        ...
+
 
 def gradient_of(
     model: nn.Module, task: TaskName, class_weights: Float[Tensor, " classes"] | None, config: TrainingConfig = PLAIN
 ) -> Gradient:
-    """Return the fastest way to the gradients of a model.
+    """Return the fastest way to the gradients of a model that is proven for it as it is.
 
     Args:
         model: From numbers and codes to logits.
@@ -40,8 +45,9 @@ def gradient_of(
         class_weights: How much a row of each class counts; all the same when None.
         config: Its `precision`, `batch_size` and `accumulate`.
     """
-    plain = type(model) is MLP and config.precision == "float32"
-    kind = MLPGradient(model, task, class_weights) if plain else AutogradGradient(model, task, class_weights, config)
+    kind: Gradient = AutogradGradient(model, task, class_weights, config)
+    if isinstance(model, MLP) and is_unchanged_mlp(model) and config.precision == "float32":
+        kind = MLPGradient(model, task, class_weights)
     return kind if config.accumulate == 1 else AccumulatedGradient(kind, model, config.batch_size)
 
 
@@ -74,12 +80,16 @@ class AutogradGradient:
         loss.backward()
         return loss.detach()
 
+    def fits(self) -> bool:
+        """Return True: autograd looks at the model anew each time."""
+        return True
+
 
 class AccumulatedGradient:
     """The gradients of a large batch, added up from those of small ones, in the memory that a small one needs."""
 
     def __init__(self, gradient: Gradient, model: nn.Module, rows: int) -> None:
-        self.gradient, self.rows = gradient, rows
+        self.gradient, self.model, self.rows = gradient, model, rows
         self.parameters = list(model.parameters())
 
     def prepare(self, block: Rows) -> Rows:
@@ -104,3 +114,8 @@ class AccumulatedGradient:
             else:
                 parameter.grad.copy_(total)  # a gradient written out keeps its memory
         return torch.stack(losses).sum()
+
+    def fits(self) -> bool:
+        """Tell whether the parameters are the same, and the gradient of a small batch is right."""
+        current = [id(parameter) for parameter in self.model.parameters()]
+        return self.gradient.fits() and current == [id(parameter) for parameter in self.parameters]

@@ -20,19 +20,19 @@ embedding_backward = torch.ops.aten.embedding_dense_backward.default
 
 
 class MLPGradient:
-    """The gradients of an MLP in training mode, layer by layer (Rumelhart, Hinton and Williams, 1986).
+    """The gradients of an unchanged MLP in training mode, layer by layer (Rumelhart, Hinton and Williams, 1986).
 
     The parameters are held detached, so that no operation looks for a graph; they share their memory with the model's.
     """
 
     def __init__(self, model: MLP, task: TaskName, class_weights: Tensor | None) -> None:
-        self.task, self.class_weights = task, class_weights
+        self.model, self.task, self.class_weights = model, task, class_weights
         self.tables = [table for table in model.embeddings if isinstance(table, nn.Embedding)]
         self.rows_of_tables = [table.weight.detach() for table in self.tables]
-        linears = [layer for layer in model.layers if isinstance(layer, nn.Linear)]
-        for layer in linears:
+        self.linears = [layer for layer in model.layers if isinstance(layer, nn.Linear)]
+        for layer in self.linears:
             layer.weight.grad, layer.bias.grad = torch.empty_like(layer.weight), torch.empty_like(layer.bias)
-        self.layers = [_Layer.of(layer) for layer in linears]
+        self.layers = [_Layer.of(layer) for layer in self.linears]
         self.memory: dict[int, list[_Memory]] = {}
         self.dropout = next((layer.p for layer in model.layers if isinstance(layer, nn.Dropout)), 0.0)
 
@@ -57,6 +57,21 @@ class MLPGradient:
         self._backward(batch, inputs, gradient, memory)
         return loss
 
+    def fits(self) -> bool:
+        """Tell whether the parameters, their gradients and the dropout are those that are held here."""
+        linears = [layer for layer in self.model.layers if isinstance(layer, nn.Linear)]
+        tables = list(self.model.embeddings)
+        dropout = next((layer.p for layer in self.model.layers if isinstance(layer, nn.Dropout)), 0.0)
+        if dropout != self.dropout or [*map(id, linears), *map(id, tables)] != [
+            *map(id, self.linears),
+            *map(id, self.tables),
+        ]:
+            return False
+        pairs = [(table.weight, rows) for table, rows in zip(self.tables, self.rows_of_tables, strict=True)]
+        return all(layer.holds(linear) for layer, linear in zip(self.layers, self.linears, strict=True)) and all(
+            _share_memory(weight, rows) for weight, rows in pairs
+        )
+
     def _memory_for(self, rows: int) -> "list[_Memory]":
         """Return what the layers compute into, the same at every step: fresh memory costs more than what is done with it."""
         if rows not in self.memory:  # of all batches of an epoch, only the last has another number of rows
@@ -66,7 +81,7 @@ class MLPGradient:
     def _first_input(self, batch: Rows) -> Float[Tensor, "batch inputs"]:
         if not self.tables:
             return batch.numbers
-        columns = batch.codes.unbind(1)
+        columns = batch.codes.unbind(1)[: len(self.tables)]
         embedded = [torch.embedding(rows, column) for rows, column in zip(self.rows_of_tables, columns, strict=True)]
         return torch.cat([batch.numbers, *embedded], dim=1)
 
@@ -109,10 +124,11 @@ class MLPGradient:
 
     def _embedding_gradients(self, batch: Rows, gradient: Float[Tensor, "batch inputs"]) -> None:
         start = batch.numbers.shape[1]
-        for table, codes in zip(self.tables, batch.codes.unbind(1), strict=True):
-            stop = start + table.embedding_dim
+        for table, codes in zip(self.tables, batch.codes.unbind(1), strict=False):
+            count, width = table.weight.shape
+            stop = start + width
             part = gradient[:, start:stop].contiguous()
-            table.weight.grad = embedding_backward(part, codes, table.num_embeddings, -1, False)
+            table.weight.grad = embedding_backward(part, codes, count, -1, False)
             start = stop
 
 
@@ -133,6 +149,11 @@ class _Layer:
         assert layer.bias.grad is not None
         return cls(weight, weight.t(), bias, layer.weight.grad, layer.bias.grad)
 
+    def holds(self, layer: nn.Linear) -> bool:
+        """Tell whether these are the tensors of a layer."""
+        same = layer.weight.grad is self.weight_gradient and layer.bias.grad is self.bias_gradient
+        return same and _share_memory(layer.weight, self.weight) and _share_memory(layer.bias, self.bias)
+
 
 @dataclass(frozen=True, slots=True)
 class _Memory:
@@ -145,3 +166,7 @@ class _Memory:
     def of(cls, layer: _Layer, rows: int) -> "_Memory":
         outputs, inputs = layer.weight.shape
         return cls(layer.weight.new_empty(rows, outputs), layer.weight.new_empty(rows, inputs))
+
+
+def _share_memory(parameter: Tensor, held: Tensor) -> bool:
+    return parameter.data_ptr() == held.data_ptr() and parameter.shape == held.shape

@@ -44,11 +44,7 @@ def build_optimizer(config: TrainingConfig, model: nn.Module) -> Optimizer:
 
 def updater_of(optimizer: Optimizer) -> Callable[[], object]:
     """Return the fastest way to an optimizer's step: the same bits as `optimizer.step()`."""
-    group = optimizer.param_groups[0]
-    plain = not (group.get("amsgrad") or group.get("maximize") or group.get("capturable"))
-    if type(optimizer) in FusedAdamUpdater.KERNELS and len(optimizer.param_groups) == 1 and group["fused"] and plain:
-        return FusedAdamUpdater(optimizer)
-    return optimizer.step
+    return FusedAdamUpdater(optimizer) if FusedAdamUpdater.takes(optimizer) else optimizer.step
 
 
 def construct(kind: type, what: str, /, *arguments: Any, **options: Any) -> Any:

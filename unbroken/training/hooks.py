@@ -23,6 +23,8 @@ class TrainHook:
 
     name: ClassVar[str] = ""
     """What its memory is called in a checkpoint; empty for a hook that only watches."""
+    reads_only: ClassVar[bool] = False
+    """Whether it leaves the model and the optimizer as they are; if not, both are looked at anew after each step."""
 
     def on_start(self, state: TrainState) -> None:
         """Called once in a process, before its first step; a resumed state is whole by then."""
@@ -74,6 +76,11 @@ class Hooks:
         self.hooks = tuple(hooks)
         self.on_step: tuple[Callable[[TrainState, Tensor], None], ...] = tuple(
             hook.on_step for hook in self.hooks if type(hook).on_step is not TrainHook.on_step
+        )
+        self.changes_steps = any(
+            not hook.reads_only
+            and (type(hook).on_step is not TrainHook.on_step or type(hook).on_save is not TrainHook.on_save)
+            for hook in self.hooks
         )
         self.named = {hook.name: hook for hook in self.hooks if hook.name}
         publishing = [hook for hook in self.hooks if type(hook).weights is not TrainHook.weights]

@@ -18,7 +18,8 @@ from unbroken.checkpoints.interval import best_interval
 from unbroken.checkpoints.store import CheckpointStore, Entry
 from unbroken.checkpoints.tree import Buffers
 from unbroken.errors import TrainingError
-from unbroken.models.mlp import MLP
+from unbroken.models.unchanged import is_unchanged_mlp
+from unbroken.optimization.fused_adam import FusedAdamUpdater
 from unbroken.optimization.gradient import Gradient, gradient_of
 from unbroken.optimization.optimizer import updater_of
 from unbroken.optimization.scheduler import step_epoch, steps_each_batch
@@ -50,7 +51,7 @@ class TrainLoop:
     hooks: Hooks = field(default_factory=Hooks)
     gradient: Gradient = field(init=False)
     own_model: bool = field(init=False)
-    """Whether the code of the model is the user's, which may draw from any generator."""
+    """Whether any code of the model is the user's, which may draw from any generator."""
     update: Callable[[], object] = field(init=False)
     buffers: Buffers = field(default_factory=Buffers)
     saved: Entry | None = None
@@ -60,10 +61,8 @@ class TrainLoop:
     """Seconds that the last save took from the snapshot to the durable file."""
 
     def __post_init__(self) -> None:
-        self.gradient = gradient_of(
-            self.state.model, self.inputs.features.task, self.inputs.class_weights, self.inputs.config.training
-        )
-        self.own_model = type(self.state.model) is not MLP
+        self.own_model = not is_unchanged_mlp(self.state.model)
+        self.gradient = self._fastest_gradient()
         self.update = updater_of(self.state.optimizer)
 
     def run(self) -> None:
@@ -79,17 +78,14 @@ class TrainLoop:
 
     def batches(self) -> Iterator[Rows]:
         """Yield what is left of the epoch, prepared for `step`."""
-        training, state = self.inputs.config.training, self.state
-        first = state.step - state.epoch * self.inputs.steps
-        return epoch_batches(
-            self.inputs.train,
-            training.step_rows,
-            training.seed,
-            state.epoch,
-            first,
-            self.gradient.prepare,
-            training.shuffle_rows,
-        )
+        first = self.state.step - self.state.epoch * self.inputs.steps
+        while first < self.inputs.steps:
+            gradient = self.gradient
+            for batch in self._batches_from(first, gradient):
+                first += 1
+                yield batch
+                if self.gradient is not gradient:  # what comes next was prepared for another one
+                    break
 
     def step(self, batch: Rows) -> Float[Tensor, ""]:
         """Update the weights by one batch of `batches` and return its mean loss."""
@@ -103,6 +99,8 @@ class TrainLoop:
         state.step += 1
         for on_step in self.hooks.on_step:
             on_step(state, loss)
+        if self.hooks.changes_steps:
+            self._choose_anew()
         return loss
 
     def save(self, *, inside_epoch: bool, **details: float) -> None:
@@ -127,6 +125,32 @@ class TrainLoop:
 
         self.writer.submit(write, required=not inside_epoch)
         self.hooks.saved(state, time.monotonic() - started)
+        if self.hooks.changes_steps:
+            self._choose_anew()
+
+    def _choose_anew(self) -> None:
+        """Take the fastest ways that hold for the model and the optimizer as they are now: a hook may have changed both."""
+        own_model = not is_unchanged_mlp(self.state.model)
+        if own_model != self.own_model or not self.gradient.fits():
+            self.own_model, self.gradient = own_model, self._fastest_gradient()
+        if not (isinstance(self.update, FusedAdamUpdater) and self.update.fits()):
+            self.update = updater_of(self.state.optimizer)
+
+    def _fastest_gradient(self) -> Gradient:
+        inputs = self.inputs
+        return gradient_of(self.state.model, inputs.features.task, inputs.class_weights, inputs.config.training)
+
+    def _batches_from(self, first: int, gradient: Gradient) -> Iterator[Rows]:
+        training = self.inputs.config.training
+        return epoch_batches(
+            self.inputs.train,
+            training.step_rows,
+            training.seed,
+            self.state.epoch,
+            first,
+            gradient.prepare,
+            training.shuffle_rows,
+        )
 
     def _train_epoch(self) -> None:
         state, steps, started = self.state, self.inputs.steps, time.monotonic()
@@ -134,6 +158,7 @@ class TrainLoop:
         if first == 0:
             seed_epoch(self.inputs.config.training.seed, state.epoch, state.loss_sum.device)
         state.model.train()
+        self._choose_anew()
         losses: list[Tensor] = []
         for step, batch in enumerate(self.batches(), start=first + 1):
             losses.append(self.step(batch))

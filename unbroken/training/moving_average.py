@@ -16,6 +16,7 @@ class MovingAverage(TrainHook):
     """
 
     name = "ema"
+    reads_only = True
 
     def __init__(self, decay: float) -> None:
         self.decay = decay

@@ -27,7 +27,8 @@ from unbroken.checkpoints.format import read_checkpoint
 from unbroken.checkpoints.tree import Tree, canonical
 from unbroken.errors import CheckpointMismatchError
 from unbroken.features.encoder import MISSING_SUFFIX, UNSEEN, CategoryCodes, Encoder, NumberScale
-from unbroken.models.mlp import MLP, SPREAD
+from unbroken.models.mlp import SPREAD
+from unbroken.models.unchanged import reads_inputs_as_an_mlp
 from unbroken.training.inputs import TrainingInputs
 from unbroken.training.state import TrainState
 
@@ -44,8 +45,11 @@ def warm_start(inputs: TrainingInputs, state: TrainState) -> None:
     tree = read_checkpoint(path, inputs.run.parent)
     weights = tree["model_state_dict"]
     if start.scaler == "refit":
-        if not isinstance(state.model, MLP):
-            raise CheckpointMismatchError(f"{path}: start.scaler refit folds an mlp only; use start.scaler keep")
+        if not reads_inputs_as_an_mlp(state.model):
+            raise CheckpointMismatchError(
+                f"{path}: start.scaler: found refit, which is folded into the first layer of an mlp only, not into that of the "
+                f"model of {inputs.config.model.factory}; use start.scaler keep"
+            )
         weights = fold(weights, state.model.state_dict(), Encoder.of_tree(tree["scaler"], path), inputs.encoder)
     elif tree["scaler"] != inputs.header["scaler"]:
         raise CheckpointMismatchError(f"{path}: its encoder is not the one that the rows were preprocessed with")

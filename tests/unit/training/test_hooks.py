@@ -14,6 +14,7 @@ from unbroken.checkpoints.format import read_checkpoint
 from unbroken.checkpoints.tree import Tree
 from unbroken.config import CheckpointConfig, Config, DataConfig, ModelConfig, TrainingConfig
 from unbroken.errors import CheckpointMismatchError
+from unbroken.models.mlp import MLP
 from unbroken.run import open_run
 from unbroken.serving.prediction import load_predictor
 from unbroken.training.hooks import Hooks, TrainHook
@@ -200,3 +201,68 @@ def test_a_newer_setting_counts_to_the_run_unless_it_stands_at_its_default(name:
 
     assert open_run(default).key == open_run(plain).key
     assert open_run(changed).key != open_run(plain).key
+
+
+class Changing(TrainHook):
+    """Changes the model and the optimizer at some steps, by the number of the step alone, as a gradual unfreezing does."""
+
+    def __init__(self, thaw: int) -> None:
+        self.thaw = thaw
+
+    def on_start(self, state: TrainState) -> None:
+        self._freeze(state)
+
+    def on_step(self, state: TrainState, loss: Tensor) -> None:
+        self._freeze(state)
+
+    def _freeze(self, state: TrainState) -> None:
+        assert isinstance(state.model, MLP)
+        state.model.layers[0].requires_grad_(state.step >= self.thaw)
+
+
+class Clearing(TrainHook):
+    """Clears the gradients after each step, and the optimizer's memory after each third, in ways that leave new objects."""
+
+    def on_step(self, state: TrainState, loss: Tensor) -> None:
+        state.model.zero_grad()
+        if state.step % 3 == 0:
+            state.optimizer.load_state_dict(state.optimizer.state_dict())
+
+
+class Frozen(TrainHook):
+    """Freezes the first layer for good."""
+
+    def on_start(self, state: TrainState) -> None:
+        assert isinstance(state.model, MLP)
+        state.model.layers[0].requires_grad_(False)
+
+
+@pytest.mark.parametrize("thaw", [3, STEPS + 2])
+def test_a_hook_that_unfreezes_a_layer_in_the_middle_of_an_epoch_resumes_identically(thaw: int, tmp_path: Path):
+    assert_resumes_identically(configured(tmp_path), [2, thaw + 1, 5], tmp_path, lambda: [Changing(thaw)])
+
+
+def test_a_hook_that_freezes_a_layer_keeps_its_weights(tmp_path: Path):
+    config = configured(tmp_path, epochs=2)
+    frozen, free = (
+        run_stages(config, [Frozen()]),
+        run_stages(dataclasses.replace(config, runs_folder=str(tmp_path / "free"))),
+    )
+
+    first, last = "layers.0.weight", "layers.3.weight"
+    still = dataclasses.replace(config.training, optimizer="SGD", learning_rate=1e-30)
+    started = run_stages(dataclasses.replace(config, training=still))
+    weights, others, drawn = (read_checkpoint(Path(run.path))["model_state_dict"] for run in (frozen, free, started))
+
+    assert torch.equal(weights[first], drawn[first])
+    assert not torch.equal(weights[last], drawn[last])
+    assert not torch.equal(others[first], drawn[first])
+
+
+def test_a_hook_that_leaves_new_gradients_and_state_changes_no_bit(tmp_path: Path):
+    config = configured(tmp_path)
+
+    plain = run_stages(config)
+    cleared = run_stages(dataclasses.replace(config, runs_folder=str(tmp_path / "cleared")), [Clearing()])
+
+    assert Path(cleared.path).read_bytes() == Path(plain.path).read_bytes()

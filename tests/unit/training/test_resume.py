@@ -56,6 +56,21 @@ KINDS: dict[str, dict[str, Any]] = {
         "training": {"batch_size": 16, "accumulate": 2},
         "model": ModelConfig(factory="tests.unit.own_model:NoisyNet", options={"width": 8}),
     },
+    "a changed MLP with a BatchNorm": {
+        "model": ModelConfig(
+            factory="tests.unit.changed_models:changed", options={"change": "added norm", "dropout": 0.2}
+        )
+    },
+    "a changed MLP with noise from NumPy in a hook": {
+        "model": ModelConfig(factory="tests.unit.changed_models:changed", options={"change": "noisy hook"})
+    },
+    "a changed MLP with a frozen layer": {
+        "model": ModelConfig(factory="tests.unit.changed_models:changed", options={"change": "frozen layer"})
+    },
+    "Adam with decoupled weight decay": {
+        "training": {"optimizer_options": {"decoupled_weight_decay": True, "weight_decay": 0.1}}
+    },
+    "Adam with amsgrad": {"training": {"optimizer_options": {"amsgrad": True}}},
     "a moving average": {"training": {"ema_decay": 0.9}},
     "a moving average of an own model": {
         "training": {"ema_decay": 0.9},

@@ -237,3 +237,19 @@ def test_moments_of_another_optimizer_are_refused(champion: Restored, newer: str
 def test_kept_moments_with_a_refitted_encoder_are_a_contradiction():
     with pytest.raises(ConfigError, match=r"start\.optimizer: found 'keep'"):
         StartConfig(warm_from="x.pth", scaler="refit", optimizer="keep")
+
+
+def test_a_refitted_encoder_is_not_folded_into_a_model_that_takes_its_inputs_in_another_way(newer: str, tmp_path: Path):
+    def changed(source: str, change: str, **start: Any) -> Config:
+        model = ModelConfig(factory="tests.unit.changed_models:changed", options={"change": change})
+        return replace(config_for(source, tmp_path, **start), model=model)
+
+    old = write_rows(tmp_path / "old.parquet", "binary")
+    for change, folds in {"replaced activation": True, "forward pre hook": False, "changed class": False}.items():
+        champion = run_stages(changed(old, change))
+        config = changed(newer, change, warm_from=champion.path, scaler="refit")
+        if folds:
+            assert run_stages(config).epoch == 2
+        else:
+            with pytest.raises(CheckpointMismatchError, match=r"found refit, .* use start\.scaler keep"):
+                run_stages(config)
