@@ -3,7 +3,6 @@
 import hashlib
 import inspect
 import json
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -11,17 +10,14 @@ from typing import Any, ParamSpec, TypeVar
 from prefect import Task
 from prefect.cache_policies import CachePolicy
 from prefect.context import TaskRunContext
-from prefect.serializers import JSONSerializer
-from pydantic import Field
 
-from unbroken.errors import DataError
+from unbroken.orchestration.records import check_records
 from unbroken.stages.library import library_digest
-from unbroken.storage.artifact import to_json, verify
+from unbroken.storage.artifact import to_json
 from unbroken.storage.atomic import digest
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
-log = logging.getLogger("unbroken.stages")
 
 
 class InputsAndSource(CachePolicy):
@@ -37,8 +33,9 @@ class InputsAndSource(CachePolicy):
         flow_parameters: dict[str, Any],  # noqa: ARG002 (the name is the interface)
         **_: Any,
     ) -> str:
-        """Return the name of the result's file."""
+        """Return the name of the result's file, and let Prefect read no other file than ours under it."""
         task = task_ctx.task
+        check_records(task_ctx.result_store, task.fn)
         parts = [
             task.name,
             library_digest(),
@@ -46,27 +43,6 @@ class InputsAndSource(CachePolicy):
             *(f"{name}={to_json(inputs[name]).decode()}" for name in sorted(inputs)),
         ]
         return f"{task.name}-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]}"
-
-
-class VerifiedJSON(JSONSerializer):
-    """JSON behind its own SHA-256. A result that is not whole, or names a file that is gone or changed, is not used again."""
-
-    type: str = Field(default="verified-json", frozen=True)
-
-    def dumps(self, obj: Any) -> bytes:
-        """Return a value as JSON behind its digest."""
-        content = super().dumps(obj)
-        return hashlib.sha256(content).hexdigest().encode() + b" " + content
-
-    def loads(self, blob: bytes) -> Any:
-        """Return a stored value; raise DataError if it does not hold, which makes Prefect run the task again."""
-        try:
-            value = super().loads(_verified_content(blob))
-            verify(value)
-        except DataError as error:
-            log.warning("a stored result is not used, its stage runs again: %s", error)
-            raise
-        return value
 
 
 @dataclass(frozen=True)
@@ -78,10 +54,3 @@ class ResultFolder:
     def __call__(self, task: Task[Parameters, Result]) -> Task[Parameters, Result]:
         """Return the task with its results in the folder."""
         return task.with_options(result_storage=self.path)
-
-
-def _verified_content(blob: bytes) -> bytes:
-    expected, _, content = blob.partition(b" ")
-    if hashlib.sha256(content).hexdigest().encode() != expected:
-        raise DataError(f"found other bytes than were stored: {content[:80]!r}")
-    return content

@@ -13,7 +13,8 @@ from prefect.states import State
 from prefect.tasks import MaterializingTask
 
 from unbroken.orchestration.assets import PLACEHOLDER
-from unbroken.orchestration.caching import InputsAndSource, VerifiedJSON
+from unbroken.orchestration.caching import InputsAndSource
+from unbroken.orchestration.records import VerifiedJSON
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -69,12 +70,9 @@ RETRIED: Any = {
     "retry_condition_fn": is_transient,
     "on_completion": [log_result],
     "task_run_name": name_task_run,
-}
-CACHED: Any = {
-    "cache_policy": InputsAndSource(),
-    "persist_result": True,
     "result_serializer": VerifiedJSON(),
-} | RETRIED
+}
+CACHED: Any = {"cache_policy": InputsAndSource(), "persist_result": True} | RETRIED
 UNCACHED: Any = {"cache_policy": NO_CACHE, "persist_result": False} | RETRIED
 
 # Deployed, the library's log goes to the UI; at a terminal, to the terminal too.
