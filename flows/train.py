@@ -19,7 +19,7 @@ from unbroken.orchestration.artifacts import show_report
 from unbroken.orchestration.assets import declare_assets
 from unbroken.orchestration.caching import ResultFolder
 from unbroken.orchestration.flow_decorators import resumable_flow
-from unbroken.run import open_run
+from unbroken.run import begin, open_run
 from unbroken.stages import finished
 from unbroken.stages.results import Restored
 
@@ -31,9 +31,8 @@ def train(config: Config = Config()) -> Restored:  # noqa: B008 (frozen)
     Args:
         config: The data, the model and how it is trained.
     """
-    run = open_run(config)
+    run, dataset = begin(config, open_run(config), lambda run: ResultFolder(run.results)(load_data)(config.data, run))
     cached = ResultFolder(run.results)
-    dataset = cached(load_data)(config.data, run)
     preprocessed = cached(preprocess)(dataset, config.preprocess, config.split, run, config.start)
     splits = cached(split)(preprocessed, config.split, run)
     last = cached(train_model)(splits, preprocessed.encoder, config, run)

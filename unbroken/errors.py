@@ -29,6 +29,10 @@ class DataError(UnbrokenError):
     """A file, column or value does not fit."""
 
 
+class ChangedSourceError(DataError):
+    """The source holds other content than the run is named by, before anything was made of it."""
+
+
 class TrainingError(UnbrokenError):
     """The training diverged."""
 

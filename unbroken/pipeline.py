@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from unbroken.config import Config, PredictConfig, RetrainConfig
 from unbroken.data.dataset import Dataset, SplitDatasets
-from unbroken.run import Run, delete_on_bad_input, open_run
+from unbroken.run import Run, begin, delete_on_bad_input, open_run
 from unbroken.serving.registry import Registry
 from unbroken.stages import finished
 from unbroken.stages.results import Checkpoint, Preprocessed, Published, Restored
@@ -115,6 +115,7 @@ def run_stages(
 ) -> Restored:
     """Run all six stages of a run, each from wherever it stands, and keep by what its end is recognised."""
     prepared = prepare(config, run)
+    run = prepared.run
     last, published, restored = finish(prepared, report, hooks)
     if config.tracking.uri:
         from unbroken.integrations.mlflow_tracking import track  # noqa: PLC0415 (an extra)
@@ -125,12 +126,15 @@ def run_stages(
 
 
 def prepare(config: Config, run: Run) -> Prepared:
-    """Run stages 1 to 3: the rows of a source as training, validation and test rows of a model's inputs."""
+    """Run stages 1 to 3: the rows of a source as training, validation and test rows of a model's inputs.
+
+    What is returned names another run where the source was replaced before stage 1.
+    """
     from unbroken.stages.load_data import load_data  # noqa: PLC0415 (as below: a finished run needs none of it)
     from unbroken.stages.preprocess import preprocess  # noqa: PLC0415
     from unbroken.stages.split import split_dataset  # noqa: PLC0415
 
-    dataset = _logged("load_data", load_data(config.data, run))
+    run, dataset = begin(config, run, lambda run: _logged("load_data", load_data(config.data, run)))
     preprocessed = _logged("preprocess", preprocess(dataset, config.preprocess, config.split, run, config.start))
     splits = _logged("split", split_dataset(preprocessed, config.split, run))
     return Prepared(config=config, run=run, dataset=dataset, preprocessed=preprocessed, splits=splits)

@@ -6,13 +6,14 @@ So a retry, the same command after a crash, a longer training and a finished run
 import hashlib
 import importlib.util
 import json
+import logging
 import os
 import shutil
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -21,9 +22,13 @@ from unbroken.config.config import identity
 from unbroken.config.data import require_source
 from unbroken.data import sample
 from unbroken.data.sources import SAMPLE, digest_files, find_files, fingerprint_files
-from unbroken.errors import ConfigError, DataError
+from unbroken.errors import ChangedSourceError, ConfigError, DataError
 from unbroken.storage import atomic
 
+log = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+ATTEMPTS = 3
 SEMANTICS = 1
 """Raised whenever the same settings and data would give other weights."""
 
@@ -81,6 +86,29 @@ class Run:
     def journal(self) -> Path:
         """What happened in each attempt."""
         return self.path / "journal.jsonl"
+
+
+def begin(config: Config, run: Run, load: Callable[[Run], Result]) -> tuple[Run, Result]:
+    """Load the data of a run; where the source has been replaced by now, those of the run that means what is there.
+
+    Args:
+        config: The settings of the run.
+        run: As it was opened.
+        load: Loads the data of a run; raises ChangedSourceError where they are not those that name it.
+
+    Returns:
+        The run whose data were loaded, and what `load` gave.
+
+    Raises:
+        ChangedSourceError: The source changed each time.
+    """
+    for _ in range(ATTEMPTS):
+        try:
+            return run, load(run)
+        except ChangedSourceError as error:
+            changed, run = error, open_run(config)
+            log.warning("%s: replaced before it was read; the run is now %s", config.data.source, run.folder)
+    raise changed
 
 
 def open_run(config: Config) -> Run:

@@ -1,5 +1,8 @@
 """`unbroken train`: the plan, the epoch table, and what came of it."""
 
+from dataclasses import replace
+from pathlib import Path
+
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 from rich.text import Text
@@ -31,9 +34,11 @@ def run(command: str, arguments: Namespace, console: Console) -> int:
     console.print(Text(plan(config, run, project_file(command))), soft_wrap=True)
     events = len(Journal(run.journal).events())
     restored = finished.load(run, config) or _train(config, run, console, orchestrated=not arguments.no_orchestrator)
-    report = RunReport.read(run)
+    folder = Path(restored.path).parent
+    report = RunReport.read(replace(run, key=folder.name, folder=str(folder)))
     console.print(report.table())
-    console.print(Text(outcome(config, restored, report, trained=len(report.events) > events)), soft_wrap=True)
+    trained = folder != run.path or len(report.events) > events
+    console.print(Text(outcome(config, restored, report, trained=trained)), soft_wrap=True)
     return FINE
 
 

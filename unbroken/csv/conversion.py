@@ -40,12 +40,14 @@ def as_parquet(files: Iterable[SourceFile], folder: Path, reading: Reading, pref
     sources = [CsvFile(file=file, dialect=dialect) for file, dialect in zip(files, dialects, strict=True)]
     formats = infer(sources, reading)
     paths = [folder / f"{prefix}{number:05d}.parquet" for number in range(len(sources))]
-    for source, path in zip(sources, paths, strict=True):
+    digests = [
         _Conversion(source, formats[source.file.url], reading).write(path)
+        for source, path in zip(sources, paths, strict=True)
+    ]
     _say(sources, reading)
     return [
-        SourceFile(url=str(path), partition=source.file.partition, origin=source.file.url)
-        for source, path in zip(sources, paths, strict=True)
+        SourceFile(url=str(path), partition=source.file.partition, origin=source.file.url, digest=digest)
+        for source, path, digest in zip(sources, paths, digests, strict=True)
     ]
 
 
@@ -61,8 +63,8 @@ class _Conversion:
     headers: int = 0
     rows: int = 0
 
-    def write(self, path: Path) -> None:
-        """Write the file as Parquet and say which cells count as missing."""
+    def write(self, path: Path) -> str:
+        """Write the file as Parquet, say which cells count as missing, and return the digest of what was written."""
         names = self.source.dialect.names
         columns = [self.formats[name] for name in names]
         types = {n: column.type for n, column in enumerate(columns) if column.format in (INTEGER, FLOAT)}
@@ -79,6 +81,7 @@ class _Conversion:
                 self.rows += batch.num_rows
                 writer.write(pa.RecordBatch.from_arrays(arrays, schema=schema))
         self._say()
+        return writer.dataset().digest
 
     def _values(self, texts: pa.Array, name: str, words: pa.Array) -> pa.Array:
         column = self.formats[name]

@@ -19,7 +19,7 @@ class Dataset(Artifact):
     @property
     def file(self) -> SourceFile:
         """The Parquet file, to read."""
-        return SourceFile(url=self.path)
+        return SourceFile(url=self.path, digest=self.digest)
 
     def __str__(self) -> str:
         return f"{self.rows:,} rows x {self.columns} features"

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import Event
 from typing import Literal, cast
 from urllib.parse import unquote
 
@@ -16,6 +17,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from unbroken.data.folders import files_below, is_hidden, refuse_part_of_table, require_regular
 from unbroken.errors import DataError
+from unbroken.storage import atomic
 
 Format = Literal["parquet", "csv"]
 SAMPLE = "sample"
@@ -37,6 +39,8 @@ class SourceFile:
         partition_dates: Those of them that are dates.
         origin: The CSV file that it was converted from.
         labelled_by: The column without a value in which a row is passed over.
+        digest: That of its content, once it was read whole.
+        version: What a remote file system named that content by, if it does.
     """
 
     url: str
@@ -44,6 +48,8 @@ class SourceFile:
     partition_dates: tuple[str, ...] = ()
     origin: str | None = None
     labelled_by: str | None = None
+    digest: str | None = None
+    version: str | None = None
 
     @property
     def name(self) -> str:
@@ -102,7 +108,22 @@ def find_files(source: str) -> list[SourceFile]:
 
 def digest_files(files: list[SourceFile]) -> list[str]:
     """Return the SHA-256 of the content of each file."""
-    return [_digest(file) for file in files]
+    return [digest_file(file) for file in files]
+
+
+def digest_file(file: SourceFile, stop: Event | None = None) -> str:
+    """Return the digest of a file's content, of the kind that it has already, else SHA-256.
+
+    Args:
+        file: Local or remote.
+        stop: Ends it early, with the digest of no matter what.
+    """
+    kind = atomic.kind_of_digest(file.digest or "")
+    content = atomic.HASHES[kind]()
+    with data_errors(file.url), fsspec.open(file.url, "rb") as stream:
+        while (chunk := stream.read(atomic.BUFFER)) and not (stop and stop.is_set()):
+            content.update(chunk)
+    return kind + content.hexdigest()
 
 
 def fingerprint_files(files: list[SourceFile], digests: list[str]) -> str:
@@ -158,8 +179,3 @@ def _partition(path: str, base: str) -> dict[str, int | str | None]:
     folders = posixpath.dirname(path.removeprefix(base)).split("/")
     pairs = [folder.split("=", 1) for folder in folders if "=" in folder]
     return {unquote(name): None if value == HIVE_NULL else unquote(value) for name, value in pairs}
-
-
-def _digest(file: SourceFile) -> str:
-    with data_errors(file.url), fsspec.open(file.url, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

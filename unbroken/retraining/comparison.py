@@ -12,6 +12,7 @@ from unbroken.data.dataset import Dataset
 from unbroken.data.kinds import as_texts
 from unbroken.data.parquet import read_slices
 from unbroken.data.schema import ClassValue
+from unbroken.data.verification import read_verified
 from unbroken.errors import DataError
 from unbroken.features.encoder import LabelScale
 from unbroken.models.scores import Predicted
@@ -33,8 +34,13 @@ def compare_models(cycle: Cycle, datasets: CycleDatasets, challenger: Artifact, 
         config: How models are loaded and judged.
 
     Raises:
-        DataError: The rows that judge do not define the metric.
+        DataError: The rows that judge do not define the metric, or the rows are not those that were prepared.
     """
+    files = [dataset.file for dataset in (datasets.test, *datasets.training)]
+    return read_verified(files, lambda: _compare(cycle, datasets, challenger, config))
+
+
+def _compare(cycle: Cycle, datasets: CycleDatasets, challenger: Artifact, config: RetrainConfig) -> Verdict:
     factory, device = config.train.model.factory, config.train.training.device
     challenger_model = load_predictor(challenger.path, factory=factory, device=device)
     champion_model = load_predictor(cycle.champion.path, factory=factory, device=device) if cycle.champion else None

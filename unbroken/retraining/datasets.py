@@ -18,6 +18,7 @@ from unbroken.data.permutation import Permutation, derive
 from unbroken.data.schema import Schema
 from unbroken.data.sources import data_errors
 from unbroken.data.split import TEST, TRAIN, assign, with_parts
+from unbroken.data.verification import read_verified
 from unbroken.errors import DataError
 from unbroken.features.encoder import Encoder
 from unbroken.retraining import watermark
@@ -61,17 +62,23 @@ def prepare_data(cycle: Cycle, config: RetrainConfig) -> CycleDatasets:
     """Write the rows of a cycle to its folder.
 
     Raises:
-        DataError: The rows do not fit the champion's columns; noted in the audit log.
+        DataError: The rows do not fit the champion's columns, or a file changed since they were found to be new; noted in
+            the audit log.
     """
+    files = (*cycle.new, *(cycle.older if config.replay else ()))
     with audit_data_errors(registry_of(config), cycle.data):
-        reading = reading_of(cycle.champion, config.train.data)
-        footers = read_source_footers(cycle.new, cycle.path / "converted", reading)
-        older = read_source_footers(cycle.older, cycle.path / "converted-older", reading) if config.replay else []
-        data, schema = _check_columns(footers, cycle, config)
-        writer = _RowWriter(cycle, config.watermark_column, _common_types(schema, [*footers, *older], config))
-        new = writer.write("new.parquet", writer.read(footers, new=True))
-        test, train = _hold_out(writer, new, schema, config)
-        replay = _sample_older(writer, footers, older, round(config.replay * train.rows), config.holdout.seed)
+        return read_verified(files, lambda: _write_rows(cycle, config))
+
+
+def _write_rows(cycle: Cycle, config: RetrainConfig) -> CycleDatasets:
+    reading = reading_of(cycle.champion, config.train.data)
+    footers = read_source_footers(cycle.new, cycle.path / "converted", reading)
+    older = read_source_footers(cycle.older, cycle.path / "converted-older", reading) if config.replay else []
+    data, schema = _check_columns(footers, cycle, config)
+    writer = _RowWriter(cycle, config.watermark_column, _common_types(schema, [*footers, *older], config))
+    new = writer.write("new.parquet", writer.read(footers, new=True))
+    test, train = _hold_out(writer, new, schema, config)
+    replay = _sample_older(writer, footers, older, round(config.replay * train.rows), config.holdout.seed)
     data = replace(data, source=str(cycle.path / "train"))
     return CycleDatasets(
         new=new,

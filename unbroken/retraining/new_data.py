@@ -11,6 +11,7 @@ from unbroken.csv.conversion import as_parquet
 from unbroken.csv.reading import Reading
 from unbroken.data.footers import Footer, read_footers
 from unbroken.data.sources import SourceFile, digest_files, find_files
+from unbroken.data.verification import read_verified
 from unbroken.errors import DataError
 from unbroken.features.encoder import Encoder
 from unbroken.features.learnt import learnt_reading
@@ -73,7 +74,9 @@ def find_new_data(config: RetrainConfig) -> Cycle | None:
     registry = registry_of(config)
     pointer, champion = registry.pointer, registry.champion()
     files = find_files(config.train.data.source)
-    names = watermark.content_names(files, digest_files(files))
+    digests = digest_files(files)
+    names = watermark.content_names(files, digests)
+    files = [replace(file, digest=digest) for file, digest in zip(files, digests, strict=True)]
     seen = set(pointer.watermark.files)
     new = tuple(file for file, name in zip(files, names, strict=True) if name not in seen)
     if not new:
@@ -119,14 +122,18 @@ def audit_data_errors(registry: Registry, data: str) -> Generator[None]:
 
 def _with_latest_time(cycle: Cycle, config: RetrainConfig, registry: Registry) -> Cycle | None:
     """Return the cycle up to the latest time in its new files; None if that is no later than the watermark."""
-    assert config.watermark_column is not None
     with audit_data_errors(registry, cycle.data):
-        reading = reading_of(cycle.champion, config.train.data)
-        footers = read_source_footers(cycle.new, cycle.path / "converted", reading)
-        latest = watermark.latest_time([footer.file for footer in footers], config.watermark_column)
+        latest = read_verified(cycle.new, lambda: _latest_time(cycle, config))
     if latest is None or (cycle.watermark.until is not None and latest <= cycle.watermark.until):
         return None
     return replace(cycle, next_watermark=replace(cycle.next_watermark, until=latest))
+
+
+def _latest_time(cycle: Cycle, config: RetrainConfig) -> str | None:
+    assert config.watermark_column is not None
+    reading = reading_of(cycle.champion, config.train.data)
+    footers = read_source_footers(cycle.new, cycle.path / "converted", reading)
+    return watermark.latest_time([footer.file for footer in footers], config.watermark_column)
 
 
 def _cycle_key(new: list[str], names: list[str], champion: Version | None, config: RetrainConfig) -> str:

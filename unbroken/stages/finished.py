@@ -1,6 +1,7 @@
 """What a finished run is recognised by, so that its rerun needs neither Prefect nor torch, which take seconds to import."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from unbroken.config import Config
@@ -14,7 +15,10 @@ from unbroken.storage.artifact import Artifact, artifacts_in, from_json, to_json
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """The end of a run: from which source files and settings, every file that it made, and what it gave."""
+    """The end of a run: from which source files and settings, every file that it made, and what it gave.
+
+    Paths are relative to the run's folder: a copy of that, or one that was moved, answers for itself.
+    """
 
     source: str
     config: Config
@@ -32,7 +36,8 @@ def record(run: Run, config: Config, restored: Restored, *results: Any) -> None:
         results: What the others gave; every file in them has to be whole for the run to count as finished.
     """
     digests = {file.path: file.digest for value in (restored, *results) for file in artifacts_in(value)}
-    files = tuple(Artifact(path=path, digest=digest) for path, digest in digests.items())
+    files = tuple(Artifact(path=_inside(run, path), digest=digest) for path, digest in digests.items())
+    restored = replace(restored, path=_inside(run, restored.path))
     finished = Finished(source=library_digest(), config=config, files=files, restored=restored)
     atomic.write(run.finished, to_json(finished, indent=1))
 
@@ -43,10 +48,20 @@ def load(run: Run, config: Config) -> Restored | None:
         return None
     try:
         finished = from_json(Finished, run.finished.read_bytes(), str(run.finished))
-        if (finished.source, finished.config) != (library_digest(), config):
+        if (finished.source, replace(finished.config, runs_folder=config.runs_folder)) != (library_digest(), config):
             return None
         for file in finished.files:
-            verify(file)
+            verify(replace(file, path=_outside(run, file.path)))
+        return replace(finished.restored, path=_outside(run, finished.restored.path))
     except (ConfigError, DataError):
         return None  # the flow tells what is wrong, and makes it anew
-    return finished.restored
+
+
+def _inside(run: Run, path: str) -> str:
+    return str(Path(path).relative_to(run.path))
+
+
+def _outside(run: Run, path: str) -> str:
+    if Path(path).is_absolute():
+        raise DataError(f"{run.finished}: found the absolute path {path}, expected one inside the run")
+    return str(run.path / path)

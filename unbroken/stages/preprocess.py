@@ -10,6 +10,7 @@ from unbroken.data.dataset import Dataset, Manifest
 from unbroken.data.parquet import Writer, read_slices
 from unbroken.data.prefetch import prefetch
 from unbroken.data.split import PartsOf, write_assignment
+from unbroken.data.verification import read_verified
 from unbroken.errors import DataError
 from unbroken.features.encoder import Encoder
 from unbroken.features.fit import column_names, fit
@@ -37,19 +38,26 @@ def preprocess(
         start: Where a warm start takes its encoder from.
 
     Raises:
-        DataError: A value fits no column; names file and row. A new run leaves nothing behind.
+        DataError: A value fits no column; names file and row. Or a file changed since the run began. A new run leaves
+            nothing behind.
     """
     with delete_on_bad_input(run):
         manifest = read_manifest(source)
-        assignment = write_assignment(run.data / "split.bin", manifest, split)
-        encoder = _fit_or_keep(manifest, config, assignment.parts, run, start)
-        encoder_path, path = run.data / "scaler.json", run.data / "preprocessed.parquet"
-        schema = _arrow_schema(encoder, manifest.files[0].name)
-        atomic.write(encoder_path, to_json(encoder, indent=1))
-        with Writer(path, schema) as writer:
-            parts = read_slices(manifest.files, column_names(encoder.schema))
-            for batch in prefetch(encoder.transform(part.rows, part.subject) for part in parts):
-                writer.write(batch)
+        return read_verified(manifest.files, lambda: _preprocess(manifest, config, split, run, start))
+
+
+def _preprocess(
+    manifest: Manifest, config: PreprocessConfig, split: SplitConfig, run: Run, start: StartConfig
+) -> Preprocessed:
+    assignment = write_assignment(run.data / "split.bin", manifest, split)
+    encoder = _fit_or_keep(manifest, config, assignment.parts, run, start)
+    encoder_path, path = run.data / "scaler.json", run.data / "preprocessed.parquet"
+    schema = _arrow_schema(encoder, manifest.files[0].name)
+    atomic.write(encoder_path, to_json(encoder, indent=1))
+    with Writer(path, schema) as writer:
+        parts = read_slices(manifest.files, column_names(encoder.schema))
+        for batch in prefetch(encoder.transform(part.rows, part.subject) for part in parts):
+            writer.write(batch)
     return Preprocessed(dataset=writer.dataset(), encoder=Artifact.of(encoder_path), assignment=assignment)
 
 

@@ -149,4 +149,9 @@ def digest(path: Path, kind: str = SHA256) -> str:
 
 def digest_as(path: Path, example: str) -> str:
     """Return the digest of a file's content, of the same kind as another digest."""
-    return digest(path, BLAKE3 if example.startswith(BLAKE3) else SHA256)
+    return digest(path, kind_of_digest(example))
+
+
+def kind_of_digest(digest: str) -> str:
+    """Return what kind a digest is of: SHA256 or BLAKE3."""
+    return BLAKE3 if digest.startswith(BLAKE3) else SHA256
