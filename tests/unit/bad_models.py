@@ -74,6 +74,22 @@ def twofold(features: FeatureSpec) -> nn.Module:
     return Twofold()
 
 
+def whole(features: FeatureSpec) -> nn.Module:
+    class Whole(Shaped):
+        def forward(self, numbers: Tensor, codes: Tensor) -> Tensor:
+            return (numbers[:, :1] * self.weight).long()
+
+    return Whole(1)
+
+
+def named(features: FeatureSpec) -> nn.Module:
+    class Named(nn.Module):
+        def forward(self, numbers: Tensor, codes: Tensor) -> Any:
+            return {"logits": numbers[:, :1]}
+
+    return Named()
+
+
 def no_parameters(features: FeatureSpec) -> nn.Module:
     class Constant(nn.Module):
         def forward(self, numbers: Tensor, codes: Tensor) -> Tensor:

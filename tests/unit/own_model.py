@@ -1,6 +1,7 @@
 """A user's own models: one with all that makes exact resume hard, buffers and draws from three generators; a compiled one."""
 
 import random
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,3 +49,15 @@ def compiled(features: FeatureSpec, width: int) -> nn.Module:
     model = Gated(features, width)
     model.compile(dynamic=False)
     return model
+
+
+class OfPrecision(nn.Module):
+    """Gives its logits in some precision; in training as a pair, if it is told to."""
+
+    def __init__(self, features: FeatureSpec, precision: str, pair: bool = False) -> None:
+        super().__init__()
+        self.layer, self.precision, self.pair = nn.Linear(len(features.numbers), features.outputs), precision, pair
+
+    def forward(self, numbers: Float[Tensor, "batch numbers"], codes: Int[Tensor, "batch categories"]) -> Any:
+        logits = self.layer(numbers).to(getattr(torch, self.precision))
+        return (logits, logits) if self.pair and self.training else logits

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from unbroken.cli.terminal import FINE, make_console
+from unbroken.config.validation import require_local_path
 from unbroken.serving.registry import Registry
 from unbroken.storage.journal import Event
 
@@ -47,6 +48,7 @@ def add_arguments(_: str, parser: ArgumentParser) -> None:
 
 def run(_: str, arguments: Namespace, __: Console) -> int:
     """Print every decision, or make another version the champion and print which."""
+    require_local_path("models_folder", arguments.models_folder)
     details = arguments[arguments.action]
     ACTIONS[arguments.action][0](Registry(Path(arguments.models_folder) / details.model), details)
     return FINE

@@ -9,7 +9,7 @@ from unbroken.config.data import DataConfig, PreprocessConfig, SplitConfig
 from unbroken.config.model import ModelConfig, StartConfig
 from unbroken.config.strict import STRICT
 from unbroken.config.training import TrainingConfig, length_from_epochs
-from unbroken.config.validation import require, require_path, require_types
+from unbroken.config.validation import require, require_local_path, require_types
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +31,7 @@ class Config:
 
     def __post_init__(self) -> None:
         require_types(self, "")
-        require_path("runs_folder", self.runs_folder)
-        require("://" not in self.runs_folder, "runs_folder", self.runs_folder, "a folder of this machine, not a URL")
+        require_local_path("runs_folder", self.runs_folder)
         monitored, _, _ = self.training.monitor.partition("_")
         has_part = monitored == "test" or self.split.validation_fraction > 0
         require(has_part, "training.monitor", self.training.monitor, "test_..., or a split.validation_fraction above 0")

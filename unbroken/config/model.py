@@ -1,11 +1,10 @@
 """What a user can set of the network and of where its weights come from."""
 
-import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from unbroken.config.strict import STRICT
-from unbroken.config.validation import require, require_types
+from unbroken.config.validation import require, require_local_path, require_types
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,13 +16,25 @@ class ModelConfig:
     factory: str = "mlp"
     """`mlp`, or `package.module:function` that takes a `Features` and the options and returns a `torch.nn.Module`."""
     options: dict[str, Any] = field(default_factory=dict)
-    """Keyword arguments of the factory; for `mlp`: hidden (layer sizes, default [128, 64]) and dropout (0 .. 1, default 0)."""
+    """Keyword arguments of the factory; for `mlp`: hidden (layer sizes, default [128, 64]) and dropout (0 or
+    more and below 1, default 0)."""
 
     def __post_init__(self) -> None:
         require_types(self, "model.")
         module, _, function = self.factory.partition(":")
         valid = all(part.isidentifier() for part in [*module.split("."), function])
         require(self.factory == "mlp" or valid, "model.factory", self.factory, "'mlp' or 'package.module:function'")
+        if self.factory == "mlp":
+            _require_mlp_options(self.options)
+
+
+def _require_mlp_options(options: dict[str, Any]) -> None:
+    dropout, hidden = options.get("dropout", 0.0), options.get("hidden", [])
+    valid = isinstance(dropout, int | float) and not isinstance(dropout, bool) and 0 <= dropout < 1
+    require(valid, "model.options.dropout", dropout, "a dropout probability, 0 or more and below 1")
+    name = f"model.factory mlp with options {options}: hidden"
+    valid = isinstance(hidden, list | tuple) and all(type(size) is int and size >= 1 for size in hidden)
+    require(valid, name, hidden, "a list of whole numbers, each at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +55,11 @@ class StartConfig:
 
     def __post_init__(self) -> None:
         require_types(self, "start.")
+        if self.warm_from is not None:
+            require_local_path("start.warm_from", self.warm_from)
         conflict = self.optimizer == "keep" and self.scaler == "refit"
         require(
             not conflict, "start.optimizer", self.optimizer, "'reset' with start.scaler refit, whose weights it changes"
         )
         factor = self.learning_rate_factor
-        require(math.isfinite(factor) and factor > 0, "start.learning_rate_factor", factor, "a finite number above 0")
+        require(factor > 0, "start.learning_rate_factor", factor, "a finite number above 0")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from unbroken.config.strict import STRICT
-from unbroken.config.validation import require, require_named, require_no_credentials
+from unbroken.config.validation import require, require_local_path, require_named, require_no_credentials, require_types
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,10 +28,13 @@ class PredictConfig:
     """Torch device. The last bits of the values depend on it."""
 
     def __post_init__(self) -> None:
+        require_types(self, "")
         for name in ("model", "source", "target"):
             unset = name != "target" and not getattr(self, name)
             require(unset or bool(getattr(self, name).strip()), name, getattr(self, name), "a path")
             require_no_credentials(name, getattr(self, name))
+            if name != "source" and getattr(self, name):
+                require_local_path(name, getattr(self, name))
         require(self.target.endswith(".parquet"), "target", self.target, "a name that ends in .parquet")
 
     def require_complete(self) -> None:

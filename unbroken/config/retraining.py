@@ -7,7 +7,7 @@ from unbroken.config.config import Config
 from unbroken.config.data import SplitConfig, require_source
 from unbroken.config.metrics import METRICS
 from unbroken.config.strict import STRICT
-from unbroken.config.validation import require, require_named
+from unbroken.config.validation import require, require_local_path, require_named, require_types
 
 Rule = Literal["block", "warn", "ignore"]
 
@@ -48,6 +48,7 @@ class ChecksConfig:
     """Largest distance of the two cumulative distributions, 0 .. 1."""
 
     def __post_init__(self) -> None:
+        require_types(self, "checks.")
         for name in ("null_rise", "outside_share", "unseen_share", "label_shift", "psi_limit", "ks_limit"):
             require(getattr(self, name) >= 0, f"checks.{name}", getattr(self, name), "0 or more")
 
@@ -74,6 +75,7 @@ class GateConfig:
     """Smallest slice that counts."""
 
     def __post_init__(self) -> None:
+        require_types(self, "gate.")
         names = [metric.name for metric in METRICS.values() if metric.gated]
         require(self.metric in ("auto", *names), "gate.metric", self.metric, f"auto or one of {', '.join(names)}")
         require(self.margin >= 0, "gate.margin", self.margin, "0 or more")
@@ -108,6 +110,8 @@ class RetrainConfig:
     """How the challenger is trained; `train.data.source` is where new rows arrive."""
 
     def __post_init__(self) -> None:
+        require_types(self, "")
+        require_local_path("models_folder", self.models_folder)
         plain = self.model.replace("-", "").replace("_", "").replace(".", "").isalnum() and self.model[0].isalnum()
         require(plain or not self.model, "model", self.model, "letters, digits, '-', '_' and '.'")
         require(self.replay >= 0, "replay", self.replay, "0 or more")

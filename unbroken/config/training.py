@@ -26,7 +26,8 @@ class TrainingConfig:
     """Total number of epochs, those already done included: raise it to train on."""
     batch_size: int = DEFAULT_BATCH_SIZE
     """Rows per gradient, and, unless gradients are accumulated, per optimizer step; all rows that train where these are fewer
-    than the default."""
+    than the default. The last batch of an epoch holds the rows that are left; where that is one row, and the model cannot
+    train on one, as BatchNorm cannot, the training is refused before its first step."""
     accumulate: int = 1
     """Batches whose gradients make one optimizer step, which then sees `accumulate` times `batch_size` rows in the memory that
     one batch needs."""
@@ -81,21 +82,13 @@ class TrainingConfig:
         require(self.shuffle_rows >= BLOCK_ROWS, "training.shuffle_rows", self.shuffle_rows, f"at least {BLOCK_ROWS}")
         limit = self.memory_limit
         require(limit is None or limit >= 1, "training.memory_limit", limit, "at least 1")
-        positive = math.isfinite(self.learning_rate) and self.learning_rate > 0
-        require(positive, "training.learning_rate", self.learning_rate, "a finite number above 0")
+        require(self.learning_rate > 0, "training.learning_rate", self.learning_rate, "a finite number above 0")
         unset = "lr" not in self.optimizer_options
         require(unset, "training.optimizer_options", self.optimizer_options, "no `lr`: that is training.learning_rate")
         clip = self.gradient_clip
-        require(
-            clip is None or (math.isfinite(clip) and clip > 0),
-            "training.gradient_clip",
-            clip,
-            "a finite number above 0",
-        )
+        require(clip is None or clip > 0, "training.gradient_clip", clip, "a finite number above 0")
         require(self.patience is None or self.patience >= 1, "training.patience", self.patience, "at least 1")
-        require(
-            self.min_delta >= 0 and math.isfinite(self.min_delta), "training.min_delta", self.min_delta, "0 or more"
-        )
+        require(self.min_delta >= 0, "training.min_delta", self.min_delta, "0 or more")
         part, _, metric = self.monitor.partition("_")
         valid = part in ("test", "validation") and metric in METRICS
         require(valid, "training.monitor", self.monitor, f"test_ or validation_ and one of {', '.join(METRICS)}")

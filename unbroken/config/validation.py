@@ -1,5 +1,6 @@
 """What a setting must be: each check names the field, the value found and what was expected."""
 
+import math
 from functools import cache
 from typing import Any, get_type_hints
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ CONTAINER_SCHEMES = ("abfs", "abfss", "wasb", "wasbs")
 """Azure's, where what stands before the host is a container: `abfs://container@account.dfs.core.windows.net/path`."""
 LINK_SCHEMES = ("http", "https")
 """Whose `?` begins a query, where signed links keep their key; elsewhere it can be a glob's wildcard."""
+LARGEST_INTEGER = (1 << 63) - 1
 
 
 def require(condition: bool, name: str, value: object, expected: str) -> None:
@@ -37,7 +39,7 @@ def require_named(name: str, value: str, expected: str) -> None:
 
 
 def require_types(settings: Any, group: str) -> None:
-    """Raise ConfigError naming the first field of a dataclass whose value is not of its declared type."""
+    """Raise ConfigError naming the first field of a dataclass that is not of its declared type, or no bounded number."""
     for name, declared in _declared_types(type(settings)).items():
         value = getattr(settings, name)
         try:
@@ -45,11 +47,34 @@ def require_types(settings: Any, group: str) -> None:
         except ValidationError as error:
             expected = " or ".join(problem["msg"].removeprefix("Input should be ") for problem in error.errors())
             raise ConfigError(f"{group}{name}: found {value!r}, expected {expected}") from None
+        require_finite(f"{group}{name}", value)
+
+
+def require_finite(name: str, value: object) -> None:
+    """Raise ConfigError if a number is NaN, infinite or beyond 64 bits, also inside a list or a dict; seeds have any size."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            require_finite(f"{name}.{key}", item)
+    elif not name.endswith(".seed"):
+        numbers = value if isinstance(value, list | tuple) else [value]
+        require(all(map(_is_bounded, numbers)), name, value, f"finite, of at most {LARGEST_INTEGER}")
+
+
+def _is_bounded(value: object) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return not isinstance(value, int) or abs(value) <= LARGEST_INTEGER
 
 
 def require_path(name: str, path: str) -> None:
     """Raise ConfigError unless a text can be a path."""
     require(bool(path.strip()) and "\0" not in path, name, path, "a path, neither empty nor with a null character")
+
+
+def require_local_path(name: str, path: str) -> None:
+    """Raise ConfigError unless a text can be a path on this machine; a URL would be taken for a folder of that name."""
+    require_path(name, path)
+    require("://" not in path, name, path, "a path on this machine, not a URL")
 
 
 def require_no_credentials(name: str, url: str) -> None:

@@ -25,6 +25,13 @@ ENDINGS: dict[str, Format] = {
     **dict.fromkeys((".parquet", ".pq", ".parq"), "parquet"),
     **dict.fromkeys((".csv", ".csv.gz", ".tsv", ".tsv.gz"), "csv"),
 }
+NO_PLACES = (
+    *("data", "reference", "dir", "generic", "dask", "async_wrapper", "asyncwrapper", "asynclocal"),
+    *("cached", "blockcache", "filecache", "simplecache", "zip", "tar", "libarchive"),
+)
+"""Schemes of fsspec that hold their content in the URL itself, or stand for files of another file system."""
+SHOWN_SOURCE = 80
+"""Letters of a URL that a message repeats where its content stands in it."""
 HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 PERMANENT = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
 
@@ -141,10 +148,20 @@ def local_path(url: str) -> str | None:
 
 
 def _open(source: str) -> tuple[AbstractFileSystem, str]:
+    scheme, separator, _ = source.partition("://")
+    scheme = scheme if separator else "data" if source.startswith("data:") else ""
+    if scheme in NO_PLACES:
+        raise DataError(
+            f"{source[:SHOWN_SOURCE]}: cannot be opened: {scheme} names no place where files lie; expected a path, a glob, "
+            f"or a URL such as s3://bucket/folder"
+        )
     try:
-        file_system, root = fsspec.url_to_fs(source)
-    except (ValueError, ImportError) as error:
-        raise DataError(f"{source}: cannot be opened: {error}") from error
+        with data_errors(source):
+            file_system, root = fsspec.url_to_fs(source)
+    except (ValueError, ImportError, TypeError, AttributeError, LookupError) as error:
+        raise DataError(
+            f"{source}: cannot be opened: {error}; expected a path, a glob, or a URL that fsspec opens"
+        ) from error
     return cast(AbstractFileSystem, file_system), root.rstrip("/") or "/"
 
 

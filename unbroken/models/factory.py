@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from unbroken.config import ModelConfig
 from unbroken.errors import ConfigError
@@ -49,9 +50,51 @@ def check_outputs(model: nn.Module, features: FeatureSpec, device: torch.device,
         ) from error
     finally:
         model.train(training)
-    if not isinstance(logits, Tensor) or list(logits.shape) != expected:
-        shape = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise ConfigError(f"model.factory {factory}: its model gives {shape}, expected a tensor {expected} of logits")
+    if not isinstance(logits, Tensor) or list(logits.shape) != expected or not logits.is_floating_point():
+        kind = type(logits).__name__
+        if isinstance(logits, Tensor):
+            kind = f"{list(logits.shape)}" if logits.is_floating_point() else f"{logits.dtype} {list(logits.shape)}"
+        raise ConfigError(
+            f"model.factory {factory}: its model gives {kind}, expected a tensor {expected} of logits, floating-point and alone"
+        )
+
+
+def check_one_row(model: nn.Module, features: FeatureSpec, rows: int, batch_size: int, device: torch.device) -> None:
+    """Raise ConfigError if batches of one row come up and a model cannot train on one, as BatchNorm cannot.
+
+    The last batch of an epoch holds what is left of the rows, also if that is one row: it is never dropped or joined.
+
+    Args:
+        model: The model; neither its weights nor its running means are touched.
+        features: How many numbers and categories go in.
+        rows: How many rows train.
+        batch_size: Rows a batch.
+        device: Where the model is.
+    """
+    if batch_size > 1 and rows % batch_size != 1:
+        return
+    inputs = (
+        torch.zeros(1, len(features.numbers), device=device),
+        torch.zeros(1, len(features.categories)).long().to(device),
+    )
+    copies = {name: value.detach().clone() for name, value in [*model.named_parameters(), *model.named_buffers()]}
+    training = model.training
+    try:
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            functional_call(model.train(), copies, inputs)
+    except (ValueError, RuntimeError) as error:
+        raise ConfigError(
+            f"training.batch_size: found {batch_size}, which cuts the {rows} rows that train so that a batch has 1 row, and the "
+            f"model cannot train on one: {error}. Give another size, e.g. {_better_size(rows, batch_size)}"
+        ) from error
+    finally:
+        model.train(training)
+
+
+def _better_size(rows: int, batch_size: int) -> int:
+    """Return the nearest batch size that leaves no batch of one row; all rows do that."""
+    sizes = (size for step in range(1, rows + batch_size) for size in (batch_size - step, batch_size + step))
+    return next((size for size in sizes if 1 < size <= rows and rows % size != 1), rows)
 
 
 def _import_factory(name: str) -> Any:

@@ -7,9 +7,11 @@ from torch.nn import functional
 
 from unbroken.batches.rows import Rows
 from unbroken.config import TaskName
+from unbroken.errors import ConfigError
 
 CHUNK_ROWS = 1 << 10
 """Rows in every pass of a model outside training. A matrix product of another number of rows rounds differently."""
+LOGITS_DIMENSIONS = 2
 
 
 @torch.no_grad()
@@ -30,8 +32,20 @@ def outputs_of(model: nn.Module, rows: Rows, task: TaskName) -> tuple[Float[Tens
 def _chunk(model: nn.Module, rows: Rows, task: TaskName) -> tuple[Tensor, Tensor]:
     count = len(rows)
     numbers, codes = (functional.pad(part, (0, 0, 0, CHUNK_ROWS - count)) for part in (rows.numbers, rows.codes))
-    logits = model(numbers, codes)
+    logits = to_logits(model(numbers, codes), CHUNK_ROWS)
     return logits[:count], predictions(logits, task)[:count]
+
+
+def to_logits(outputs: object, rows: int) -> Float[Tensor, "rows outputs"]:
+    """Return what a model gave for so many rows as logits, those of 16 bits in float32; raise ConfigError if it is none."""
+    if not isinstance(outputs, Tensor):
+        raise ConfigError(f"model.factory: its model gives {type(outputs).__name__}, expected a tensor of logits alone")
+    if outputs.dim() != LOGITS_DIMENSIONS or len(outputs) != rows or not outputs.is_floating_point():
+        raise ConfigError(
+            f"model.factory: its model gives {outputs.dtype} {list(outputs.shape)} for {rows} rows, expected floating-point "
+            f"logits, one row for each"
+        )
+    return outputs.float() if outputs.element_size() < torch.float32.itemsize else outputs
 
 
 def predictions(logits: Float[Tensor, "rows outputs"], task: TaskName) -> Tensor:

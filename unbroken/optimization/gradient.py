@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from unbroken.batches.rows import Rows
 from unbroken.config import TaskName, TrainingConfig
+from unbroken.models.forward import to_logits
 from unbroken.models.loss import loss_of
 from unbroken.models.mlp import MLP
 from unbroken.models.unchanged import is_unchanged_mlp
@@ -74,8 +75,7 @@ class AutogradGradient:
         """Run the model forward and backward."""
         self.model.zero_grad()
         with self.precision:
-            logits = self.model(batch.numbers, batch.codes)
-        logits = logits.float() if logits.dtype == torch.bfloat16 else logits
+            logits = to_logits(self.model(batch.numbers, batch.codes), len(batch))
         loss = loss_of(logits, batch.labels, self.task, self.class_weights)
         loss.backward()
         return loss.detach()

@@ -1,7 +1,8 @@
 """Optimizers by their torch names."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from unbroken.config import TrainingConfig
+from unbroken.config.validation import require
 from unbroken.errors import ConfigError
 from unbroken.optimization.fused_adam import FusedAdamUpdater
 
@@ -49,10 +51,21 @@ def updater_of(optimizer: Optimizer) -> Callable[[], object]:
 
 def construct(kind: type, what: str, /, *arguments: Any, **options: Any) -> Any:
     """Call a class of torch; raise ConfigError naming the setting `training.<what>` if it refuses the options."""
-    try:
+    parameters = inspect.signature(kind).parameters
+    for name, value in options.items():
+        number = name in parameters and type(parameters[name].default) in (int, float)
+        require(not (number and isinstance(value, bool)), f"training.{what}_options.{name}", value, "a number")
+    with refusals(f"training.{what} {kind.__name__} with {options}"):
         return kind(*arguments, **options)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ConfigError(f"training.{what} {kind.__name__} with {options}: {error}") from error
+
+
+@contextmanager
+def refusals(subject: str) -> Generator[None]:
+    """Turn what torch raises of options that it cannot use into a ConfigError about a subject."""
+    try:
+        yield
+    except (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError, AttributeError, AssertionError) as error:
+        raise ConfigError(f"{subject}: {error or type(error).__name__}") from error
 
 
 def class_names(module: Any, base: type) -> list[str]:

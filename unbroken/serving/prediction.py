@@ -26,6 +26,7 @@ from unbroken.features.learnt import data_config, learnt_reading
 from unbroken.models.factory import build_model
 from unbroken.models.forward import outputs_of
 from unbroken.serving.registry import champion_path
+from unbroken.serving.tables import as_table
 from unbroken.training.determinism import reproducible
 
 PROBABILITY, CLASS, VALUE, MODEL = "probability", "class", "value", "model"
@@ -53,8 +54,8 @@ class Predictor:
         """Score raw rows.
 
         Args:
-            rows: An Arrow table or batch, a pandas frame, or a dict of columns, with the features of training; no label
-                is needed, and further columns are passed over.
+            rows: An Arrow table or batch, a pandas frame, a dict of columns, a list of rows as dicts, or one row as a dict or
+                a pandas Series, with the features of training; no label is needed, and further columns are passed over.
 
         Returns:
             One row for each row, in their order. Binary: `probability` of the second class. Multiclass:
@@ -62,9 +63,10 @@ class Predictor:
             And `model`, the digest of the checkpoint.
 
         Raises:
-            DataError: A feature is missing, of another kind than in training, or infinite.
+            DataError: A feature is missing, of another kind than in training, or infinite, or the rows do not name
+                their columns.
         """
-        table = pa.table(rows)
+        table = as_table(rows, [column.name for column in self.encoder.schema.features])
         self.check(table.schema, "table")
         batches, start = [], 0
         for batch in table.combine_chunks().to_batches(BATCH_ROWS):
@@ -99,8 +101,7 @@ class Predictor:
         with reproducible(self.threads):
             batch = Rows(torch.from_numpy(numbers), torch.from_numpy(codes), torch.empty(count)).to(device)
             _, outputs = outputs_of(self.model, batch, features.task)
-        if features.task == "regression":
-            outputs = outputs.double() * label.deviation + label.mean
+        outputs = outputs.double() * label.deviation + label.mean if features.task == "regression" else outputs.float()
         return outputs.cpu().numpy()
 
     @property

@@ -15,6 +15,7 @@ from unbroken.checkpoints.store import CORRUPT, CheckpointStore, Entry
 from unbroken.checkpoints.tree import Tree
 from unbroken.config.metrics import metrics_of
 from unbroken.errors import CheckpointError, ConfigError, CorruptCheckpointError
+from unbroken.models.factory import check_one_row
 from unbroken.storage.journal import Journal
 from unbroken.training.hooks import Hooks
 from unbroken.training.inputs import TrainingInputs
@@ -35,6 +36,8 @@ def resume_or_start(
     """
     state = inputs.fresh_state()
     _require_monitor(inputs)
+    batch_size = inputs.config.training.batch_size
+    check_one_row(state.model, inputs.features, len(inputs.train), batch_size, inputs.device)
     newest = newest_whole(store)
     if newest is None:
         _start(inputs, state, journal)

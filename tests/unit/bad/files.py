@@ -145,6 +145,14 @@ FILES = {
 
 URLS = {
     "a scheme that no one knows": data(("gopher://host/a.csv", "cannot be opened"), text("gopher://host/a.csv")),
+    "data in the URL itself": data(("data:,x,y", "data names no place where files lie"), text("data:,x,y")),
+    "data in a URL with slashes": data("data names no place", text("data://x,y")),
+    "a reference to other files": data("reference names no place", text("reference://a.parquet")),
+    "a folder of another file system": data("dir names no place", text("dir://a.parquet")),
+    "a cache of another file system": data("simplecache names no place", text("simplecache://a.parquet")),
+    "an archive of no file": data("zip names no place", text("zip://a.csv")),
+    "a repository without its owner": data("cannot be opened", text("github://a.csv")),
+    "a scheme in capitals": data("cannot be opened: Protocol not known: S3", text("S3://bucket/a.csv")),
     "a scheme whose package is missing": data(("gs://bucket/a.parquet", "gcsfs"), text("gs://bucket/a.parquet")),
     "a file URL to nowhere": data("no such file or folder", text("file:///nowhere/a.parquet")),
     "a file URL with a host": data("no such file or folder", text("file://host/share/a.parquet")),

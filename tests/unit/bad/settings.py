@@ -20,7 +20,7 @@ from tests.unit.bad.cases import (
     with_label,
 )
 from tests.unit.stages import hundred
-from unbroken.config import SplitConfig
+from unbroken.config import ModelConfig, SplitConfig, TrainingConfig
 
 FILE = str(Path(__file__))
 SMALL = table({"x": [1.0, 2.0, 3.0], "label": [0, 1, 0]})
@@ -160,6 +160,66 @@ SETTINGS = {
     ),
     "an unknown option of the model": good(model("mlp", depth=3), "model.factory mlp with options {'depth': 3}"),
     "a hidden layer of text": good(model("mlp", hidden=["wide"]), "model.factory mlp with options"),
+    "a dropout of everything": good(
+        model("mlp", dropout=1.0), "model.options.dropout: found 1.0, expected a dropout probability"
+    ),
+    "a dropout of NaN": good(model("mlp", dropout=math.nan), "model.options.dropout: found nan"),
+    "a dropout of True": good(model("mlp", dropout=True), "model.options.dropout: found True"),
+    "a negative dropout": good(model("mlp", dropout=-0.1), "model.options.dropout: found -0.1"),
+    "a hidden layer of no unit": good(model("mlp", hidden=[8, 0]), "hidden: found [8, 0], expected a list of whole"),
+    "a hidden layer of half a unit": good(model("mlp", hidden=[0.5]), "hidden: found [0.5]"),
+    "a hidden layer of True": good(model("mlp", hidden=[True]), "hidden: found [True]"),
+    "hidden layers in one number": good(model("mlp", hidden=8), "hidden: found 8"),
+    "an option of the optimizer that is NaN": good(
+        training(optimizer_options={"weight_decay": math.nan}), "training.optimizer_options.weight_decay: found nan"
+    ),
+    "an infinite option inside a pair": good(
+        training(optimizer_options={"betas": (0.9, math.inf)}), "training.optimizer_options.betas: found (0.9, inf)"
+    ),
+    "an option of the optimizer that is True": good(
+        training(optimizer_options={"weight_decay": True}), "training.optimizer_options.weight_decay: found True"
+    ),
+    "a scheduler that divides by zero": good(
+        training(scheduler="StepLR", scheduler_options={"step_size": 0}), "training.scheduler StepLR", "zero"
+    ),
+    "a schedule of no length": good(
+        training(scheduler="CosineAnnealingLR", scheduler_options={"T_max": 0}), "training.scheduler CosineAnnealingLR"
+    ),
+    "a schedule that goes below 0": good(
+        training(scheduler="ExponentialLR", scheduler_options={"gamma": -0.5}),
+        "found a learning rate of -0.0015 after step 1, expected 0 or more",
+    ),
+    "a one-cycle schedule shorter than the training": good(
+        training(scheduler="OneCycleLR", scheduler_options={"total_steps": 39}),
+        "found a OneCycleLR of 39 steps, expected at least 40, those of 5 epochs of 8",
+        "Leave its length out",
+    ),
+    "a one-cycle schedule of fewer epochs": good(
+        training(scheduler="OneCycleLR", scheduler_options={"epochs": 4, "steps_per_epoch": 8}),
+        "found a OneCycleLR of 32 steps",
+    ),
+    "a last batch of one row that BatchNorm cannot train on": good(
+        lambda: {
+            "model": ModelConfig(factory="tests.unit.own_model:NoisyNet", options={"width": 4}),
+            "training": TrainingConfig(batch_size=79),
+        },
+        "training.batch_size: found 79, which cuts the 80 rows that train so that a batch has 1 row",
+        "Give another size, e.g. 78",
+    ),
+    "a last part of one row of an accumulated batch": good(
+        lambda: {
+            "model": ModelConfig(factory="tests.unit.own_model:NoisyNet", options={"width": 4}),
+            "training": TrainingConfig(batch_size=1, accumulate=40),
+        },
+        "training.batch_size: found 1",
+        "e.g. 2",
+    ),
+    "a model of whole numbers": good(
+        model("tests.unit.bad_models:whole"), "gives torch.int64 [2, 1], expected a tensor"
+    ),
+    "a model that names its outputs": good(model("tests.unit.bad_models:named"), "gives dict, expected a tensor"),
+    "a number beyond all bounds": good(training(epochs=10**400), "training.epochs: found 1000"),
+    "a rate beyond all bounds": good(training(learning_rate=10**400), "training.learning_rate: found 1000"),
     "a dropout of 2": good(model("mlp", dropout=2.0), "dropout probability", "2.0"),
     "a clip of everything": good(scaling(clip_quantile=0.5), "preprocess.clip_quantile: found 0.5"),
     "no category": good(scaling(max_categories=0), "preprocess.max_categories: found 0"),
