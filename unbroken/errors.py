@@ -4,7 +4,7 @@ UnbrokenError
 ├── ConfigError                  a setting is out of range or contradicts another
 ├── DataError                    a file, column or value does not fit
 ├── TrainingError                the training diverged: a loss is NaN or infinite
-├── LockedError                  another process is training this run
+├── LockedError                  another process is training this run, or another thread of this process any run
 ├── StoppedError                 a signal ended the training, its checkpoint is saved
 ├── RegistryError                no such version or champion, or another one reigns by now
 ├── ServerError                  the Prefect server of a process at a terminal did not start
@@ -38,7 +38,7 @@ class TrainingError(UnbrokenError):
 
 
 class LockedError(UnbrokenError):
-    """Another process is training this run."""
+    """Another process is training this run, or another thread of this process any run."""
 
 
 class StoppedError(UnbrokenError):

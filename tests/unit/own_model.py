@@ -61,3 +61,18 @@ class OfPrecision(nn.Module):
     def forward(self, numbers: Float[Tensor, "batch numbers"], codes: Int[Tensor, "batch categories"]) -> Any:
         logits = self.layer(numbers).to(getattr(torch, self.precision))
         return (logits, logits) if self.pair and self.training else logits
+
+
+class RandomFeatures(nn.Module):
+    """Projects onto directions that are drawn when it is built, and that no checkpoint holds."""
+
+    def __init__(self, features: FeatureSpec, width: int) -> None:
+        super().__init__()
+        directions = torch.randn(len(features.numbers), width) * random.uniform(0.5, 2) * np.random.uniform(0.5, 2)
+        self.register_buffer("directions", directions, persistent=False)
+        self.last = nn.Linear(width, features.outputs)
+
+    def forward(
+        self, numbers: Float[Tensor, "batch numbers"], codes: Int[Tensor, "batch categories"]
+    ) -> Float[Tensor, "batch outputs"]:
+        return self.last((numbers @ self.get_buffer("directions")).cos())

@@ -25,6 +25,26 @@ def test_a_training_imports_neither_a_compiler_nor_prefect(settings: dict[str, o
     assert finished.stdout.split() == []
 
 
+CATEGORIES = """
+import sys
+from tests.contract import run_stages, write_rows
+from unbroken.config import Config, DataConfig, TrainingConfig
+from unbroken.serving.prediction import load_predictor
+
+source = write_rows({folder!r} / "rows.parquet", "binary")
+config = Config(data=DataConfig(source=source), training=TrainingConfig(epochs=1), runs_folder=str({folder!r} / "runs"))
+load_predictor(run_stages(config).path).predict({{name: [None] for name in ("number_0", "number_1", "number_2", "colour")}})
+print(*sorted({{"torch._dynamo", "torch._inductor", "sympy", "prefect"}} & sys.modules.keys()))
+"""
+
+
+def test_a_training_with_categories_and_a_prediction_import_no_compiler(tmp_path: Path):
+    script = "from pathlib import Path, PosixPath" + CATEGORIES.format(folder=tmp_path)
+    finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert finished.stdout.split() == []
+
+
 @pytest.mark.parametrize("names", ["", "; unbroken.Config, unbroken.UnbrokenError, unbroken.train"])
 def test_the_library_and_its_settings_import_neither_torch_nor_prefect(names: str):
     script = f"import sys, unbroken{names}; print(*sorted({{'torch', 'prefect', 'unbroken'}} & sys.modules.keys()))"

@@ -25,7 +25,7 @@ class CheckpointConfig:
     publish: Literal["last", "best"] = "last"
     """Which epoch becomes `checkpoint.pth`: the last, or the best by `training.monitor`, which is always kept."""
     wait: bool = True
-    """Wait while another process trains this run; otherwise fail at once."""
+    """Wait while another process trains this run, or another thread of this process any run; otherwise fail at once."""
 
     def __post_init__(self) -> None:
         require_types(self, "checkpoint.")

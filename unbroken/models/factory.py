@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.overrides import TorchFunctionMode
 
 from unbroken.config import ModelConfig
 from unbroken.errors import ConfigError
@@ -26,6 +27,18 @@ def build_model(config: ModelConfig, features: FeatureSpec) -> nn.Module:
     if not isinstance(model, nn.Module):
         raise ConfigError(f"model.factory {config.factory}: found {type(model).__name__}, expected a torch.nn.Module")
     return model
+
+
+class Undrawn(TorchFunctionMode):
+    """Let modules of torch's be built in this thread without drawing at random; their weights are whatever memory held."""
+
+    DRAWING = frozenset({"kaiming_uniform_", "uniform_", "normal_"})
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Return the tensor that is to be drawn as it is; call all else."""
+        if getattr(func, "__name__", "") in self.DRAWING:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 @torch.no_grad()

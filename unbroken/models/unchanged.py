@@ -5,14 +5,14 @@ weight that two layers share. So a model counts as unchanged only if everything 
 type and holds what a new one does, and each parameter is one of its own.
 """
 
-from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import _has_any_global_hook
 
+from unbroken.models.factory import Undrawn
 from unbroken.models.mlp import MLP
 
 SIZES = {"in_features", "out_features", "num_embeddings", "embedding_dim", "p"}
@@ -60,10 +60,9 @@ def _is_as_new(module: nn.Module) -> bool:
 
 @cache
 def _content_when_new(kind: type[nn.Module]) -> dict[str, Any]:
-    sizes: dict[type[nn.Module], Sequence[int]] = {nn.Linear: (1, 1), nn.Embedding: (1, 1)}
-    if kind in sizes:
-        return _content(kind(*sizes[kind], device="meta"))  # which draws nothing at random
-    return _content(nn.Module() if kind is MLP else kind())
+    with Undrawn():
+        new = {MLP: nn.Module, nn.Linear: partial(nn.Linear, 1, 1), nn.Embedding: partial(nn.Embedding, 1, 1)}
+        return _content(new.get(kind, kind)())
 
 
 def _content(module: nn.Module) -> dict[str, Any]:

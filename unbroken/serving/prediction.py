@@ -23,11 +23,13 @@ from unbroken.data.schema import Column
 from unbroken.errors import CheckpointMismatchError, DataError
 from unbroken.features.encoder import Encoder
 from unbroken.features.learnt import data_config, learnt_reading
-from unbroken.models.factory import build_model
+from unbroken.models.factory import Undrawn, build_model
 from unbroken.models.forward import outputs_of
+from unbroken.serving.computing import compute
 from unbroken.serving.registry import champion_path
 from unbroken.serving.tables import as_table
-from unbroken.training.determinism import reproducible
+from unbroken.training.determinism import building
+from unbroken.training.generators import seed_weights
 
 PROBABILITY, CLASS, VALUE, MODEL = "probability", "class", "value", "model"
 
@@ -98,9 +100,8 @@ class Predictor:
         numbers = to_matrix(inputs, features.numbers, np.empty((count, len(features.numbers)), np.float32))
         codes = to_matrix(inputs, names, np.empty((count, len(names)), np.int64))
         device = next(self.model.parameters()).device
-        with reproducible(self.threads):
-            batch = Rows(torch.from_numpy(numbers), torch.from_numpy(codes), torch.empty(count)).to(device)
-            _, outputs = outputs_of(self.model, batch, features.task)
+        batch = Rows(torch.from_numpy(numbers), torch.from_numpy(codes), torch.empty(count)).to(device)
+        _, outputs = compute(self.threads, outputs_of, self.model, batch, features.task)
         outputs = outputs.double() * label.deviation + label.mean if features.task == "regression" else outputs.float()
         return outputs.cpu().numpy()
 
@@ -139,6 +140,7 @@ def load_predictor(path: str | Path, *, factory: str = "mlp", device: str = "cpu
 
     Raises:
         CheckpointError: The file is not whole, or names another factory.
+        LockedError: Another thread of the process is training, and the model is built by a factory of the user's own.
         RegistryError: The folder has no champion.
     """
     file = champion_path(Path(path)) if Path(path).is_dir() else Path(path)
@@ -150,8 +152,7 @@ def load_predictor(path: str | Path, *, factory: str = "mlp", device: str = "cpu
             f"If you trust it, give factory={config.factory!r}"
         )
     encoder = Encoder.of_tree(tree["scaler"], file)
-    with torch.random.fork_rng(devices=[]):
-        model = build_model(config, encoder.features)
+    model = _build(config, encoder, tree["config"]["training"]["seed"], file)
     check_shapes(tree["model_state_dict"], canonical(model.state_dict()), f"{file}: model_state_dict")
     check_finite(tree["model_state_dict"], f"{file}: model_state_dict")
     model.load_state_dict(tree["model_state_dict"])
@@ -162,6 +163,16 @@ def load_predictor(path: str | Path, *, factory: str = "mlp", device: str = "cpu
         threads=tree["numerics"]["threads"],
         reading=learnt_reading(encoder, data_config(tree["config"]["data"], file)),
     )
+
+
+def _build(config: ModelConfig, encoder: Encoder, seed: int, file: Path) -> nn.Module:
+    """Return the model with some weights; from a factory of the user's own with all that it drew before training."""
+    if config.factory == "mlp":
+        with Undrawn():
+            return build_model(config, encoder.features)
+    with building(f"{file}: model.factory {config.factory}"):
+        seed_weights(seed)
+        return build_model(config, encoder.features)
 
 
 def _fits(type: pa.DataType, column: Column) -> bool:

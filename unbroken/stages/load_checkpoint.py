@@ -24,7 +24,7 @@ def load_checkpoint(
     """
     path = Path(published.path)
     tree = read_checkpoint(path, published.digest)
-    with reproducible(config.training.threads):
+    with reproducible(config.training.threads):  # even where a training would not wait: this one is over soon
         inputs = EvaluationInputs.read(config, splits, encoder, run)
         state = inputs.fresh_state()
         inputs.restore(state, tree, path)

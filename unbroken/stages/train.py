@@ -46,13 +46,14 @@ def train(
         TrainingError: The loss became NaN or infinite.
         ConfigError: More epochs are done than asked for, or a setting does not fit the data.
         CheckpointError: No checkpoint is whole, or the newest is of another run or of other hooks.
-        LockedError: Another process trains the run and is not to be waited for.
+        LockedError: Another process trains the run, or another thread of this process any run, and is not to be waited for.
         StoppedError: A signal asked to stop; the checkpoint is saved.
         OSError: Saving failed twice.
     """
     journal = Journal(run.journal)
-    ownership = exclusive(run.path, wait=config.checkpoint.wait)
-    with delete_on_bad_input(run), ownership as require_ownership, reproducible(config.training.threads):
+    wait = config.checkpoint.wait
+    ownership, alone = exclusive(run.path, wait=wait), reproducible(config.training.threads, wait=wait)
+    with delete_on_bad_input(run), ownership as require_ownership, alone:
         store = CheckpointStore(run.checkpoints, journal, config.checkpoint.keep_last, require_ownership)
         describe(run, config)
         atomic.recover(run.checkpoints)

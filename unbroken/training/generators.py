@@ -23,6 +23,12 @@ def seed_epoch(seed: int, epoch: int, device: torch.device) -> None:
         torch.cuda.manual_seed_all(key)
 
 
+def seed_weights(seed: int) -> None:
+    """Seed all generators for building a model."""
+    torch.manual_seed(derive(seed, "weights"))
+    seed_shared(seed, "weights")
+
+
 def seed_shared(seed: int, *purpose: str | int) -> None:
     """Seed Python's and NumPy's global generators for one purpose, such as a step."""
     key = derive(seed, *purpose)

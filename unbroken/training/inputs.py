@@ -21,7 +21,6 @@ from unbroken.config import Config, TrainingConfig
 from unbroken.config.config import identity
 from unbroken.config.training import DEFAULT_BATCH_SIZE
 from unbroken.data.dataset import SplitDatasets
-from unbroken.data.permutation import derive
 from unbroken.errors import ConfigError
 from unbroken.features.encoder import Encoder
 from unbroken.features.spec import FeatureSpec
@@ -31,7 +30,7 @@ from unbroken.optimization.optimizer import build_optimizer
 from unbroken.optimization.scheduler import build_scheduler
 from unbroken.run import Run
 from unbroken.storage.artifact import Artifact, verify
-from unbroken.training.generators import seed_shared
+from unbroken.training.generators import seed_weights
 from unbroken.training.state import TrainState
 
 log = logging.getLogger(__name__)
@@ -85,8 +84,7 @@ class EvaluationInputs:
         """Return the state before the first step: weights drawn from the seed alone."""
         training = dataclasses.replace(self.config.training, learning_rate=self.config.initial_learning_rate)
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(derive(training.seed, "weights"))
-            seed_shared(training.seed, "weights")
+            seed_weights(training.seed)
             model = build_model(self.config.model, self.features).to(self.device)
             check_outputs(model, self.features, self.device, self.config.model.factory)
         optimizer = build_optimizer(training, model)

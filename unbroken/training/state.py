@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from unbroken.checkpoints.history import History
 from unbroken.checkpoints.tree import Buffers, Tree, canonical
+from unbroken.training.determinism import PROCESS
 from unbroken.training.generators import generator_states, restore_generators
 
 
@@ -68,8 +69,9 @@ class TrainState:
 def _all_cores() -> Generator[None]:
     """Let torch copy with every core, whatever the training computes with: no bit of a copy depends on it."""
     threads = torch.get_num_threads()
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+    with PROCESS.settings:
+        torch.set_num_threads(len(os.sched_getaffinity(0)))
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
