@@ -13,9 +13,11 @@ from unbroken.storage.artifact import Artifact
 
 
 @uncached_task
-def promote(cycle: Cycle, check: DataCheck, challenger: Artifact, verdict: Verdict, config: RetrainConfig) -> Decision:
+def promote(
+    cycle: Cycle, check: DataCheck, challenger: Artifact, verdict: Verdict, config: RetrainConfig, start: str
+) -> Decision:
     """Register the challenger, and move the pointer if it won; an event then lets the server start the scoring."""
-    decision = library.promote(cycle, check, challenger, verdict, config)
+    decision = library.promote(cycle, check, challenger, verdict, config, start)
     if verdict.promote:
         folder = str(registry_of(config).folder.absolute())
         emit_event(

@@ -167,15 +167,16 @@ def retrain(config: RetrainConfig, report: Report = ignore_progress) -> "Decisio
     from unbroken.retraining.datasets import prepare_data  # noqa: PLC0415
     from unbroken.retraining.new_data import find_new_data  # noqa: PLC0415
     from unbroken.retraining.promotion import promote  # noqa: PLC0415
+    from unbroken.retraining.start import with_start  # noqa: PLC0415
 
     cycle = _logged("find_new_data", find_new_data(config))
     if cycle is None:
         return None
-    datasets = _logged("prepare_data", prepare_data(cycle, config))
+    datasets = _logged("prepare_data", with_start(cycle, prepare_data(cycle, config), config))
     checked = _logged("check_data", check_data(cycle, datasets, config))
     challenger = Artifact.of(train(datasets.config, report).path)
     verdict = _logged("compare", compare_models(cycle, datasets, challenger, config))
-    decision = _logged("promote", promote(cycle, checked, challenger, verdict, config))
+    decision = _logged("promote", promote(cycle, checked, challenger, verdict, config, datasets.start))
     if config.train.tracking.uri:
         from unbroken.integrations.mlflow_tracking import set_champion  # noqa: PLC0415 (an extra)
 

@@ -73,6 +73,11 @@ class GateConfig:
     """Largest loss, in units of the metric, on any slice."""
     slice_rows: int = 200
     """Smallest slice that counts."""
+    replace: bool = False
+    """Whether a challenger that the champion cannot be compared with, since the settings name another label, another task
+    or other features, may take its place: it begins anew on all rows, judged against a constant guess as the first one is."""
+    champion_factory: str | None = None
+    """What builds the champion's model, if that is neither `mlp` nor `train.model.factory`."""
 
     def __post_init__(self) -> None:
         require_types(self, "gate.")

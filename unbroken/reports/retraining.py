@@ -18,7 +18,7 @@ def decision_markdown(decision: Decision, cycle: Cycle, check: DataCheck) -> str
         f"# {'Promoted' if verdict.promote else 'The champion stays'}",
         f"{cycle.data}: {verdict.reason}.",
         "## Gate",
-        markdown_table(_scores(verdict, "champion" if cycle.champion else "a constant guess")),
+        markdown_table(_scores(verdict, "champion" if cycle.rival else "a constant guess")),
         "## Data against the champion's",
         _drift(data),
         "## Lineage",
@@ -43,7 +43,7 @@ def _scores(verdict: Verdict, opponent: str) -> list[list[str]]:
 
 def _drift(data: DataReport) -> str:
     if not data.drifts:
-        return "There is no champion yet to measure the data against."
+        return "There is no champion to measure the data against."
     limits = {finding.column: f"{finding.rule} ({finding.action})" for finding in data.findings}
     rows = [
         [
@@ -65,5 +65,6 @@ def _lineage(decision: Decision, cycle: Cycle) -> dict[str, object]:
         "new files": ", ".join(Path(file.url).name for file in cycle.new),
         "champion before": cycle.champion.digest if cycle.champion else "none",
         "challenger": decision.challenger.digest,
+        "challenger starts": decision.start,
         "champion now": decision.champion or "none",
     }

@@ -4,14 +4,17 @@ Rows scaled by one model's encoder and given to the other mean something else to
 challenger wins often.
 """
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 
+from unbroken.checkpoints.published import read_published
 from unbroken.config import RetrainConfig
-from unbroken.data.dataset import Dataset
+from unbroken.data.dataset import Dataset, Slice
 from unbroken.data.kinds import as_texts
 from unbroken.data.parquet import read_slices
-from unbroken.data.schema import ClassValue
+from unbroken.data.schema import ClassValue, Column
 from unbroken.data.verification import read_verified
 from unbroken.errors import DataError
 from unbroken.features.encoder import LabelScale
@@ -19,8 +22,11 @@ from unbroken.models.scores import Predicted
 from unbroken.retraining import gate
 from unbroken.retraining.datasets import CycleDatasets
 from unbroken.retraining.gate import Verdict
+from unbroken.retraining.learnt_kinds import as_kind
 from unbroken.retraining.new_data import Cycle
+from unbroken.retraining.start import champion_factory
 from unbroken.serving.prediction import Predictor, load_predictor
+from unbroken.serving.registry import Version
 from unbroken.storage.artifact import Artifact
 
 
@@ -43,7 +49,7 @@ def compare_models(cycle: Cycle, datasets: CycleDatasets, challenger: Artifact, 
 def _compare(cycle: Cycle, datasets: CycleDatasets, challenger: Artifact, config: RetrainConfig) -> Verdict:
     factory, device = config.train.model.factory, config.train.training.device
     challenger_model = load_predictor(challenger.path, factory=factory, device=device)
-    champion_model = load_predictor(cycle.champion.path, factory=factory, device=device) if cycle.champion else None
+    champion_model = load_champion(cycle.rival, config) if cycle.rival else None
     classes = _classes([challenger_model, champion_model] if champion_model else [challenger_model])
     label = LabelScale(column=datasets.schema.label, classes=classes, mean=0.0, deviation=1.0)
     labels = _labels([datasets.test], label)
@@ -64,8 +70,11 @@ def _compare(cycle: Cycle, datasets: CycleDatasets, challenger: Artifact, config
 
 def score_rows(model: Predictor, rows: Dataset, classes: tuple[ClassValue, ...]) -> Predicted:
     """Return the predictions for raw rows: [rows, classes] probabilities, 0 for a class unknown to the model, or [rows] values."""
-    names = [column.name for column in model.encoder.schema.features]
-    parts = [model.outputs(part.rows, part.subject) for part in read_slices([rows.file], names)]
+    features = model.encoder.schema.features
+    parts = [
+        model.outputs(_as_learnt(part, features), part.subject)
+        for part in read_slices([rows.file], [column.name for column in features])
+    ]
     outputs = np.concatenate(parts).astype(np.float64)
     if not classes:
         return outputs
@@ -73,6 +82,18 @@ def score_rows(model: Predictor, rows: Dataset, classes: tuple[ClassValue, ...])
     unknown, own_classes = np.zeros(len(outputs)), model.encoder.schema.classes
     columns = [probabilities[:, own_classes.index(value)] if value in own_classes else unknown for value in classes]
     return np.stack(columns, axis=1)
+
+
+def load_champion(champion: Version, config: RetrainConfig) -> Predictor:
+    """Load a champion by the factory that built it."""
+    path = Path(champion.path)
+    factory = champion_factory(read_published(path)[0], path, config)
+    return load_predictor(path, factory=factory, device=config.train.training.device)
+
+
+def _as_learnt(part: Slice, features: tuple[Column, ...]) -> pa.RecordBatch:
+    arrays = [as_kind(part.column(column.name), column.name, column.kind, part.subject) for column in features]
+    return pa.RecordBatch.from_arrays(arrays, names=[column.name for column in features])
 
 
 def _classes(models: list[Predictor]) -> tuple[ClassValue, ...]:

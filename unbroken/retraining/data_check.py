@@ -1,6 +1,6 @@
 """Check new rows before any training: measure their drift from the champion's rows, and enforce the rules on it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unbroken.config import RetrainConfig
@@ -45,10 +45,15 @@ def check_data(cycle: Cycle, datasets: CycleDatasets, config: RetrainConfig) -> 
 
 
 def _measure(cycle: Cycle, datasets: CycleDatasets, config: RetrainConfig) -> DataReport:
-    if cycle.champion is None:
+    if cycle.rival is None:
         return DataReport()
-    path = Path(cycle.champion.profile)
+    path = Path(cycle.rival.profile)
     reference = from_json(Profile, path.read_bytes(), str(path))
-    current = profile_rows([datasets.new], datasets.schema, reference)
+    kinds = {column.name: column.kind for column in reference.columns[:-1]}
+    features = tuple(column for column in datasets.schema.features if kinds.get(column.name) == column.kind)
+    columns = {column.name: column for column in reference.columns}
+    own = tuple(columns[column.name] for column in (*features, datasets.schema.label))
+    reference = replace(reference, columns=own)
+    current = profile_rows([datasets.new], replace(datasets.schema, features=features), reference)
     drifts = measure_drift(reference, current)
     return DataReport(drifts=tuple(drifts), findings=tuple(check_drift(reference, current, config.checks)))

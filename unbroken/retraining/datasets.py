@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -20,10 +19,9 @@ from unbroken.data.sources import data_errors
 from unbroken.data.split import TEST, TRAIN, assign, with_parts
 from unbroken.data.verification import read_verified
 from unbroken.errors import DataError
-from unbroken.features.encoder import Encoder
 from unbroken.retraining import watermark
-from unbroken.retraining.new_data import Cycle, audit_data_errors, read_source_footers, reading_of, registry_of
-from unbroken.serving.registry import Version
+from unbroken.retraining.contract import WAY_OUT, agreed_data
+from unbroken.retraining.new_data import Cycle, audit_data_errors, encoder_of, read_source_footers, registry_of
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +37,7 @@ class CycleDatasets:
         replay: Older rows that train it too, if there are any.
         schema: The columns of all of them.
         config: How the challenger is trained.
+        start: What it starts from and why, for a person, once that is known.
     """
 
     new: Dataset
@@ -47,6 +46,7 @@ class CycleDatasets:
     replay: Dataset | None
     schema: Schema
     config: Config
+    start: str = ""
 
     @property
     def training(self) -> list[Dataset]:
@@ -71,11 +71,12 @@ def prepare_data(cycle: Cycle, config: RetrainConfig) -> CycleDatasets:
 
 
 def _write_rows(cycle: Cycle, config: RetrainConfig) -> CycleDatasets:
-    reading = reading_of(cycle.champion, config.train.data)
-    footers = read_source_footers(cycle.new, cycle.path / "converted", reading)
-    older = read_source_footers(cycle.older, cycle.path / "converted-older", reading) if config.replay else []
+    settings, files = config.train.data, cycle.older if config.replay else ()
+    footers = read_source_footers(cycle.new, cycle.path / "converted", cycle.rival, settings)
+    older = read_source_footers(files, cycle.path / "converted-older", cycle.rival, settings)
     data, schema = _check_columns(footers, cycle, config)
-    writer = _RowWriter(cycle, config.watermark_column, _common_types(schema, [*footers, *older], config))
+    older = _with_columns(older, schema)
+    writer = _RowWriter(cycle, config.watermark_column, _common_types(schema, [*footers, *older], cycle, config))
     new = writer.write("new.parquet", writer.read(footers, new=True))
     test, train = _hold_out(writer, new, schema, config)
     replay = _sample_older(writer, footers, older, round(config.replay * train.rows), config.holdout.seed)
@@ -86,7 +87,7 @@ def _write_rows(cycle: Cycle, config: RetrainConfig) -> CycleDatasets:
         train=train,
         replay=replay,
         schema=schema,
-        config=_challenger_config(data, cycle.champion, config),
+        config=replace(config.train, data=data),
     )
 
 
@@ -102,7 +103,11 @@ class _RowWriter:
         """Yield the rows that are new, or those that are not."""
         files = [footer.file for footer in footers]
         parts = (
-            watermark.read_by_watermark(files, self.types.names, self.time_column, self.cycle.watermark, new=new)
+            watermark.read_by_watermark(
+                *(files, self.types.names, self.time_column, self.cycle.since),
+                new=new,
+                until=self.cycle.next_watermark.until,
+            )
             if self.time_column
             else read_slices(files, self.types.names)
         )
@@ -125,39 +130,26 @@ class _RowWriter:
 
 
 def _check_columns(new: list[Footer], cycle: Cycle, config: RetrainConfig) -> tuple[DataConfig, Schema]:
-    """Return the data settings and columns of the challenger: those of the champion, if there is one."""
+    """Return the data settings and columns of the challenger: those of the champion, where the settings agree with it."""
     data = config.train.data
-    if cycle.champion is None:
-        return _pin_columns(data, schema := check_contract(new, _strict(data), "").schema), schema
-    expected = Encoder.of_published(Path(cycle.champion.path), cycle.champion.digest).schema
-    data = _pin_columns(data, expected)
+    if cycle.rival is None:
+        schema = check_contract(new, _strict(data), "").schema
+        return agreed_data(replace(data, include=(), exclude=(), keep=()), schema), schema
+    champion = encoder_of(cycle.rival).schema
+    data = agreed_data(data, champion)
     schema = check_contract(new, _strict(data), "").schema
-    columns = zip((*schema.features, schema.label), (*expected.features, expected.label), strict=True)
-    for column, champion_column in columns:
-        if column != champion_column:
+    kinds = {column.name: column.kind for column in (*champion.features, champion.label)}
+    for column in (*schema.features, schema.label):
+        asked = column.name in {*data.types, *data.categories} and column is not schema.label
+        if column.kind != (kind := kinds.get(column.name, column.kind)) and not asked:
             raise DataError(
-                f"{cycle.data}: column {column.name}: found {column.kind}, expected {champion_column.kind} "
-                f"as the champion knows it"
+                f"{cycle.data}: column {column.name}: found {column.kind}, expected {kind} as the champion knows it"
             )
-    if unknown := [value for value in schema.classes if expected.classes and value not in expected.classes]:
+    if unknown := [value for value in schema.classes if champion.classes and value not in champion.classes]:
         raise DataError(
-            f"{cycle.data}: label {schema.label.name}: found {unknown[0]!r}, expected one of {list(expected.classes)}"
+            f"{cycle.data}: label {schema.label.name}: found {unknown[0]!r}, expected one of {list(champion.classes)}"
         )
-    return data, expected
-
-
-def _pin_columns(data: DataConfig, schema: Schema) -> DataConfig:
-    names = tuple(column.name for column in schema.features)
-    return replace(
-        data,
-        label=schema.label.name,
-        include=names,
-        exclude=(),
-        keep=(),
-        categories=tuple(name for name in data.categories if name in names),
-        types={name: kind for name, kind in data.types.items() if name in (*names, schema.label.name)},
-        task=schema.task,
-    )
+    return data, replace(champion, features=schema.features)
 
 
 def _strict(data: DataConfig) -> DataConfig:
@@ -165,15 +157,30 @@ def _strict(data: DataConfig) -> DataConfig:
     return replace(data, null_labels="refuse")
 
 
-def _common_types(schema: Schema, footers: list[Footer], config: RetrainConfig) -> pa.Schema:
+def _with_columns(older: list[Footer], schema: Schema) -> list[Footer]:
+    """Return the older files that have every column; those from before a column came are named and left out."""
+    names = {column.name for column in (*schema.features, schema.label)}
+    whole = [footer for footer in older if names <= set(footer.schema.names)]
+    if len(whole) < len(older):
+        first = next(footer for footer in older if footer not in whole)
+        missing = sorted(names - set(first.schema.names))
+        log.warning("%s: no column %s: older files without it are not replayed", first.file.name, ", ".join(missing))
+    return whole
+
+
+def _common_types(schema: Schema, footers: list[Footer], cycle: Cycle, config: RetrainConfig) -> pa.Schema:
     """Return the columns that a cycle reads, each of a type that holds what all files have."""
     optional = (config.watermark_column, config.holdout.column, *config.gate.slices)
-    names = dict.fromkeys([*(c.name for c in schema.features), schema.label.name, *(name for name in optional if name)])
+    own = [column.name for column in (*schema.features, schema.label)]
+    rivals = [column.name for column in encoder_of(cycle.rival).schema.features] if cycle.rival else []
+    names = dict.fromkeys([*own, *rivals, *(name for name in optional if name)])
     parts = []
     for footer in footers:
         if missing := [name for name in names if name not in footer.schema.names]:
+            needed = set(missing) & set(rivals) - set(own)
             raise DataError(
                 f"{footer.file.name}: no column {', '.join(missing)}; found {', '.join(footer.schema.names)}"
+                + (f". The champion needs it to be compared with. {WAY_OUT}" if needed else "")
             )
         parts.append(pa.schema([decode_field(footer.schema.field(name)) for name in names]))
     with data_errors(", ".join(footer.file.name for footer in footers)):
@@ -209,12 +216,3 @@ def _sample_older(writer: _RowWriter, new: list[Footer], older: list[Footer], co
             start += batch.num_rows
 
     return writer.write("train/older.parquet", sample())
-
-
-def _challenger_config(data: DataConfig, champion: Version | None, config: RetrainConfig) -> Config:
-    warm = champion is not None and config.start == "auto"
-    if warm and config.train.start.scaler == "refit" and config.train.model.factory != "mlp":
-        log.warning("start.scaler refit can be folded into an mlp alone; the challenger starts from scratch")
-        warm = False
-    warm_from = champion.path if champion and warm else None
-    return replace(config.train, data=data, start=replace(config.train.start, warm_from=warm_from))

@@ -1,9 +1,11 @@
 """Find the files and rows that came since the last retraining."""
 
 import hashlib
+import logging
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from unbroken.config import DataConfig, RetrainConfig
@@ -12,12 +14,20 @@ from unbroken.csv.reading import Reading
 from unbroken.data.footers import Footer, read_footers
 from unbroken.data.sources import SourceFile, digest_files, find_files
 from unbroken.data.verification import read_verified
-from unbroken.errors import DataError
+from unbroken.errors import ConfigError, DataError
 from unbroken.features.encoder import Encoder
 from unbroken.features.learnt import learnt_reading
 from unbroken.retraining import watermark
-from unbroken.serving.registry import Registry, Version, Watermark
+from unbroken.retraining.contract import WAY_OUT, changed_features, changed_prediction
+from unbroken.retraining.learnt_kinds import by_learnt_kinds
+from unbroken.serving.registry import NOTHING_SEEN, Registry, Version, Watermark
 from unbroken.storage.artifact import to_json
+from unbroken.storage.journal import Clock, utc_now
+
+log = logging.getLogger(__name__)
+
+AHEAD = timedelta(days=1)
+"""How far the time of a row may lie ahead of the clock: zones differ, and so do clocks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +41,8 @@ class Cycle:
         champion: The champion when the cycle began, if there was one.
         watermark: How far retraining had come then.
         next_watermark: How far it has come when the cycle ends.
+        since: The rows after it are new; the watermark, unless all begins anew.
+        new_line: Whether the challenger takes up another contract, so that the champion cannot be compared with it.
     """
 
     folder: str
@@ -39,6 +51,13 @@ class Cycle:
     champion: Version | None
     watermark: Watermark
     next_watermark: Watermark
+    since: Watermark = NOTHING_SEEN
+    new_line: bool = False
+
+    @property
+    def rival(self) -> Version | None:
+        """The champion, if the challenger is compared with it."""
+        return None if self.new_line else self.champion
 
     @property
     def path(self) -> Path:
@@ -57,29 +76,37 @@ class Cycle:
         return names[0] if len(names) == 1 else f"{names[0]} .. {names[-1]} ({len(names)} files)"
 
     def __str__(self) -> str:
-        return f"{self.data} since {self.watermark}, champion {self.champion or 'none yet'}"
+        return f"{self.data} since {self.since}, champion {self.champion or 'none yet'}"
 
 
-def find_new_data(config: RetrainConfig) -> Cycle | None:
+def find_new_data(config: RetrainConfig, clock: Clock = utc_now) -> Cycle | None:
     """Compare the source with the watermark.
+
+    Args:
+        config: The model and the source.
+        clock: Tells which times of rows lie ahead.
 
     Returns:
         The cycle to run; None if nothing is new.
 
     Raises:
-        ConfigError: The model or the source is not named.
+        ConfigError: The model or the source is not named, or another label or task than the champion's is.
         DataError: The source cannot be read, or a row has no time to compare; the latter is noted in the audit log.
     """
     config.require_complete()
     registry = registry_of(config)
     pointer, champion = registry.pointer, registry.champion()
+    latest = clock().astimezone(UTC).replace(tzinfo=None) + AHEAD
+    new_line = _is_new_line(champion, config)
+    since = NOTHING_SEEN if new_line else watermark.plausible(pointer.watermark, latest, str(registry.folder))
     files = find_files(config.train.data.source)
     digests = digest_files(files)
     names = watermark.content_names(files, digests)
     files = [replace(file, digest=digest) for file, digest in zip(files, digests, strict=True)]
-    seen = set(pointer.watermark.files)
+    seen = set(since.files)
     new = tuple(file for file, name in zip(files, names, strict=True) if name not in seen)
     if not new:
+        _say_what_waits(champion, config)
         return None
     key = _cycle_key(sorted(set(names) - seen), names, champion, config)
     cycle = Cycle(
@@ -89,8 +116,10 @@ def find_new_data(config: RetrainConfig) -> Cycle | None:
         champion=champion,
         watermark=pointer.watermark,
         next_watermark=watermark.add_files(pointer.watermark, names),
+        since=since,
+        new_line=new_line,
     )
-    return cycle if config.watermark_column is None else _with_latest_time(cycle, config, registry)
+    return cycle if config.watermark_column is None else _with_latest_time(cycle, config, latest)
 
 
 def registry_of(config: RetrainConfig) -> Registry:
@@ -99,15 +128,42 @@ def registry_of(config: RetrainConfig) -> Registry:
 
 
 def reading_of(champion: Version | None, data: DataConfig) -> Reading:
-    """Return how CSV files are read: by what the champion learnt of their columns, if there is one."""
+    """Return how files are read: by what the champion learnt of their columns, if there is one, and by the settings."""
     if champion is None:
         return Reading.of(data)
-    return learnt_reading(Encoder.of_published(Path(champion.path), champion.digest), data)
+    reading = learnt_reading(encoder_of(champion), data)
+    words = set(data.null_words or ())
+    columns = {
+        name: known if known.values is None else replace(known, values=frozenset(known.values) - words)
+        for name, known in reading.columns.items()
+    }
+    return replace(reading, columns=columns, csv=data.csv)
 
 
-def read_source_footers(files: tuple[SourceFile, ...], folder: Path, reading: Reading) -> list[Footer]:
-    """Read the footers of source files; CSV files are converted into the folder."""
-    return read_footers(as_parquet(files, folder, reading), reading.kinds)
+def encoder_of(version: Version) -> Encoder:
+    """Return what a version learnt of its columns."""
+    return Encoder.of_published(Path(version.path), version.digest)
+
+
+def read_source_footers(
+    files: tuple[SourceFile, ...], folder: Path, champion: Version | None, data: DataConfig
+) -> list[Footer]:
+    """Read the footers of source files.
+
+    Args:
+        files: The files.
+        folder: Where CSV files are converted to, and Parquet files whose columns are of other kinds than the champion
+            learnt and the settings do not say so.
+        champion: The champion, if rows are read for a comparison with it.
+        data: The settings.
+    """
+    reading = reading_of(champion, data)
+    footers = read_footers(as_parquet(files, folder, reading), reading.kinds)
+    if champion is None:
+        return footers
+    schema = encoder_of(champion).schema
+    kinds = {column.name: column.kind for column in (*schema.features, schema.label)}
+    return by_learnt_kinds(footers, kinds, {*data.types, *data.categories}, folder)
 
 
 @contextmanager
@@ -120,20 +176,45 @@ def audit_data_errors(registry: Registry, data: str) -> Generator[None]:
         raise
 
 
-def _with_latest_time(cycle: Cycle, config: RetrainConfig, registry: Registry) -> Cycle | None:
-    """Return the cycle up to the latest time in its new files; None if that is no later than the watermark."""
-    with audit_data_errors(registry, cycle.data):
-        latest = read_verified(cycle.new, lambda: _latest_time(cycle, config))
-    if latest is None or (cycle.watermark.until is not None and latest <= cycle.watermark.until):
+def _with_latest_time(cycle: Cycle, config: RetrainConfig, limit: datetime) -> Cycle | None:
+    """Return the cycle up to the latest time in its new files; None if that is no later than the watermark.
+
+    Rows later than the limit are named and left for a later cycle.
+    """
+    with audit_data_errors(registry_of(config), cycle.data):
+        times = read_verified(cycle.new, lambda: _survey_times(cycle, config, limit))
+    if times.ahead:
+        log.warning(
+            "%s: column %s: %s, the latest %s, lie in the future (later than %s): they do not move the watermark, "
+            "and neither train nor judge",
+            *(cycle.data, config.watermark_column, f"{times.ahead:,} row{'s' * (times.ahead > 1)}"),
+            *(times.latest_ahead, limit.isoformat(timespec="minutes")),
+        )
+    if times.latest is None or (cycle.since.until is not None and times.latest <= cycle.since.until):
         return None
-    return replace(cycle, next_watermark=replace(cycle.next_watermark, until=latest))
+    return replace(cycle, next_watermark=replace(cycle.next_watermark, until=times.latest))
 
 
-def _latest_time(cycle: Cycle, config: RetrainConfig) -> str | None:
+def _is_new_line(champion: Version | None, config: RetrainConfig) -> bool:
+    """Tell whether a champion takes no part, since the settings ask for another contract and let that take its place."""
+    if champion is None:
+        return False
+    data, schema = config.train.data, encoder_of(champion).schema
+    changes = changed_prediction(data, schema)
+    if changes and not config.gate.replace:
+        raise ConfigError(f"{champion.path}: {'; '.join(changes)}. The two cannot be compared. {WAY_OUT}")
+    return config.gate.replace and bool(changes or changed_features(data, schema))
+
+
+def _say_what_waits(champion: Version | None, config: RetrainConfig) -> None:
+    if champion and (changes := changed_features(config.train.data, encoder_of(champion).schema)):
+        log.warning("the settings ask for a model %s: it is trained when rows come that are new", changes)
+
+
+def _survey_times(cycle: Cycle, config: RetrainConfig, limit: datetime) -> watermark.Times:
     assert config.watermark_column is not None
-    reading = reading_of(cycle.champion, config.train.data)
-    footers = read_source_footers(cycle.new, cycle.path / "converted", reading)
-    return watermark.latest_time([footer.file for footer in footers], config.watermark_column)
+    footers = read_source_footers(cycle.new, cycle.path / "converted", cycle.rival, config.train.data)
+    return watermark.survey([footer.file for footer in footers], config.watermark_column, limit)
 
 
 def _cycle_key(new: list[str], names: list[str], champion: Version | None, config: RetrainConfig) -> str:

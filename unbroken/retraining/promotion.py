@@ -14,17 +14,23 @@ from unbroken.storage.publication import require_manifest
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """What became of a challenger, and the digest of the champion now."""
+    """What became of a challenger, the digest of the champion now, and what the challenger started from."""
 
     verdict: Verdict
     challenger: Version
     champion: str | None
+    start: str = ""
 
     def __str__(self) -> str:
-        return f"{self.verdict}; champion {self.champion[:16] if self.champion else 'none'}"
+        return (
+            f"{self.verdict}; champion {self.champion[:16] if self.champion else 'none'}; "
+            f"the challenger started {self.start}"
+        )
 
 
-def promote(cycle: Cycle, check: DataCheck, challenger: Artifact, verdict: Verdict, config: RetrainConfig) -> Decision:
+def promote(
+    cycle: Cycle, check: DataCheck, challenger: Artifact, verdict: Verdict, config: RetrainConfig, start: str
+) -> Decision:
     """Register the challenger and do what the verdict says, by one move of the pointer.
 
     Args:
@@ -33,6 +39,7 @@ def promote(cycle: Cycle, check: DataCheck, challenger: Artifact, verdict: Verdi
         challenger: A published checkpoint, its manifest beside it.
         verdict: What the gate said.
         config: Names the model.
+        start: What the challenger started from and why.
 
     Raises:
         RegistryError: The champion or the watermark is another by now; nothing is changed.
@@ -48,6 +55,7 @@ def promote(cycle: Cycle, check: DataCheck, challenger: Artifact, verdict: Verdi
         watermark=cycle.next_watermark,
         data=cycle.data,
         reason=verdict.reason,
+        start=start,
         scores=asdict(verdict),
     )
-    return Decision(verdict=verdict, challenger=version, champion=pointer.champion)
+    return Decision(verdict=verdict, challenger=version, champion=pointer.champion, start=start)

@@ -1,6 +1,8 @@
 """Tell new rows from those that a model was retrained on: files by their content, or rows by a time column."""
 
+import logging
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import pyarrow as pa
@@ -12,7 +14,24 @@ from unbroken.data.sources import SourceFile
 from unbroken.errors import DataError
 from unbroken.serving.registry import Watermark
 
+log = logging.getLogger(__name__)
+
 INSTANT = pa.timestamp("us")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Times:
+    """The times of some rows (UTC, ISO 8601): the latest that is plausible, and those beyond.
+
+    Attributes:
+        latest: The latest up to the limit, None without such a row.
+        ahead: How many rows are later than the limit.
+        latest_ahead: The latest of those.
+    """
+
+    latest: str | None
+    ahead: int = 0
+    latest_ahead: str | None = None
 
 
 def content_names(files: list[SourceFile], digests: list[str]) -> list[str]:
@@ -28,22 +47,49 @@ def add_files(watermark: Watermark, names: list[str]) -> Watermark:
     return Watermark(files=tuple(sorted({*watermark.files, *names})), until=watermark.until)
 
 
-def latest_time(files: list[SourceFile], column: str) -> str | None:
-    """Return the latest time in a column (UTC, ISO 8601), None without rows; raise DataError where a row has no time."""
-    latest: datetime | None = None
+def plausible(watermark: Watermark, limit: datetime, subject: str) -> Watermark:
+    """Return a watermark without its time, and say so, if that is later than a limit: a row with a mistaken date set it."""
+    if watermark.until is None or datetime.fromisoformat(watermark.until) <= limit:
+        return watermark
+    log.warning(
+        "%s: the watermark %s lies in the future: the rows of files that were not seen count as new",
+        *(subject, watermark.until),
+    )
+    return replace(watermark, until=None)
+
+
+def survey(files: list[SourceFile], column: str, limit: datetime) -> Times:
+    """Return how far the times in a column reach, up to a limit and beyond; raise DataError where a row has no time."""
+    latest: list[datetime] = []
+    ahead, furthest = 0, []
     for part in read_slices(files, [column]):
-        time = pc.max(instants(part, column)).as_py()
-        latest = time if latest is None or time > latest else latest
-    return latest.isoformat() if latest else None
+        times = instants(part, column)
+        beyond = pc.greater(times, pa.scalar(limit, INSTANT))
+        ahead += pc.sum(beyond).as_py() or 0
+        latest += [time for time in (pc.max(times.filter(pc.invert(beyond))).as_py(),) if time]
+        furthest += [time for time in (pc.max(times.filter(beyond)).as_py(),) if time]
+    return Times(
+        latest=max(latest).isoformat() if latest else None,
+        ahead=ahead,
+        latest_ahead=max(furthest).isoformat() if furthest else None,
+    )
 
 
 def read_by_watermark(
-    files: list[SourceFile], columns: list[str], time_column: str, watermark: Watermark, *, new: bool
+    files: list[SourceFile],
+    columns: list[str],
+    time_column: str,
+    watermark: Watermark,
+    *,
+    new: bool,
+    until: str | None = None,
 ) -> Iterator[Slice]:
-    """Yield the rows later than the watermark if `new`, else those up to it, as just these columns."""
+    """Yield the rows later than the watermark if `new`, but not later than `until`, else those up to it, as just these columns."""
     names = [*columns, *([] if time_column in columns else [time_column])]
     for part in read_slices(files, names):
         mask = later_than(watermark, part, time_column)
+        if new and until is not None:
+            mask = pc.and_(mask, pc.invert(later_than(Watermark(until=until), part, time_column)))
         rows = part.rows.filter(mask if new else pc.invert(mask))
         if rows.num_rows:
             yield Slice(part.file, part.start, rows.select(columns))

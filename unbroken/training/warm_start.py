@@ -33,6 +33,7 @@ from unbroken.training.inputs import TrainingInputs
 from unbroken.training.state import TrainState
 
 FIRST = "layers.0"
+WAY_OUT = "Give model the settings that it was made with, or leave start.warm_from out to start from scratch"
 
 
 def warm_start(inputs: TrainingInputs, state: TrainState) -> None:
@@ -53,7 +54,7 @@ def warm_start(inputs: TrainingInputs, state: TrainState) -> None:
         weights = fold(weights, state.model.state_dict(), Encoder.of_tree(tree["scaler"], path), inputs.encoder)
     elif tree["scaler"] != inputs.header["scaler"]:
         raise CheckpointMismatchError(f"{path}: its encoder is not the one that the rows were preprocessed with")
-    check_shapes(weights, canonical(state.model.state_dict()), f"{path}: model_state_dict")
+    check_shapes(weights, canonical(state.model.state_dict()), f"{path}: model_state_dict", WAY_OUT)
     check_finite(weights, f"{path}: model_state_dict")
     state.model.load_state_dict(weights)
     if start.optimizer == "keep":

@@ -1,5 +1,6 @@
 """What is new: files by their content, rows by a time column."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from unbroken.data.sources import SourceFile, digest_files, find_files
 from unbroken.errors import DataError
 from unbroken.retraining.datasets import prepare_data
 from unbroken.retraining.new_data import Cycle, find_new_data, registry_of
-from unbroken.retraining.watermark import add_files, content_names, latest_time, read_by_watermark
+from unbroken.retraining.watermark import add_files, content_names, read_by_watermark, survey
 from unbroken.serving.registry import NOTHING_SEEN, Watermark
 from unbroken.storage.artifact import Artifact
+from unbroken.storage.journal import Clock
 
 START = datetime(2024, 1, 1)
 
@@ -172,7 +174,7 @@ def test_times_with_a_zone_are_compared_as_instants(tmp_path: Path):
     pq.write_table(pa.table({"time": times, "x": [1, 2]}), tmp_path / "a.parquet")
     files = [SourceFile(url=str(tmp_path / "a.parquet"))]
 
-    assert latest_time(files, "time") == "2024-01-01T14:00:00"
+    assert survey(files, "time", datetime(2025, 1, 1)).latest == "2024-01-01T14:00:00"
     watermark = Watermark(until="2024-01-01T12:00:00")
     assert [part.column("x").to_pylist() for part in read_by_watermark(files, ["x"], "time", watermark, new=True)] == [
         [2]
@@ -181,6 +183,78 @@ def test_times_with_a_zone_are_compared_as_instants(tmp_path: Path):
         [1]
     ]
     assert [len(part) for part in read_by_watermark(files, ["x"], "time", NOTHING_SEEN, new=True)] == [2]
+
+
+NOW = START + timedelta(hours=1000)
+
+
+def with_future_row(path: Path, first: int, ahead: timedelta, count: int = 40) -> None:
+    """Write rows as `rows_at` does, the last one with a time that lies ahead of the clock."""
+    rows_at(path, first, count)
+    table = pq.read_table(path)
+    times = [*table["time"].to_pylist()[:-1], NOW + ahead]
+    pq.write_table(table.set_column(0, "time", pa.array(times, pa.timestamp("us"))), path)
+
+
+def at(time: datetime) -> Clock:
+    return lambda: time.replace(tzinfo=UTC)
+
+
+def test_a_row_from_the_future_is_named_and_later_months_still_count(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    config = config_for(tmp_path, watermark_column="time")
+    with_future_row(tmp_path / "in" / "a.parquet", 0, timedelta(days=36500))
+
+    first = find_new_data(config, at(NOW))
+
+    assert first is not None
+    assert first.next_watermark.until == (START + timedelta(hours=38)).isoformat()
+    greatest = (NOW + timedelta(days=36500)).isoformat()
+    assert f"a.parquet: column time: 1 row, the latest {greatest}, lie in the future" in caplog.text
+    assert hours(prepare_data(first, config).new.path) == [float(hour) for hour in range(39)]
+    see(first, config)
+    rows_at(tmp_path / "in" / "b.parquet", 40)
+    second = find_new_data(config, at(NOW))
+    assert second is not None
+    datasets = prepare_data(second, config)
+    assert hours(datasets.new.path) == [float(hour) for hour in range(40, 80)]
+    assert datasets.replay is not None
+    assert max(hours(datasets.replay.path)) < 39
+
+
+@pytest.mark.parametrize(("ahead", "taken"), [(timedelta(hours=23), True), (timedelta(hours=25), False)])
+def test_clocks_may_differ_by_a_day(tmp_path: Path, ahead: timedelta, *, taken: bool):
+    with_future_row(tmp_path / "in" / "a.parquet", 0, ahead)
+
+    cycle = find_new_data(config_for(tmp_path, watermark_column="time"), at(NOW))
+
+    assert cycle is not None
+    assert cycle.next_watermark.until is not None
+    assert (datetime.fromisoformat(cycle.next_watermark.until) == NOW + ahead) is taken
+
+
+def test_rows_that_all_lie_ahead_are_nothing_new(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    rows_at(tmp_path / "in" / "a.parquet", 2000)
+
+    assert find_new_data(config_for(tmp_path, watermark_column="time"), at(NOW)) is None
+
+    assert "40 rows, the latest" in caplog.text
+
+
+def test_a_watermark_that_a_mistaken_date_set_does_not_hold_up_later_months(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    config = config_for(tmp_path, watermark_column="time")
+    rows_at(tmp_path / "in" / "a.parquet", 0)
+    first = cycle_in(config)
+    see(replace(first, next_watermark=replace(first.next_watermark, until="2124-01-01T00:00:00")), config)
+    rows_at(tmp_path / "in" / "b.parquet", 40)
+
+    second = find_new_data(config, at(NOW))
+
+    assert second is not None
+    assert "the watermark 2124-01-01T00:00:00 lies in the future" in caplog.text
+    assert second.next_watermark.until == (START + timedelta(hours=79)).isoformat()
+    assert hours(prepare_data(second, config).new.path) == [float(hour) for hour in range(40, 80)]
 
 
 @pytest.mark.parametrize(
