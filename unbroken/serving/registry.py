@@ -20,6 +20,7 @@ from unbroken.errors import CorruptCheckpointError, RegistryError
 from unbroken.storage import atomic
 from unbroken.storage.artifact import Artifact, from_json, to_json
 from unbroken.storage.journal import Clock, Event, Journal, utc_now
+from unbroken.storage.temporary import sweep
 
 SHORTEST_PREFIX = 6
 """Fewest hexadecimal digits that may name a version."""
@@ -200,6 +201,7 @@ class Registry:
     def _locked(self) -> Generator[None]:
         atomic.make_folder(self.folder)
         with FileLock(self.folder / "lock", mode=0o600):
+            sweep(self.folder, below=True)
             self._complete_audit()
             yield
 
