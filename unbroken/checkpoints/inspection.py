@@ -14,7 +14,7 @@ from unbroken.checkpoints.store import CheckpointStore, Entry
 from unbroken.checkpoints.tree import Tree, differing_leaves
 from unbroken.errors import CheckpointError, CorruptCheckpointError, DataError
 from unbroken.storage.journal import Journal
-from unbroken.storage.publication import read_manifest, require_manifest
+from unbroken.storage.publication import parse_manifest, read_manifest, require_manifest
 
 REPEATED = ("format", "run_key", "epoch", "step", "schema", "scaler")
 """What a manifest repeats of its checkpoint."""
@@ -80,19 +80,22 @@ def _status_published(published: Path, copy: Path) -> Iterator[FileStatus]:
 def _difference(manifest: Path, tree: Tree, digest: str) -> str | None:
     """Return in what a manifest differs from its checkpoint."""
     try:
-        written = read_manifest(manifest)
+        written = parse_manifest(manifest)
+        expected = {name: tree[name] for name in REPEATED} | {"metrics": tree["history"][-1], "sha256": digest}
+        wrong = [name for name, value in expected.items() if _plain(written.get(name)) != _plain(value)]
+        if wrong:
+            return f"{', '.join(wrong)}: not as in checkpoint.pth"
+        read_manifest(manifest)
     except DataError as error:
         return str(error)
-    expected = {name: tree[name] for name in REPEATED} | {"metrics": tree["history"][-1], "sha256": digest}
-    wrong = [name for name, value in expected.items() if _plain(written.get(name)) != _plain(value)]
-    return f"{', '.join(wrong)}: not as in checkpoint.pth" if wrong else None
+    return None
 
 
 def _difference_of_copy(copy: Path, published: Path, tree: Tree, digest: str) -> str | None:
     """Return what is wrong with the manifest beside a checkpoint; after a crash it may be that of the publication before."""
     content = copy.read_bytes()
     try:
-        manifest = require_manifest(published, read_manifest(copy)["sha256"])
+        manifest = require_manifest(published, parse_manifest(copy)["sha256"])
     except DataError as error:
         return str(error)
     if manifest != copy and content == manifest.read_bytes():

@@ -19,7 +19,7 @@ from unbroken.data.sources import SourceFile, data_errors, digest_file, local_pa
 from unbroken.errors import DataError
 
 Result = TypeVar("Result")
-Signature = tuple[object, ...]
+Signature = tuple[tuple[object, ...], int, int]
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 3
@@ -56,7 +56,7 @@ def read_digesting(
         signatures = [_signature(file) for file in files]
         result, failure, digested = _read_beside(files, read)
         require(digested)
-        if [_signature(file) for file in files] == signatures:
+        if all(_is_same(left, _signature(file)) for left, file in zip(signatures, files, strict=True)):
             if failure is not None:
                 raise failure
             assert result is not None
@@ -99,14 +99,20 @@ def _digested(file: SourceFile, stop: Event) -> SourceFile:
 
 
 def _signature(file: SourceFile) -> Signature:
-    """Return what changes when a file is written to or replaced, as far as its file system tells."""
+    """Return what changes when a file is written to or replaced, as far as its file system tells, its links, its time of change."""
     path = local_path(file.url)
     with data_errors(file.url):
         if path is not None:
             status = Path(path).stat()
-            return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+            name = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+            return name, status.st_nlink, status.st_ctime_ns
         info = _info(file)
-        return tuple(str(info.get(name)) for name in ("size", *VERSIONS, *TIMES))
+        return tuple(str(info.get(name)) for name in ("size", *VERSIONS, *TIMES)), 1, 0
+
+
+def _is_same(left: Signature, right: Signature) -> bool:
+    """Tell whether a file is as it was; one more hard link to it, as a backup makes, changes its time too."""
+    return left == right or (left[0] == right[0] and left[1] != right[1])
 
 
 def _version(file: SourceFile) -> str | None:

@@ -10,6 +10,7 @@ from unbroken.retraining.new_data import Cycle, audit_data_errors, registry_of
 from unbroken.retraining.profile import Profile, profile_rows
 from unbroken.storage import atomic
 from unbroken.storage.artifact import Artifact, from_json, to_json
+from unbroken.storage.sealed import read_sealed, seal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,7 @@ def check_data(cycle: Cycle, datasets: CycleDatasets, config: RetrainConfig) -> 
     with audit_data_errors(registry_of(config), cycle.data):
         enforce_rules(list(report.findings), cycle.data)
     profile = profile_rows(datasets.training, datasets.schema)
-    atomic.write(profile_path, to_json(profile, indent=1))
+    atomic.write(profile_path, seal(to_json(profile, indent=1)))
     return DataCheck(report=Artifact.of(report_path), profile=Artifact.of(profile_path), warnings=len(report.findings))
 
 
@@ -48,7 +49,7 @@ def _measure(cycle: Cycle, datasets: CycleDatasets, config: RetrainConfig) -> Da
     if cycle.rival is None:
         return DataReport()
     path = Path(cycle.rival.profile)
-    reference = from_json(Profile, path.read_bytes(), str(path))
+    reference = from_json(Profile, read_sealed(path, "rows"), str(path))
     kinds = {column.name: column.kind for column in reference.columns[:-1]}
     features = tuple(column for column in datasets.schema.features if kinds.get(column.name) == column.kind)
     columns = {column.name: column for column in reference.columns}

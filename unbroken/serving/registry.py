@@ -4,6 +4,7 @@
     models/<name>/champion.json           the pointer: one file, replaced by one atomic rename
     models/<name>/audit.jsonl             every decision, one line each
 
+Pointer, profiles, manifests and decisions carry a digest of their content (`storage/sealed.py`).
 The pointer also holds the watermark of retraining, so that a decision and the data it is about count together or not at all.
 `python -m unbroken.registry history NAME`, `... rollback NAME`, `... promote NAME SHA256`.
 """
@@ -20,6 +21,8 @@ from unbroken.errors import CorruptCheckpointError, RegistryError
 from unbroken.storage import atomic
 from unbroken.storage.artifact import Artifact, from_json, to_json
 from unbroken.storage.journal import Clock, Event, Journal, utc_now
+from unbroken.storage.sealed import read_sealed, seal
+from unbroken.storage.temporary import sweep
 
 SHORTEST_PREFIX = 6
 """Fewest hexadecimal digits that may name a version."""
@@ -80,9 +83,9 @@ class Registry:
 
     @property
     def pointer(self) -> Pointer:
-        """The pointer as it is now."""
+        """The pointer as it is now; raises DataError if it is not as it was written."""
         path = self.folder / "champion.json"
-        return from_json(Pointer, path.read_bytes(), str(path)) if path.exists() else Pointer()
+        return from_json(Pointer, read_sealed(path, "champions"), str(path)) if path.exists() else Pointer()
 
     def champion(self) -> Version | None:
         """Return the champion, its bytes verified, or None before the first promotion."""
@@ -186,13 +189,13 @@ class Registry:
 
     @property
     def _audit(self) -> Journal:
-        return Journal(self.folder / "audit.jsonl", self.clock)
+        return Journal(self.folder / "audit.jsonl", self.clock, sealed=True)
 
     def _write_pointer(self, pointer: Pointer, event: str, details: dict[str, Any]) -> Pointer:
         """Write the pointer with its last decision, then that decision to the audit log."""
         number = pointer.decisions + 1
         decided = replace(pointer, decisions=number, last={"event": event, "decision": number, **details})
-        atomic.write(self.folder / "champion.json", to_json(decided, indent=1))
+        atomic.write(self.folder / "champion.json", seal(to_json(decided, indent=1)))
         self._complete_audit()
         return decided
 
@@ -200,6 +203,7 @@ class Registry:
     def _locked(self) -> Generator[None]:
         atomic.make_folder(self.folder)
         with FileLock(self.folder / "lock", mode=0o600):
+            sweep(self.folder, below=True)
             self._complete_audit()
             yield
 

@@ -1,6 +1,5 @@
 """Score files of raw rows into one Parquet file."""
 
-import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from unbroken.serving.prediction import Predictor
 from unbroken.serving.target import MARK, require_target
 from unbroken.storage import atomic
 from unbroken.storage.artifact import Artifact
+from unbroken.storage.temporary import temporary_folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +63,8 @@ def predict_files(
 @contextmanager
 def _footers(predictor: Predictor, sources: list[SourceFile], folder: Path) -> Generator[list[Footer]]:
     """Yield the checked footers of a source; CSV is converted into a folder that is gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix=".predict-", dir=folder) as converted:
-        footers = read_footers(as_parquet(sources, Path(converted), predictor.reading), predictor.reading.kinds)
+    with temporary_folder(folder, "predict") as converted:
+        footers = read_footers(as_parquet(sources, converted, predictor.reading), predictor.reading.kinds)
         for footer in footers:
             predictor.check(footer.schema, footer.file.name)
         yield footers

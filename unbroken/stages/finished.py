@@ -11,6 +11,7 @@ from unbroken.stages.library import library_digest
 from unbroken.stages.results import Restored
 from unbroken.storage import atomic
 from unbroken.storage.artifact import Artifact, artifacts_in, from_json, to_json, verify
+from unbroken.storage.temporary import sweep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,7 @@ def record(run: Run, config: Config, restored: Restored, *results: Any) -> None:
     files = tuple(Artifact(path=_inside(run, path), digest=digest) for path, digest in digests.items())
     restored = replace(restored, path=_inside(run, restored.path))
     finished = Finished(source=library_digest(), config=config, files=files, restored=restored)
+    sweep(run.path, below=True)
     atomic.write(run.finished, to_json(finished, indent=1))
 
 

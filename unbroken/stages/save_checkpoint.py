@@ -15,6 +15,7 @@ from unbroken.stages.results import Checkpoint, Published
 from unbroken.storage.artifact import Artifact
 from unbroken.storage.journal import Journal
 from unbroken.storage.publication import publish
+from unbroken.storage.sealed import seal
 
 
 def save_checkpoint(last: Checkpoint, config: Config, run: Run) -> Published:
@@ -29,7 +30,8 @@ def save_checkpoint(last: Checkpoint, config: Config, run: Run) -> Published:
     digest = hashlib.sha256(content).hexdigest()
     check_digest(path, digest, expected)
     tree = decode(content, path)
-    publish(run.published, content, digest, json.dumps(_manifest(tree, digest, run), indent=1).encode())
+    manifest = json.dumps(_manifest(tree, digest, run), indent=1).encode()
+    publish(run.published, content, digest, seal(manifest))
     return Published(path=str(run.published), digest=digest, manifest=Artifact.of(run.manifest), epoch=tree["epoch"])
 
 

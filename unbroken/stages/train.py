@@ -12,6 +12,7 @@ from unbroken.storage import atomic
 from unbroken.storage.artifact import Artifact
 from unbroken.storage.journal import Journal
 from unbroken.storage.lock import exclusive
+from unbroken.storage.temporary import sweep
 from unbroken.training.determinism import reproducible
 from unbroken.training.hooks import Hooks, TrainHook
 from unbroken.training.inputs import TrainingInputs
@@ -56,6 +57,7 @@ def train(
     with delete_on_bad_input(run), ownership as require_ownership, alone:
         store = CheckpointStore(run.checkpoints, journal, config.checkpoint.keep_last, require_ownership)
         describe(run, config)
+        sweep(run.path, below=True)
         atomic.recover(run.checkpoints)
         inputs = TrainingInputs.read(config, splits, encoder, run)
         added = Hooks([*configured_hooks(config.training), *hooks])

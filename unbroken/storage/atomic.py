@@ -7,7 +7,6 @@ power cuts: see Pillai et al., "All File Systems Are Not Created Equal" (OSDI 20
 import hashlib
 import io
 import os
-import tempfile
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +14,9 @@ from typing import Any, BinaryIO
 
 from blake3 import blake3
 
+from unbroken.storage.temporary import create_file
+
 PRIVATE = 0o700
-TEMPORARY = ".tmp"
 BUFFER = 1 << 20
 
 SHA256, BLAKE3 = "", "blake3:"
@@ -94,8 +94,7 @@ def replacing(
 ) -> Generator[DigestingFile]:
     """Yield a temporary file that takes the name `path`, durably, when the block ends without an error.
 
-    The temporary name is unpredictable, exclusive and in the same folder, so that two writers never
-    share one and the rename never crosses a file system. A missing folder is made.
+    The temporary name is in the same folder, so that the rename never crosses a file system. A missing folder is made.
 
     Args:
         path: The file's final name.
@@ -108,15 +107,16 @@ def replacing(
     """
     make_folder(path.parent)
     with path_in_errors(path):
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=TEMPORARY, dir=path.parent)
+        descriptor, name = create_file(path.parent, path.name)
         try:
             with os.fdopen(descriptor, "wb", buffering=0) as file:
                 digesting = DigestingFile(file, kind)
                 yield digesting
                 digesting.flush()
                 os.fsync(file.fileno())
-            guard()
-            Path(name).rename(final_path() if final_path else path)
+                guard()
+                # Still open, so still locked: what is not locked counts as left by a killed writer.
+                Path(name).rename(final_path() if final_path else path)
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
@@ -135,7 +135,7 @@ def recover(folder: Path) -> None:
     Call it only while no one else writes to the folder.
     """
     make_folder(folder)
-    for leftover in folder.glob(f".*{TEMPORARY}"):
+    for leftover in folder.glob(".*.tmp"):
         leftover.unlink(missing_ok=True)
     for part in (folder, *folder.parents[:3]):
         sync_folder(part)

@@ -12,10 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from unbroken.errors import DataError
 from unbroken.storage import atomic
+from unbroken.storage.sealed import is_sealed, seal, unseal
 
 log = logging.getLogger(__name__)
 Event = dict[str, Any]
+FIRST = "time"
+"""The first member of a line."""
 Clock = Callable[[], datetime]
 
 
@@ -30,29 +34,36 @@ class Journal:
 
     path: Path
     clock: Clock = utc_now
+    sealed: bool = False
+    """Whether each line carries its digest."""
 
     def append(self, event: str, **details: Any) -> None:
         """Add an event with the present time as one line."""
-        line = json.dumps({"time": self.clock().isoformat(timespec="milliseconds"), "event": event, **details})
+        line = json.dumps({FIRST: self.clock().isoformat(timespec="milliseconds"), "event": event, **details}).encode()
+        line = seal(line) if self.sealed else line
         with atomic.path_in_errors(self.path), open(self.path, "ab", opener=_open_private) as file:
             # A line cut off by a crash must not swallow the next one.
             separator = b"" if file.tell() == 0 or self._ends_whole() else b"\n"
-            file.write(separator + line.encode() + b"\n")
+            file.write(separator + line + b"\n")
 
     def events(self) -> list[Event]:
-        """Return all whole events in order; a line cut off by a crash is passed over with a warning."""
+        """Return all whole events in order; a line cut off by a crash, or changed, is passed over with a warning."""
         if not self.path.exists():
             return []
         events = []
-        for number, line in enumerate(self.path.read_bytes().splitlines(), start=1):
+        lines = self.path.read_bytes().split(b"\n")
+        for number, line in enumerate(lines, start=1):
             try:
-                event = json.loads(line)
-            except ValueError:
+                event = json.loads(unseal(line, "", FIRST) if self.sealed else line)
+            except (ValueError, DataError):
                 event = None
             if isinstance(event, dict) and "event" in event:
                 events.append(event)
-            else:
-                log.warning("%s: line %d was cut off by a crash: %r", self.path, number, line[:80])
+            elif line:
+                what = "changed since it was written" if is_sealed(line) else "was cut off by a crash, or changed"
+                log.warning("%s: line %d %s: %r", self.path, number, what, line[:80])
+        if self.sealed and (old := sum(line.startswith(f'{{"{FIRST}"'.encode()) for line in lines)):
+            log.warning("%s: %d lines of an earlier version have no digest: taken as they are", self.path, old)
         return events
 
     def _ends_whole(self) -> bool:

@@ -16,8 +16,11 @@ from filelock import FileLock
 
 from unbroken.errors import CorruptCheckpointError, DataError
 from unbroken.storage import atomic
+from unbroken.storage.sealed import read_sealed
 
 FOLDER = "manifests"
+FIRST = "format"
+"""The first member of a manifest, but for its own digest."""
 SHA256 = re.compile("[0-9a-f]{64}")
 
 
@@ -35,7 +38,14 @@ def find_manifest(checkpoint: Path, digest: str) -> Path | None:
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """Return the content of a manifest; raise DataError if it is no JSON object with a text `sha256`."""
+    """Return the content of a manifest; raise DataError if it is no JSON object with a text `sha256`, or has changed."""
+    content = parse_manifest(path)
+    read_sealed(path, FIRST)
+    return content
+
+
+def parse_manifest(path: Path) -> dict[str, Any]:
+    """Return the content of a manifest, changed or not; raise DataError if it is no JSON object with a text `sha256`."""
     try:
         content = json.loads(path.read_bytes())
     except ValueError as error:
