@@ -9,17 +9,18 @@ History = list[dict[str, float]]
 
 
 def best_epoch(history: History, monitor: str) -> int | None:
-    """Return the number of the epoch with the best monitored metric, the earliest of equals; None if none is a number."""
+    """Return the number of the epoch with the best monitored metric, the earliest of equals; None if none has a finite one."""
     best = _improvements(history, monitor, 0.0)
     return best[-1] if best else None
 
 
 def stopped_early(history: History, config: TrainingConfig) -> bool:
-    """Tell whether the monitored metric has not become better by `min_delta` for `patience` epochs."""
-    if config.patience is None or not history:
+    """Tell whether the monitored metric was finite in `patience` epochs since it last became better by `min_delta`."""
+    if config.patience is None:
         return False
     better = _improvements(history, config.monitor, config.min_delta)
-    return len(history) - (better[-1] if better else 0) >= config.patience
+    since = history[better[-1] :] if better else []
+    return sum(math.isfinite(entry[config.monitor]) for entry in since) >= config.patience
 
 
 def is_finished(history: History, config: TrainingConfig) -> bool:
@@ -32,7 +33,7 @@ def _improvements(history: History, monitor: str, min_delta: float) -> list[int]
     best, epochs = math.inf, []
     for epoch, entry in enumerate(history, start=1):
         value = sign * entry[monitor]
-        if value < best and (best == math.inf or best - value > min_delta):
+        if math.isfinite(value) and value < best and (best == math.inf or best - value > min_delta):
             best = value
             epochs.append(epoch)
     return epochs

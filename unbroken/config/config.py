@@ -8,7 +8,7 @@ from unbroken.config.checkpoint import CheckpointConfig, TrackingConfig
 from unbroken.config.data import DataConfig, PreprocessConfig, SplitConfig
 from unbroken.config.model import ModelConfig, StartConfig
 from unbroken.config.strict import STRICT
-from unbroken.config.training import TrainingConfig, length_from_epochs
+from unbroken.config.training import TrainingConfig, length_from_epochs, plateau_mode
 from unbroken.config.validation import require, require_local_path, require_types
 
 
@@ -59,6 +59,9 @@ def identity(config: Config) -> dict[str, Any]:
     if not length_from_epochs(config.training):
         del settings["training"]["epochs"]
     del settings["training"]["memory_limit"]
+    if plateau_mode(config.training) == "max":
+        # Torch's default is another one; so this was another training while it was taken.
+        settings["training"]["scheduler_options"] = {"mode": "max"} | settings["training"]["scheduler_options"]
     for name in ("checkpoint", "tracking", "runs_folder"):
         del settings[name]
     # The checkpoint of a warm start counts by its content, as the data does, and not by its place.

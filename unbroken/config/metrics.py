@@ -23,6 +23,8 @@ class Metric:
     """Whether the gate can judge a challenger by it."""
     needs_all_scores: bool = False
     """Whether it is computed from all predictions at once, which are then kept, and not piece by piece."""
+    undefined: str = "the predictions of its rows are not finite"
+    """Why it can be no finite number."""
 
 
 METRICS: dict[str, Metric] = {
@@ -30,11 +32,24 @@ METRICS: dict[str, Metric] = {
     for metric in (
         Metric(name="loss", tasks=(*CLASSES, "regression"), smaller_is_better=True, gated=True),
         Metric(name="accuracy", tasks=CLASSES, smaller_is_better=False, gated=True),
-        Metric(name="auroc", tasks=CLASSES, smaller_is_better=False, gated=True, needs_all_scores=True),
+        Metric(
+            name="auroc",
+            tasks=CLASSES,
+            smaller_is_better=False,
+            gated=True,
+            needs_all_scores=True,
+            undefined="a class has none of its rows, or all of them",
+        ),
         Metric(name="f1", tasks=CLASSES, smaller_is_better=False, gated=False),
         Metric(name="rmse", tasks=("regression",), smaller_is_better=True, gated=True),
         Metric(name="mae", tasks=("regression",), smaller_is_better=True, gated=True),
-        Metric(name="r2", tasks=("regression",), smaller_is_better=False, gated=False),
+        Metric(
+            name="r2",
+            tasks=("regression",),
+            smaller_is_better=False,
+            gated=False,
+            undefined="it has fewer than two rows, or their predictions are not finite",
+        ),
     )
 }
 """In the order of the history and of reports."""
@@ -57,3 +72,9 @@ def gate_metrics_of(task: TaskName) -> tuple[str, ...]:
 def smaller_is_better(monitor: str) -> bool:
     """Tell whether a monitored metric such as `test_loss` is better when smaller."""
     return METRICS[monitor.partition("_")[2]].smaller_is_better
+
+
+def why_undefined(monitor: str) -> str:
+    """Return why a monitored metric can be no finite number, as a clause."""
+    part, _, name = monitor.partition("_")
+    return f"of the {part} part, {METRICS[name].undefined}"

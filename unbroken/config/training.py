@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from unbroken.config.metrics import METRICS
+from unbroken.config.metrics import METRICS, smaller_is_better
 from unbroken.config.strict import STRICT
 from unbroken.config.validation import require, require_types
 
@@ -40,8 +40,8 @@ class TrainingConfig:
     scheduler: str | None = None
     """Name of a class in `torch.optim.lr_scheduler`."""
     scheduler_options: dict[str, Any] = field(default_factory=dict)
-    """Keyword arguments of the scheduler. OneCycleLR and CosineAnnealingLR take a length left out (total_steps, T_max)
-    from `epochs`; then another number of epochs is another run."""
+    """Keyword arguments of the scheduler. ReduceLROnPlateau takes `mode` from the monitored metric. OneCycleLR and
+    CosineAnnealingLR take a length left out (total_steps, T_max) from `epochs`; then another number of epochs is another run."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Numbers that the model computes with while it trains: `bfloat16` is faster on hardware made for it, by autocast;
     weights, updates and evaluation stay in float32."""
@@ -53,9 +53,10 @@ class TrainingConfig:
     gradient_clip: float | None = None
     """Largest 2-norm of the whole gradient; none when not given."""
     monitor: str = "test_loss"
-    """Metric that picks the best epoch, stops early and drives ReduceLROnPlateau, e.g. `validation_auroc`."""
+    """Metric that picks the best epoch, stops early and drives ReduceLROnPlateau, e.g. `validation_auroc`; an epoch where it is
+    no finite number counts for none of them."""
     patience: int | None = None
-    """Stop after this many epochs without a better monitored metric; never when not given."""
+    """Stop after this many epochs whose monitored metric is no better; never when not given."""
     min_delta: float = 0.0
     """Smallest change of the monitored metric that counts as better."""
     seed: int = 0
@@ -92,6 +93,10 @@ class TrainingConfig:
         part, _, metric = self.monitor.partition("_")
         valid = part in ("test", "validation") and metric in METRICS
         require(valid, "training.monitor", self.monitor, f"test_ or validation_ and one of {', '.join(METRICS)}")
+        if mode := plateau_mode(self):
+            fits = self.scheduler_options.get("mode", mode) == mode
+            expected = f"mode {mode!r} or none: a training.monitor {self.monitor} is better when {MODES[mode]}"
+            require(fits, "training.scheduler_options", self.scheduler_options, expected)
         if isinstance(self.class_weights, tuple):
             positive = all(math.isfinite(weight) and weight > 0 for weight in self.class_weights)
             require(positive, "training.class_weights", self.class_weights, "finite numbers above 0")
@@ -100,6 +105,16 @@ class TrainingConfig:
     def step_rows(self) -> int:
         """Rows per optimizer step."""
         return self.batch_size * self.accumulate
+
+
+MODES = {"min": "smaller", "max": "larger"}
+
+
+def plateau_mode(training: TrainingConfig) -> str | None:
+    """Return the `mode` of ReduceLROnPlateau under which it lowers the rate when the monitored metric no longer gets better."""
+    if training.scheduler != "ReduceLROnPlateau":
+        return None
+    return "min" if smaller_is_better(training.monitor) else "max"
 
 
 SCHEDULER_LENGTHS = {"OneCycleLR": "total_steps", "CosineAnnealingLR": "T_max"}

@@ -10,7 +10,7 @@ from torch.optim import Optimizer, lr_scheduler
 from torch.optim.lr_scheduler import LRScheduler
 
 from unbroken.config import TrainingConfig
-from unbroken.config.training import SCHEDULER_LENGTHS, length_from_epochs
+from unbroken.config.training import SCHEDULER_LENGTHS, length_from_epochs, plateau_mode
 from unbroken.errors import ConfigError
 from unbroken.optimization.optimizer import build_optimizer, class_names, construct, refusals
 
@@ -33,6 +33,8 @@ def build_scheduler(config: TrainingConfig, optimizer: Optimizer, steps_per_epoc
     if length_from_epochs(config):
         length = config.epochs * (steps_per_epoch if config.scheduler in PER_STEP else 1)
         options[SCHEDULER_LENGTHS[config.scheduler]] = length
+    if mode := plateau_mode(config):
+        options["mode"] = mode
     if config.scheduler == "OneCycleLR":
         options.setdefault("max_lr", config.learning_rate)
     _rehearse(config, kind, options, steps_per_epoch)
@@ -70,8 +72,9 @@ def steps_each_batch(scheduler: LRScheduler | None) -> bool:
 
 
 def step_epoch(scheduler: LRScheduler | None, monitored: float) -> None:
-    """Step a scheduler that is stepped after each epoch."""
+    """Step a scheduler that is stepped after each epoch; one that follows the monitored metric waits for a finite one."""
     if isinstance(scheduler, lr_scheduler.ReduceLROnPlateau):
-        scheduler.step(monitored)
+        if math.isfinite(monitored):
+            scheduler.step(monitored)
     elif scheduler is not None and not steps_each_batch(scheduler):
         scheduler.step()

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,15 @@ from unbroken.checkpoints.history import best_epoch
 from unbroken.checkpoints.store import CheckpointStore
 from unbroken.checkpoints.tree import Tree
 from unbroken.config import Config
+from unbroken.config.metrics import why_undefined
 from unbroken.run import Run
 from unbroken.stages.results import Checkpoint, Published
 from unbroken.storage.artifact import Artifact
 from unbroken.storage.journal import Journal
 from unbroken.storage.publication import publish
 from unbroken.storage.sealed import seal
+
+log = logging.getLogger(__name__)
 
 
 def save_checkpoint(last: Checkpoint, config: Config, run: Run) -> Published:
@@ -40,6 +44,13 @@ def _chosen(last: Checkpoint, config: Config, run: Run) -> tuple[Path, str]:
     if config.checkpoint.publish == "best":
         history = read_checkpoint(Path(last.path), last.digest)["history"]
         best = best_epoch(history, config.training.monitor)
+        if best is None:
+            log.warning(
+                "checkpoint.publish best: %s is finite in none of the %d epochs: %s. Published is the last one",
+                config.training.monitor,
+                len(history),
+                why_undefined(config.training.monitor),
+            )
         if best is not None and best != last.epoch:
             entry = CheckpointStore(run.checkpoints, Journal(run.journal), config.checkpoint.keep_last).epoch(best)
             return entry.path, entry.digest

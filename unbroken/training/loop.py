@@ -17,6 +17,7 @@ from unbroken.checkpoints.history import best_epoch, is_finished
 from unbroken.checkpoints.interval import best_interval
 from unbroken.checkpoints.store import CheckpointStore, Entry
 from unbroken.checkpoints.tree import Buffers
+from unbroken.config.metrics import why_undefined
 from unbroken.errors import TrainingError
 from unbroken.models.unchanged import is_unchanged_mlp
 from unbroken.optimization.fused_adam import FusedAdamUpdater
@@ -235,6 +236,7 @@ class TrainLoop:
             "loss": state.loss_sum.item() / len(self.inputs.train),
             **metrics,
         }
+        self._warn_of_undefined(entry)
         step_epoch(state.scheduler, entry[training.monitor])
         state.history.append(entry)
         state.epoch += 1
@@ -242,6 +244,20 @@ class TrainLoop:
         self.hooks.end_epoch(state, entry)
         rate = steps * training.step_rows / seconds
         self.save(inside_epoch=False, seconds=round(seconds, 3), rows_per_second=round(rate), **entry)
+
+    def _warn_of_undefined(self, entry: dict[str, float]) -> None:
+        """Say, in the first epoch of a run where it is so, that the monitored metric is no number to compare."""
+        monitor = self.inputs.config.training.monitor
+        if math.isfinite(entry[monitor]) or any(not math.isfinite(past[monitor]) for past in self.state.history):
+            return
+        log.warning(
+            "training.monitor %s: found %s in epoch %d: %s. Such epochs count neither as better nor as worse: not for the best "
+            "epoch, training.patience or ReduceLROnPlateau. Monitor another metric, or hold more rows out",
+            monitor,
+            entry[monitor],
+            entry["epoch"],
+            why_undefined(monitor),
+        )
 
 
 def _words(entry: dict[str, float]) -> str:

@@ -26,6 +26,20 @@ def test_a_metric_that_is_not_a_number_is_never_the_best():
     assert best_epoch(history(math.nan), "test_loss") is None
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_an_epoch_without_a_finite_metric_is_neither_the_best_nor_counted_as_no_better(bad: float):
+    patient = TrainingConfig(patience=2, epochs=9)
+
+    assert best_epoch(history(3, bad, 2, bad), "test_loss") == 3
+    assert best_epoch(history(0.5, bad, 0.6, bad, monitor="test_auroc"), "test_auroc") == 3
+    assert best_epoch(history(bad, bad), "test_loss") is None
+    assert not stopped_early(history(1, bad, bad, bad), patient)
+    assert not stopped_early(history(1, bad, 2, bad), patient)
+    assert stopped_early(history(1, bad, 2, bad, 2), patient)
+    assert not stopped_early(history(bad, bad, bad), patient)
+    assert not is_finished(history(bad, bad, bad), patient)
+
+
 @pytest.mark.parametrize(
     ("losses", "stopped"), [((3, 2, 1), False), ((1, 2), False), ((1, 2, 2), True), ((2, 1.95, 1.91), True)]
 )

@@ -1,5 +1,6 @@
 """Optimizers and schedulers by name."""
 
+import math
 from typing import Any
 
 import pytest
@@ -7,7 +8,8 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR
 
-from unbroken.config import TrainingConfig
+from unbroken.config import Config, TrainingConfig
+from unbroken.config.config import identity
 from unbroken.errors import ConfigError
 from unbroken.optimization.optimizer import build_optimizer
 from unbroken.optimization.scheduler import build_scheduler, step_epoch, steps_each_batch
@@ -90,6 +92,53 @@ def test_one_cycle_spans_all_steps_and_is_stepped_each_batch():
     assert steps_each_batch(scheduler)
     assert scheduler.total_steps == 30
     assert scheduler.optimizer.param_groups[0]["max_lr"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("monitor", "values"),
+    [
+        ("test_auroc", (0.5, 0.6, 0.7)),
+        ("test_auroc", (0.5, math.nan, 0.7)),
+        ("test_r2", (0.1, 0.5, 0.9)),
+        ("test_loss", (3.0, 2.0, 1.0)),
+        ("test_rmse", (3.0, math.nan, math.inf, 1.0)),
+    ],
+)
+@pytest.mark.parametrize("threshold_mode", ["rel", "abs"])
+def test_a_plateau_scheduler_keeps_the_rate_while_the_metric_gets_better(
+    monitor: str, values: tuple[float, ...], threshold_mode: str
+):
+    options = {"patience": 0, "threshold_mode": threshold_mode}
+    config = TrainingConfig(
+        scheduler="ReduceLROnPlateau", scheduler_options=options, monitor=monitor, learning_rate=1.0
+    )
+    optimizer = build_optimizer(config, nn.Linear(2, 2))
+    scheduler = build_scheduler(config, optimizer, 10)
+
+    for value in values:
+        step_epoch(scheduler, value)
+    assert optimizer.param_groups[0]["lr"] == 1.0
+
+    step_epoch(scheduler, values[0])
+    assert optimizer.param_groups[0]["lr"] == 0.1
+
+
+@pytest.mark.parametrize(("monitor", "mode"), [("test_auroc", "min"), ("test_loss", "max"), ("test_loss", "larger")])
+def test_a_plateau_mode_against_the_metric_is_refused(monitor: str, mode: str):
+    with pytest.raises(ConfigError, match=rf"training\.scheduler_options: .*expected mode .*{monitor} is better when"):
+        TrainingConfig(scheduler="ReduceLROnPlateau", scheduler_options={"mode": mode}, monitor=monitor)
+
+
+def test_the_plateaus_mode_names_the_run_only_where_it_is_not_torchs_default():
+    def named(monitor: str, **options: Any) -> dict[str, Any]:
+        training = TrainingConfig(scheduler="ReduceLROnPlateau", scheduler_options=options, monitor=monitor)
+        return identity(Config(training=training))["training"]["scheduler_options"]
+
+    assert named("test_loss", patience=3) == {"patience": 3}
+    assert named("test_loss", mode="min") == {"mode": "min"}
+    assert (
+        named("test_auroc", patience=3) == named("test_auroc", patience=3, mode="max") == {"mode": "max", "patience": 3}
+    )
 
 
 def test_a_plateau_scheduler_is_driven_by_the_monitored_metric():
