@@ -7,7 +7,7 @@ UnbrokenError
 ├── LockedError                  another process is training this run, or another thread of this process any run
 ├── StoppedError                 a signal ended the training, its checkpoint is saved
 ├── RegistryError                no such version or champion, or another one reigns by now
-├── ServerError                  the Prefect server of a process at a terminal did not start
+├── ServerError                  the Prefect server of a process at a terminal cannot be used
 └── CheckpointError              a checkpoint cannot be used
     ├── CorruptCheckpointError   its bytes are not those that were saved
     └── CheckpointMismatchError  whole, but it belongs to another training
@@ -50,7 +50,7 @@ class RegistryError(UnbrokenError):
 
 
 class ServerError(UnbrokenError):
-    """The Prefect server of a process at a terminal did not start."""
+    """The Prefect server of a process at a terminal did not start, or the one that the settings name cannot be used."""
 
 
 class CheckpointError(UnbrokenError):

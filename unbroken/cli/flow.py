@@ -1,10 +1,14 @@
 """`unbroken retrain | predict`, and for all: a flow of the project in this folder on Prefect, or the same stages here."""
 
 import importlib
-from collections.abc import Callable
+import io
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, redirect_stderr
 from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
+from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
 
@@ -12,6 +16,7 @@ from unbroken import pipeline
 from unbroken.cli.settings import add_settings, flow_file, project_file, settings_of
 from unbroken.cli.terminal import FINE, show_log
 from unbroken.config import PredictConfig, RetrainConfig
+from unbroken.errors import ConfigError
 from unbroken.orchestration.garbage import collector_paused
 
 SETTINGS: dict[str, type[RetrainConfig] | type[PredictConfig]] = {"retrain": RetrainConfig, "predict": PredictConfig}
@@ -57,7 +62,27 @@ def choose_flow(name: str, console: Console, *, orchestrated: bool) -> Callable[
 
 def _import_flow(name: str) -> Callable[[Any], Any]:
     with collector_paused():
-        from unbroken.orchestration.server import server_beside_imports  # noqa: PLC0415 (Prefect)
-
+        with _wrong_settings_in_words():
+            from unbroken.orchestration.server import server_beside_imports  # noqa: PLC0415 (Prefect)
         with server_beside_imports():
             return getattr(importlib.import_module(f"flows.{name}"), name)
+
+
+@contextmanager
+def _wrong_settings_in_words() -> Generator[None]:
+    """Raise ConfigError if Prefect cannot be imported with its settings, without their values, which can be secret.
+
+    Prefect itself prints them, as warnings before that.
+    """
+    warnings = io.StringIO()
+    try:
+        with redirect_stderr(warnings):
+            yield
+    except ValueError as error:
+        wrong = error.errors(include_input=False, include_url=False) if isinstance(error, ValidationError) else []
+        problems = [f"{'.'.join(map(str, problem['loc'])) or 'settings'}: {problem['msg']}" for problem in wrong]
+        raise ConfigError(
+            f"Prefect does not start with its settings: {'; '.join(problems) or error}. Correct what PREFECT_... variables, "
+            f"the profile in profiles.toml, prefect.toml or .env say, or leave Prefect out with --no-orchestrator"
+        ) from None
+    sys.stderr.write(warnings.getvalue())

@@ -14,6 +14,12 @@ from prefect.settings import get_current_settings
 from prefect.workers.process import ProcessWorker
 
 from unbroken.orchestration import automations
+from unbroken.orchestration.reachability import (
+    INSTEAD_OF_A_DEPLOYMENTS,
+    bypass_proxies,
+    require_server,
+    without_credentials,
+)
 from unbroken.orchestration.services import Service
 
 ROOT = Path.cwd()
@@ -29,18 +35,28 @@ PREFECT = [sys.executable, "-m", "prefect"]
 
 def serve() -> None:
     """Start what is not running: the server, unless the profile names one, and a worker; then apply the rest."""
-    api = get_current_settings().api.url or _own_server()
+    bypass_proxies()
+    if api := get_current_settings().api.url:
+        require_server(INSTEAD_OF_A_DEPLOYMENTS)
+    else:
+        api = _own_server()
     programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     environment = os.environ | {"PREFECT_API_URL": api, "PATH": programs}
-    subprocess.run([sys.executable, "-m", "deploy", "apply"], cwd=ROOT, env=environment, check=True)
+    applied = subprocess.run([sys.executable, "-m", "deploy", "apply"], cwd=ROOT, env=environment, check=False)
+    if applied.returncode:
+        sys.exit(applied.returncode)  # it has said why
     started = WORKER.start([*PREFECT, "worker", "start", "--pool", POOL, "--type", "process"], environment)
     print(f"worker   {'started' if started else 'runs already'}, log {WORKER.log}")
-    print(f"open     {get_current_settings().ui_url or api.removesuffix('/api')}")
-    print(f"run      PREFECT_API_URL={api} {PREFECT[0]} -m prefect deployment run train/by-hand --watch")
+    shown = without_credentials(api)
+    print(f"open     {without_credentials(get_current_settings().ui_url or api).removesuffix('/api')}")
+    print(f"run      PREFECT_API_URL={shown} {PREFECT[0]} -m prefect deployment run train/by-hand --watch")
 
 
 def apply() -> None:
     """Create or update the work pool, the automations and the deployments on the server of the profile."""
+    bypass_proxies()
+    if get_current_settings().api.url:
+        require_server(INSTEAD_OF_A_DEPLOYMENTS)
     with get_client(sync_client=True) as client:
         try:
             client.read_work_pool(POOL)

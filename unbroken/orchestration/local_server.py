@@ -22,11 +22,28 @@ def main() -> None:
     with collector_paused():
         import uvicorn  # noqa: PLC0415 (the collector must be off before)
         from prefect.server.api.server import create_app  # noqa: PLC0415
+        from prefect.settings import PREFECT_API_DATABASE_MIGRATE_ON_START, temporary_settings  # noqa: PLC0415
 
         app = create_app(ephemeral=True, final=True)
+        _migrate()
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="on"))
     threading.Thread(target=_stop_with_parent, args=(server,), daemon=True).start()
-    server.run(sockets=[socket.socket(fileno=int(sys.argv[1]))])
+    with temporary_settings({PREFECT_API_DATABASE_MIGRATE_ON_START: False}):  # done above
+        server.run(sockets=[socket.socket(fileno=int(sys.argv[1]))])
+
+
+def _migrate() -> None:
+    """Bring the database up to date, one process at a time: two at once fail in the middle of it."""
+    import anyio  # noqa: PLC0415 (as above)
+    from filelock import FileLock  # noqa: PLC0415
+    from prefect.server.database import provide_database_interface  # noqa: PLC0415
+    from prefect.settings import PREFECT_API_DATABASE_MIGRATE_ON_START, PREFECT_HOME  # noqa: PLC0415
+
+    home = PREFECT_HOME.value()
+    home.mkdir(parents=True, exist_ok=True)
+    if PREFECT_API_DATABASE_MIGRATE_ON_START.value():
+        with FileLock(home / "migration.lock", mode=0o600):
+            anyio.run(provide_database_interface().create_db)
 
 
 def _stop_with_parent(server: "uvicorn.Server") -> None:

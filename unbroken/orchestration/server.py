@@ -18,6 +18,7 @@ from prefect.logging.handlers import PrefectConsoleHandler
 from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS, get_current_settings
 
 from unbroken.errors import ServerError
+from unbroken.orchestration.reachability import INSTEAD_OF_A_FLOWS, bypass_proxies, require_server
 
 SILENT = logging.CRITICAL + 1
 STOP_SECONDS = 5.0
@@ -55,7 +56,7 @@ class LocalServer:
         self.stop()
         self.log.seek(0)
         lines = self.log.read().decode(errors="replace").splitlines()
-        messages = [line for line in lines if line.strip() and not line.startswith(" ")]
+        messages = [line for line in lines if line.strip() and not line.startswith(" ") and "Traceback (" not in line]
         return " / ".join(messages[-LOG_LINES:]).rstrip(".") or f"exit code {self.process.returncode}"
 
     def stop(self) -> None:
@@ -75,11 +76,14 @@ def server_beside_imports() -> Generator[None]:
 
     Prefect would start one too, but import all of it here, wait for it, and stop it only at an orderly end.
     """
+    bypass_proxies()
     local = None if PREFECT_API_URL.value() else _start_server()
     yield
     _silence_console_log()
     if local:
         local.wait_until_ready()
+    else:
+        require_server(INSTEAD_OF_A_FLOWS)
 
 
 def _start_server() -> LocalServer:
