@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from unbroken.cli.terminal import FINE
+from unbroken.config.validation import require_local_path
 from unbroken.data import sample
 from unbroken.errors import ConfigError
 from unbroken.storage import atomic
@@ -25,6 +26,7 @@ def add_arguments(_: str, parser: ArgumentParser) -> None:
 
 def run(_: str, arguments: Namespace, console: Console) -> int:
     """Write the project and say what to type next."""
+    require_local_path("folder", arguments.folder)
     folder = Path(arguments.folder)
     write_project(folder)
     console.print(

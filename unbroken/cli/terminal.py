@@ -10,6 +10,8 @@ from rich.highlighter import NullHighlighter
 from rich.logging import RichHandler
 from rich.text import Text
 
+from unbroken.config.credentials import mask_urls
+
 FINE, FAULTY, USER_ERROR = 0, 1, 2
 INTERRUPTED = 128 + signal.SIGINT
 NARROWEST = 110
@@ -37,7 +39,7 @@ def report(error: BaseException) -> int:
         Console(stderr=True).print("stopped; run the same command again to go on")
         return INTERRUPTED
     words = _in_words(error) if isinstance(error, OSError) else str(error)
-    Console(stderr=True).print(Text(f"error: {words}", style="red"), soft_wrap=True)
+    Console(stderr=True).print(Text(f"error: {mask_urls(words)}", style="red"), soft_wrap=True)
     return USER_ERROR
 
 

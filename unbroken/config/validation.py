@@ -3,16 +3,12 @@
 import math
 from functools import cache
 from typing import Any, get_type_hints
-from urllib.parse import urlsplit
 
 from pydantic import TypeAdapter, ValidationError
 
+from unbroken.config.credentials import mask_urls, may_hold_credentials
 from unbroken.errors import ConfigError
 
-CONTAINER_SCHEMES = ("abfs", "abfss", "wasb", "wasbs")
-"""Azure's, where what stands before the host is a container: `abfs://container@account.dfs.core.windows.net/path`."""
-LINK_SCHEMES = ("http", "https")
-"""Whose `?` begins a query, where signed links keep their key; elsewhere it can be a glob's wildcard."""
 LARGEST_INTEGER = (1 << 63) - 1
 
 
@@ -29,7 +25,7 @@ def require(condition: bool, name: str, value: object, expected: str) -> None:
         ConfigError: The condition does not hold; names the setting, the value found and what was expected.
     """
     if not condition:
-        raise ConfigError(f"{name}: found {value!r}, expected {expected}")
+        raise ConfigError(f"{name}: found {_shown(value)}, expected {expected}")
 
 
 def require_named(name: str, value: str, expected: str) -> None:
@@ -46,7 +42,7 @@ def require_types(settings: Any, group: str) -> None:
             declared.validate_python(value, strict=True)
         except ValidationError as error:
             expected = " or ".join(problem["msg"].removeprefix("Input should be ") for problem in error.errors())
-            raise ConfigError(f"{group}{name}: found {value!r}, expected {expected}") from None
+            raise ConfigError(f"{group}{name}: found {_shown(value)}, expected {expected}") from None
         require_finite(f"{group}{name}", value)
 
 
@@ -79,21 +75,18 @@ def require_local_path(name: str, path: str) -> None:
 
 def require_no_credentials(name: str, url: str) -> None:
     """Raise ConfigError if a URL holds a user, a password, a query or a fragment; the message repeats only its scheme."""
-    if any("://" in part and _may_hold_credentials(part) for part in url.split("::")):
+    if may_hold_credentials(url):
+        kind = url.partition("://")[0] if "://" in url else "malformed"
         raise ConfigError(
-            f"{name}: found credentials or a query in a {url.partition('://')[0]} URL, expected none, since it is logged "
-            f"and stored. Give credentials in the environment, e.g. FSSPEC_S3_KEY"
+            f"{name}: found credentials or a query in a {kind} URL, expected none, since it is logged and stored. "
+            f"Give credentials in the environment, e.g. FSSPEC_S3_KEY"
         )
 
 
-def _may_hold_credentials(url: str) -> bool:
-    scheme, host, path, query, fragment = urlsplit(url)
-    user, separator, _ = host.rpartition("@")
-    if (separator and (":" in user or scheme not in CONTAINER_SCHEMES)) or fragment:
-        return True
-    if ":" in host and "@" in path:  # a password with a slash in it, which ends the host
-        return True
-    return "&" in query or "=" in query.partition("/")[0] or (bool(query) and scheme in LINK_SCHEMES)
+def _shown(value: object) -> str:
+    if isinstance(value, str) and may_hold_credentials(value):
+        return "a URL that may hold credentials"
+    return mask_urls(repr(value))
 
 
 @cache
