@@ -41,6 +41,10 @@ def build_optimizer(config: TrainingConfig, model: nn.Module) -> Optimizer:
     options = dict(config.optimizer_options)
     if config.optimizer in FUSED and not {"fused", "foreach", "differentiable"} & set(options):
         options["fused"] = True
+    for name in ("differentiable", "capturable"):
+        usable = name == "capturable" and (options.get("fused") or not config.device.startswith("cpu"))
+        expected = "False: no training here differentiates through a step, or captures one on the CPU"
+        require(usable or not options.get(name), f"training.optimizer_options.{name}", options.get(name), expected)
     return construct(kind, "optimizer", model.parameters(), lr=config.learning_rate, **options)
 
 

@@ -60,6 +60,9 @@ def test_the_fused_kernel_is_used_unless_the_user_chooses_otherwise():
         {"optimizer": "Optimizer"},
         {"optimizer_options": {"momentun": 0.9}},
         {"optimizer_options": {"betas": [2.0, 0.9]}},
+        {"optimizer_options": {"differentiable": True}},
+        {"optimizer": "NAdam", "optimizer_options": {"capturable": True}},
+        {"optimizer_options": {"capturable": True, "fused": False}},
     ],
 )
 def test_an_optimizer_that_does_not_fit_is_refused_by_name(settings: dict[str, Any]):
