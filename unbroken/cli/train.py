@@ -13,6 +13,7 @@ from unbroken.cli.progress_bar import progress_bar
 from unbroken.cli.settings import add_settings, project_file, settings_of
 from unbroken.cli.terminal import FINE, show_log
 from unbroken.config import Config
+from unbroken.reports.advice import advise
 from unbroken.reports.run import RunReport
 from unbroken.run import Run, delete_on_bad_input, open_run
 from unbroken.stages import finished
@@ -71,5 +72,5 @@ def outcome(config: Config, restored: Restored, report: RunReport, *, trained: b
     return (
         f"{first}checkpoint  {restored.path}  (epoch {restored.epoch}, restored and verified)\n"
         f"sha256      {restored.digest}\n"
-        f"train on    --training.epochs {config.training.epochs + 5}"
+        f"train on    {advise(config, report.history, restored.step // restored.epoch)}"
     )
