@@ -21,6 +21,7 @@ from unbroken.orchestration.caching import ResultFolder
 from unbroken.orchestration.flow_decorators import resumable_flow
 from unbroken.run import begin, open_run
 from unbroken.stages import finished
+from unbroken.stages.nearest_run import tell_nearest_run
 from unbroken.stages.results import Restored
 
 
@@ -32,6 +33,7 @@ def train(config: Config = Config()) -> Restored:  # noqa: B008 (frozen)
         config: The data, the model and how it is trained.
     """
     run, dataset = begin(config, open_run(config), lambda run: ResultFolder(run.results)(load_data)(config.data, run))
+    tell_nearest_run(run, config)
     cached = ResultFolder(run.results)
     preprocessed = cached(preprocess)(dataset, config.preprocess, config.split, run, config.start)
     splits = cached(split)(preprocessed, config.split, run)

@@ -14,6 +14,7 @@ from unbroken.data.dataset import Dataset, SplitDatasets
 from unbroken.run import Run, begin, delete_on_bad_input, open_run
 from unbroken.serving.registry import Registry
 from unbroken.stages import finished
+from unbroken.stages.nearest_run import tell_nearest_run
 from unbroken.stages.results import Checkpoint, Preprocessed, Published, Restored
 from unbroken.storage.artifact import Artifact
 from unbroken.storage.publication import published_manifest
@@ -114,6 +115,7 @@ def run_stages(
     config: Config, run: Run, report: Report = ignore_progress, hooks: "Sequence[TrainHook]" = ()
 ) -> Restored:
     """Run all six stages of a run, each from wherever it stands, and keep by what its end is recognised."""
+    tell_nearest_run(run, config)
     prepared = prepare(config, run)
     run = prepared.run
     last, published, restored = finish(prepared, report, hooks)

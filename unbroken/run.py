@@ -31,6 +31,8 @@ Result = TypeVar("Result")
 ATTEMPTS = 3
 SEMANTICS = 1
 """Raised whenever the same settings and data would give other weights."""
+DESCRIPTION = "run.json"
+"""The file in a run's folder that says what its key is made of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +125,7 @@ def open_run(config: Config) -> Run:
     folder = Path(config.runs_folder).absolute()
     _require_writable(folder)
     fingerprint, parent = fingerprint_of(config.data.source), _warm_start_digest(config)
-    key = hashlib.sha256(_description(config, fingerprint, parent)).hexdigest()[:16]
+    key = hashlib.sha256(_encoded(_description(config, fingerprint, parent))).hexdigest()[:16]
     return Run(key=key, folder=str(folder / key), fingerprint=fingerprint, parent=parent)
 
 
@@ -145,9 +147,14 @@ def delete_on_bad_input(run: Run) -> Generator[None]:
 
 def describe(run: Run, config: Config) -> None:
     """Write what a run's key is made of to `run.json`, for people and for comparing two runs."""
-    path = run.path / "run.json"
+    path = run.path / DESCRIPTION
     if not path.exists():
-        atomic.write(path, _description(config, run.fingerprint, run.parent))
+        atomic.write(path, _encoded(description_of(run, config)))
+
+
+def description_of(run: Run, config: Config) -> dict[str, Any]:
+    """Return what a run's key is made of: the settings that decide the weights, and the digests of what it starts from."""
+    return _description(config, run.fingerprint, run.parent)
 
 
 def fingerprint_of(source: str) -> str:
@@ -182,12 +189,16 @@ def _warm_start_digest(config: Config) -> str | None:
     return atomic.digest(Path(path))
 
 
-def _description(config: Config, fingerprint: str, parent: str | None) -> bytes:
+def _description(config: Config, fingerprint: str, parent: str | None) -> dict[str, Any]:
     description: dict[str, Any] = identity(config) | {"semantics": SEMANTICS, "data_sha256": fingerprint}
     if parent is not None:
         description["warm_from_sha256"] = parent
     if config.model.factory != "mlp":
         description["model_source"] = _module_digest(config.model.factory)
+    return description
+
+
+def _encoded(description: dict[str, Any]) -> bytes:
     return json.dumps(description, sort_keys=True, indent=1).encode()
 
 

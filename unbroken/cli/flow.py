@@ -10,11 +10,10 @@ from typing import Any
 from jsonargparse import ArgumentParser, Namespace
 from pydantic import ValidationError
 from rich.console import Console
-from rich.text import Text
 
 from unbroken import pipeline
 from unbroken.cli.settings import add_settings, flow_file, project_file, settings_of
-from unbroken.cli.terminal import FINE, show_log
+from unbroken.cli.terminal import FINE, as_text, show_log
 from unbroken.config import PredictConfig, RetrainConfig
 from unbroken.errors import ConfigError
 from unbroken.orchestration.garbage import collector_paused
@@ -37,7 +36,7 @@ def run(command: str, arguments: Namespace, console: Console) -> int:
         console.print(f"config {file}")
     flow = choose_flow(command, console, orchestrated=not arguments.no_orchestrator)
     result = flow(config) if flow is not None else getattr(pipeline, command)(config)
-    console.print(Text(str("Skipped: nothing new" if result is None else result)), soft_wrap=True)
+    console.print(as_text(str("Skipped: nothing new" if result is None else result)), soft_wrap=True)
     return FINE
 
 

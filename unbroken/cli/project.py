@@ -5,9 +5,8 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
-from rich.text import Text
 
-from unbroken.cli.terminal import FINE
+from unbroken.cli.terminal import FINE, as_text
 from unbroken.config.validation import require_local_path
 from unbroken.data import sample
 from unbroken.errors import ConfigError
@@ -30,7 +29,8 @@ def run(_: str, arguments: Namespace, console: Console) -> int:
     folder = Path(arguments.folder)
     write_project(folder)
     console.print(
-        Text(f"{folder}: a project, its data the built-in sample\n\ncd {folder}\nunbroken train"), soft_wrap=True
+        as_text(f"{folder}: a project, its data the built-in sample", "", f"cd {folder}", "unbroken train"),
+        soft_wrap=True,
     )
     return FINE
 

@@ -7,9 +7,8 @@ from typing import Any
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from unbroken.cli.terminal import FINE, make_console
+from unbroken.cli.terminal import FINE, as_text, make_console
 from unbroken.config.validation import require_local_path
 from unbroken.serving.registry import Registry
 from unbroken.storage.journal import Event
@@ -25,7 +24,7 @@ def history_table(events: list[Event]) -> Table:
         scores = event.get("scores")
         numbers = _numbers(scores) if scores else ["", "", *((event.get(name) or "")[:8] for name in NAMES), ""]
         decision = f"{event['event']}: {event['reason']}" if event.get("reason") else event["event"]
-        shown.add_row(*map(Text, [event["time"][:19], str(event.get("data", "")), *numbers, decision]))
+        shown.add_row(*map(as_text, [event["time"][:19], str(event.get("data", "")), *numbers, decision]))
     return shown
 
 
@@ -59,11 +58,16 @@ def _history(registry: Registry, _: Namespace) -> None:
 
 
 def _rollback(registry: Registry, _: Namespace) -> None:
-    print(f"{registry.folder.name}: the champion is {registry.rollback().champions[-1]}")
+    make_console(WIDTH).print(
+        as_text(f"{registry.folder.name}: the champion is {registry.rollback().champions[-1]}"), soft_wrap=True
+    )
 
 
 def _promote(registry: Registry, details: Namespace) -> None:
-    print(f"{registry.folder.name}: the champion is {registry.promote(details.version).champions[-1]}")
+    make_console(WIDTH).print(
+        as_text(f"{registry.folder.name}: the champion is {registry.promote(details.version).champions[-1]}"),
+        soft_wrap=True,
+    )
 
 
 ACTIONS: dict[str, tuple[Callable[[Registry, Namespace], None], str]] = {

@@ -7,10 +7,9 @@ from jsonargparse import ArgumentParser, Namespace
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Column, Table
-from rich.text import Text
 
 from unbroken.checkpoints.inspection import differences, entries, metrics_of, read_newest, verify_run
-from unbroken.cli.terminal import FAULTY, FINE, make_console, report
+from unbroken.cli.terminal import FAULTY, FINE, as_text, make_console, report
 from unbroken.errors import CorruptCheckpointError
 
 WIDTH = 132
@@ -52,9 +51,11 @@ def _list(run: Path, console: Console) -> int:
 def _verify(run: Path, console: Console) -> int:
     verdicts = list(verify_run(run))
     for verdict in verdicts:
-        console.print(Text(f"{'whole  ' if verdict.complaint is None else 'CORRUPT'} {verdict.path}"), soft_wrap=True)
+        console.print(
+            as_text(f"{'whole  ' if verdict.complaint is None else 'CORRUPT'} {verdict.path}"), soft_wrap=True
+        )
         if verdict.complaint:
-            console.print(Text(f"        {verdict.complaint}"), soft_wrap=True)
+            console.print(as_text(f"        {verdict.complaint}"), soft_wrap=True)
     return FAULTY if any(verdict.complaint for verdict in verdicts) else FINE
 
 
@@ -65,7 +66,8 @@ def _diff(run: Path, other: Path, console: Console) -> int:
         return FINE
     name, left, right = found[0]
     console.print(
-        Text(f"{len(found)} leaves differ, the first is {name}:\n  {run}: {left}\n  {other}: {right}"), soft_wrap=True
+        as_text(f"{len(found)} leaves differ, the first is {name}:", f"  {run}: {left}", f"  {other}: {right}"),
+        soft_wrap=True,
     )
     return FAULTY
 

@@ -4,6 +4,7 @@ import logging
 import re
 import signal
 import sys
+from typing import Any
 
 from rich.console import Console
 from rich.highlighter import NullHighlighter
@@ -11,6 +12,7 @@ from rich.logging import RichHandler
 from rich.text import Text
 
 from unbroken.config.credentials import mask_urls
+from unbroken.escaping import escape_controls, escape_log
 
 FINE, FAULTY, USER_ERROR = 0, 1, 2
 INTERRUPTED = 128 + signal.SIGINT
@@ -21,11 +23,25 @@ WRONG_TYPE = re.compile(r'Parser key "(?P<field>.+?)": Expected an? (?P<type>.+?
 
 def make_console(width: int = NARROWEST) -> Console:
     """Return a console on standard output, of a fixed width where that is no terminal."""
-    return Console(width=None if sys.stdout.isatty() else width)
+    return PlainConsole(width=None if sys.stdout.isatty() else width, markup=False, emoji=False)
+
+
+class PlainConsole(Console):
+    """A console on which a string is text, and no command to the terminal."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Return a string, as a cell of a table is one, with its control characters as escapes."""
+        return super().render_str(escape_controls(text, keep="\n"), **options)
+
+
+def as_text(*lines: str) -> Text:
+    """Return lines as text for a console; a line break inside one of them is shown as an escape."""
+    return Text("\n".join(map(escape_controls, lines)))
 
 
 def show_log(console: Console) -> None:
     """Show the library's log on a console."""
+    escape_log()
     library = logging.getLogger("unbroken")
     library.addHandler(
         RichHandler(console=console, show_time=False, show_level=False, show_path=False, highlighter=NullHighlighter())
@@ -39,7 +55,7 @@ def report(error: BaseException) -> int:
         Console(stderr=True).print("stopped; run the same command again to go on")
         return INTERRUPTED
     words = _in_words(error) if isinstance(error, OSError) else str(error)
-    Console(stderr=True).print(Text(f"error: {mask_urls(words)}", style="red"), soft_wrap=True)
+    Console(stderr=True).print(Text(f"error: {escape_controls(mask_urls(words))}", style="red"), soft_wrap=True)
     return USER_ERROR
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
-from unbroken.cli.terminal import FINE
+from unbroken.cli.terminal import FINE, as_text
 from unbroken.config import TrackingConfig
 from unbroken.errors import ConfigError
 from unbroken.serving.registry import Registry
@@ -20,7 +20,7 @@ def add_arguments(_: str, parser: ArgumentParser) -> None:
     )
 
 
-def run(_: str, arguments: Namespace, __: Console) -> int:
+def run(_: str, arguments: Namespace, console: Console) -> int:
     """Tell the server the champion and print its version there."""
     tracking, registry = (
         TrackingConfig(uri=arguments.uri, experiment=arguments.experiment),
@@ -35,5 +35,5 @@ def run(_: str, arguments: Namespace, __: Console) -> int:
     except MlflowException as error:
         raise ConfigError(f"uri {arguments.uri}: {error}") from error
     known = f"the champion is version {version}" if version else "the server knows no champion"
-    print(f"{registry.folder.name}: {known}")
+    console.print(as_text(f"{registry.folder.name}: {known}"), soft_wrap=True)
     return FINE

@@ -23,7 +23,8 @@ class TrainingConfig:
     __pydantic_config__ = STRICT
 
     epochs: int = 5
-    """Total number of epochs, those already done included: raise it to train on."""
+    """Total number of epochs, those already done included: raise it to train on. Where the scheduler takes its length from
+    it, another number is another run."""
     batch_size: int = DEFAULT_BATCH_SIZE
     """Rows per gradient, and, unless gradients are accumulated, per optimizer step; all rows that train where these are fewer
     than the default. The last batch of an epoch holds the rows that are left; where that is one row, and the model cannot

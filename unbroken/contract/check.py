@@ -79,4 +79,7 @@ def _say(
             "%s: %s of %s rows have no %s and do not train (data.null_labels)",
             *(config.source, f"{count:,}", f"{count + manifest.rows:,}", manifest.schema.label.name),
         )
-    log.info("%s: %s", config.source, overview(head, manifest.schema, manifest.rows))
+    first, *lines = overview(head, manifest.schema, manifest.rows)
+    log.info("%s: %s", config.source, first)
+    for line in lines:
+        log.info("%s", line)

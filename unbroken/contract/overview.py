@@ -5,6 +5,7 @@ import pyarrow.compute as pc
 
 from unbroken.data.kinds import CATEGORY
 from unbroken.data.schema import Column, Schema
+from unbroken.escaping import escape_controls
 
 SHOWN_COLUMNS = 200
 SHOWN_CLASSES = 10
@@ -12,8 +13,8 @@ WIDTH = 24
 Line = tuple[str, str, str, str, str, str]
 
 
-def overview(head: pa.Table, schema: Schema, rows: int) -> str:
-    """Return the contract as a table of text.
+def overview(head: pa.Table, schema: Schema, rows: int) -> list[str]:
+    """Return the contract as the lines of a table.
 
     Args:
         head: The first rows, features and label.
@@ -28,7 +29,7 @@ def overview(head: pa.Table, schema: Schema, rows: int) -> str:
     lines.append(_line(schema.label, head.column(schema.label.name), "label"))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     table = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
-    return "\n".join([f"{rows:,} rows{judged}", *table, f"task: {_task(schema)}"])
+    return [f"{rows:,} rows{judged}", *table, f"task: {_task(schema)}"]
 
 
 def _line(column: Column, values: pa.ChunkedArray, use: str) -> Line:
@@ -45,7 +46,7 @@ def _distinct(values: pa.ChunkedArray) -> int:
 
 
 def _short(text: str) -> str:
-    shown = "".join(mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in text)
+    shown = escape_controls(text)
     return shown if len(shown) <= WIDTH else shown[: WIDTH - 3] + "..."
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from prefect.tasks import MaterializingTask
 
+from unbroken.escaping import escape_controls
+
 LONGEST_KEY = 512
 
 FORBIDDEN = re.compile(r"""[\s\0#?&%"'<>\[\]{}|\\^`]""")
@@ -17,7 +19,7 @@ PLACEHOLDER = "unbroken://to-be-named"
 def asset_key(location: str) -> str:
     """Return the key of the asset at a path or URL."""
     url = location if "://" in location else f"file://{Path(location).absolute()}"
-    return FORBIDDEN.sub("_", url)[:LONGEST_KEY]
+    return FORBIDDEN.sub("_", escape_controls(url))[:LONGEST_KEY]
 
 
 def declare_assets(task: MaterializingTask, target: str, *sources: str) -> MaterializingTask:

@@ -7,6 +7,7 @@ from prefect import Flow, flow
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
+from unbroken.escaping import escape_controls
 from unbroken.orchestration.form import explain_parameters
 from unbroken.orchestration.records import VerifiedJSON
 from unbroken.orchestration.restart import restart_after_crash, stop_with_supervisor, with_end_event
@@ -42,7 +43,7 @@ def resumable_flow(name: str, run_name: str) -> Callable[[Callable[Parameters, R
 
 def name_flow_run(template: str) -> str:
     """Return the name of the flow run that is starting, at most LONGEST_NAME letters of it from the template."""
-    text = template.format(**flow_run.parameters)
+    text = escape_controls(template.format(**flow_run.parameters))
     shown = text if len(text) <= LONGEST_NAME else f"...{text[-LONGEST_NAME:]}"
     return f"{shown}, attempt {flow_run.run_count + 1}"  # the server counts this one a moment later
 

@@ -12,6 +12,7 @@ from prefect.runtime import flow_run, task_run
 from prefect.states import State
 from prefect.tasks import MaterializingTask
 
+from unbroken.escaping import escape_log
 from unbroken.orchestration.assets import PLACEHOLDER
 from unbroken.orchestration.caching import InputsAndSource
 from unbroken.orchestration.records import VerifiedJSON
@@ -77,5 +78,6 @@ UNCACHED: Any = {"cache_policy": NO_CACHE, "persist_result": False} | RETRIED
 
 # Deployed, the library's log goes to the UI; at a terminal, to the terminal too.
 logging.getLogger("unbroken").setLevel(logging.INFO)
+escape_log()
 # Prefect announces each call of a hook twice; the line that `log_result` logs says all.
 logging.getLogger("prefect.task_runs").addFilter(is_no_hook_notice)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from unbroken.reports.markdown import format_gain, format_number, format_share, markdown_table, values_table
+from unbroken.reports.markdown import format_gain, format_number, format_share, markdown_table, paragraph, values_table
 from unbroken.retraining.data_check import DataCheck, DataReport
 from unbroken.retraining.gate import SliceScore, Verdict
 from unbroken.retraining.new_data import Cycle
@@ -16,7 +16,7 @@ def decision_markdown(decision: Decision, cycle: Cycle, check: DataCheck) -> str
     data = from_json(DataReport, path.read_bytes(), str(path))
     parts = [
         f"# {'Promoted' if verdict.promote else 'The champion stays'}",
-        f"{cycle.data}: {verdict.reason}.",
+        paragraph(f"{cycle.data}: {verdict.reason}."),
         "## Gate",
         markdown_table(_scores(verdict, "champion" if cycle.rival else "a constant guess")),
         "## Data against the champion's",

@@ -8,7 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from unbroken.checkpoints.history import History
-from unbroken.reports.markdown import format_number, markdown_table, values_table
+from unbroken.reports.markdown import code, format_number, markdown_table, values_table
 from unbroken.run import Run
 from unbroken.storage.journal import Event, Journal
 from unbroken.storage.publication import published_manifest
@@ -59,7 +59,7 @@ class RunReport:
         last = self.history[-1]
         parts = [
             f"# {self.manifest['epoch']} epochs",
-            f"`{run.published}`: {_test_metrics(last)}",
+            f"{code(str(run.published))}: {_test_metrics(last)}",
             "## Epochs",
             markdown_table(self.epochs()),
             "## Curves",
