@@ -73,6 +73,11 @@ class Run:
         return self.path / "checkpoint.json"
 
     @property
+    def code(self) -> Path:
+        """Which code has trained the run."""
+        return self.path / "code.json"
+
+    @property
     def finished(self) -> Path:
         """What a finished run is recognised by."""
         return self.path / "finished.json"

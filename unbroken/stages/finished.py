@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from unbroken.code.source import library_digest
 from unbroken.config import Config
 from unbroken.errors import ConfigError, DataError
 from unbroken.run import Run
-from unbroken.stages.library import library_digest
 from unbroken.stages.results import Restored
 from unbroken.storage import atomic
 from unbroken.storage.artifact import Artifact, artifacts_in, from_json, to_json, verify

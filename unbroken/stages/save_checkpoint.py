@@ -1,5 +1,6 @@
 """Stage 5: give the chosen epoch's checkpoint its public name."""
 
+import dataclasses
 import hashlib
 import json
 import logging
@@ -10,6 +11,7 @@ from unbroken.checkpoints.format import check_digest, decode, read_checkpoint, r
 from unbroken.checkpoints.history import best_epoch
 from unbroken.checkpoints.store import CheckpointStore
 from unbroken.checkpoints.tree import Tree
+from unbroken.code.record import CodeRecord
 from unbroken.config import Config
 from unbroken.config.metrics import why_undefined
 from unbroken.run import Run
@@ -58,6 +60,7 @@ def _chosen(last: Checkpoint, config: Config, run: Run) -> tuple[Path, str]:
 
 
 def _manifest(tree: Tree, digest: str, run: Run) -> dict[str, Any]:
+    record = CodeRecord.read(run.code)
     return {
         "format": tree["format"],
         "sha256": digest,
@@ -71,6 +74,8 @@ def _manifest(tree: Tree, digest: str, run: Run) -> dict[str, Any]:
             "warm_from_sha256": run.parent,
             "config": tree["config"],
             "numerics": tree["numerics"],
+            "exact": record.exact,
+            "code": [dataclasses.asdict(segment) for segment in record.segments],
         },
         "schema": tree["schema"],
         "scaler": tree["scaler"],
