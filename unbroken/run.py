@@ -4,7 +4,6 @@ So a retry, the same command after a crash, a longer training and a finished run
 """
 
 import hashlib
-import importlib.util
 import json
 import logging
 import os
@@ -17,6 +16,7 @@ from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
+from unbroken.code.record import digest_of, model_modules
 from unbroken.config import Config
 from unbroken.config.config import identity
 from unbroken.config.data import require_source
@@ -155,6 +155,24 @@ def describe(run: Run, config: Config) -> None:
         atomic.write(path, _description(config, run.fingerprint, run.parent))
 
 
+def find_other_model_code(run: Run, config: Config) -> Path | None:
+    """Return the folder of the newest run of the same settings and data whose own model other code builds, if there is one."""
+    description = json.loads(_description(config, run.fingerprint, run.parent))
+    if description.pop("model_source", None) is None:
+        return None
+    paths = [path for path in run.path.parent.glob("*/run.json") if path.parent != run.path]
+    same = [path for path in paths if _without_model_source(path) == description]
+    return max(same, key=lambda path: path.stat().st_mtime).parent if same else None
+
+
+def _without_model_source(path: Path) -> Any:
+    try:
+        description = json.loads(path.read_bytes())
+    except ValueError:
+        return None
+    return {k: v for k, v in description.items() if k != "model_source"} if isinstance(description, dict) else None
+
+
 def fingerprint_of(source: str) -> str:
     """Return the SHA-256 that names the content of a source."""
     if source == SAMPLE:
@@ -192,18 +210,5 @@ def _description(config: Config, fingerprint: str, parent: str | None) -> bytes:
     if parent is not None:
         description["warm_from_sha256"] = parent
     if config.model.factory != "mlp":
-        description["model_source"] = _module_digest(config.model.factory)
+        description["model_source"] = digest_of(model_modules(config.model.factory))
     return json.dumps(description, sort_keys=True, indent=1).encode()
-
-
-def _module_digest(factory: str) -> str:
-    module, _, _ = factory.partition(":")
-    try:
-        spec = importlib.util.find_spec(module)
-    except ImportError:
-        spec = None
-    if spec is None or spec.origin is None:
-        raise ConfigError(
-            f"model.factory: found no module {module!r}; run from the folder that holds it, or install it"
-        )
-    return atomic.digest(Path(spec.origin))

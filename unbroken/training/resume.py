@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from unbroken.checkpoints.history import is_finished
 from unbroken.checkpoints.store import CORRUPT, CheckpointStore, Entry
 from unbroken.checkpoints.tree import Tree
-from unbroken.code.record import CodeRecord, differing, present_code, present_segment
+from unbroken.code.record import CodeRecord, Segment, differing, present_code, present_segment
 from unbroken.config.metrics import metrics_of
 from unbroken.errors import (
     CheckpointError,
@@ -28,6 +28,7 @@ from unbroken.errors import (
     CorruptCheckpointError,
 )
 from unbroken.models.factory import check_one_row
+from unbroken.run import find_other_model_code
 from unbroken.storage import atomic
 from unbroken.storage.journal import Journal
 from unbroken.training.hooks import Hooks
@@ -126,6 +127,7 @@ def _note_machine(record: CodeRecord, machine: dict[str, str], journal: Journal)
 
 def _start(inputs: TrainingInputs, state: TrainState, store: CheckpointStore, journal: Journal) -> None:
     segment = present_segment(present_code(inputs.config.model.factory))
+    _note_other_model_code(inputs, segment)
     atomic.write(inputs.run.code, CodeRecord(segments=(segment,)).to_json(), store.require_ownership)
     parent, origin, epochs = inputs.run.parent, "scratch", inputs.config.training.epochs
     if parent is not None:
@@ -133,6 +135,19 @@ def _start(inputs: TrainingInputs, state: TrainState, store: CheckpointStore, jo
         origin = f"the weights of {inputs.config.start.warm_from}"
     journal.append("started", epochs=epochs, warm_from=parent)
     log.info("training from %s: %d epochs of %d steps", origin, epochs, inputs.steps)
+
+
+def _note_other_model_code(inputs: TrainingInputs, segment: Segment) -> None:
+    folder = find_other_model_code(inputs.run, inputs.config)
+    if folder is None:
+        return
+    previous, current = CodeRecord.read(folder / inputs.run.code.name).latest.code, segment.code
+    names = differing(previous.own, current.own) if previous and current else [inputs.config.model.factory]
+    log.info(
+        "%s has the same settings and data, but a model of other code (what differs: %s); this one begins anew",
+        folder,
+        ", ".join(names),
+    )
 
 
 def _require_monitor(inputs: TrainingInputs) -> None:
