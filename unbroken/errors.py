@@ -11,6 +11,7 @@ UnbrokenError
 └── CheckpointError              a checkpoint cannot be used
     ├── CorruptCheckpointError   its bytes are not those that were saved
     └── CheckpointMismatchError  whole, but it belongs to another training
+        └── CodeChangedError     whole and of this training, but other code made it
 
 A message names the subject and path first, then found against expected, then the way out.
 An OSError may pass and is retried; an UnbrokenError never is.
@@ -69,3 +70,7 @@ class CorruptCheckpointError(CheckpointError):
 
 class CheckpointMismatchError(CheckpointError):
     """The checkpoint is whole, but it belongs to another training."""
+
+
+class CodeChangedError(CheckpointMismatchError):
+    """The checkpoint is whole and of this training, but other code made it, or code that nothing is known of."""

@@ -196,7 +196,9 @@ def predict(config: PredictConfig) -> "Predictions":
     from unbroken.serving.scoring import predict_files  # noqa: PLC0415
 
     config.require_complete()
-    predictor = load_predictor(config.model, factory=config.factory, device=config.device)
+    predictor = load_predictor(
+        config.model, factory=config.factory, device=config.device, accept_code=config.resume.accept_code
+    )
     return predict_files(predictor, config.source, Path(config.target), config.keep, overwrite=config.overwrite)
 
 

@@ -4,7 +4,6 @@ So a retry, the same command after a crash, a longer training and a finished run
 """
 
 import hashlib
-import importlib.util
 import json
 import logging
 import os
@@ -17,6 +16,7 @@ from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
+from unbroken.code.record import digest_of, model_modules
 from unbroken.config import Config
 from unbroken.config.config import identity
 from unbroken.config.data import require_source
@@ -73,6 +73,11 @@ class Run:
     def manifest(self) -> Path:
         """What the published checkpoint holds, as JSON."""
         return self.path / "checkpoint.json"
+
+    @property
+    def code(self) -> Path:
+        """Which code has trained the run."""
+        return self.path / "code.json"
 
     @property
     def finished(self) -> Path:
@@ -194,22 +199,9 @@ def _description(config: Config, fingerprint: str, parent: str | None) -> dict[s
     if parent is not None:
         description["warm_from_sha256"] = parent
     if config.model.factory != "mlp":
-        description["model_source"] = _module_digest(config.model.factory)
+        description["model_source"] = digest_of(model_modules(config.model.factory))
     return description
 
 
 def _encoded(description: dict[str, Any]) -> bytes:
     return json.dumps(description, sort_keys=True, indent=1).encode()
-
-
-def _module_digest(factory: str) -> str:
-    module, _, _ = factory.partition(":")
-    try:
-        spec = importlib.util.find_spec(module)
-    except ImportError:
-        spec = None
-    if spec is None or spec.origin is None:
-        raise ConfigError(
-            f"model.factory: found no module {module!r}; run from the folder that holds it, or install it"
-        )
-    return atomic.digest(Path(spec.origin))

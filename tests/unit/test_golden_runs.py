@@ -1,6 +1,7 @@
 """Run folders that released versions left behind are verified, resumed to the same bytes, and predicted from."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -8,7 +9,8 @@ import pytest
 
 from tests.contract import run_stages
 from unbroken.checkpoints.inspection import verify_run
-from unbroken.config import CheckpointConfig, Config, DataConfig, ModelConfig, TrainingConfig
+from unbroken.config import CheckpointConfig, Config, DataConfig, ModelConfig, ResumeConfig, TrainingConfig
+from unbroken.errors import CodeChangedError
 from unbroken.run import open_run
 from unbroken.serving.prediction import load_predictor
 from unbroken.storage import atomic
@@ -33,10 +35,17 @@ def golden(version: str, kind: str, folder: Path) -> Config:
     )
 
 
+def accepting(config: Config) -> Config:
+    """Return the settings with which other code goes on."""
+    return replace(config, resume=ResumeConfig(accept_code=True))
+
+
 def test_a_stopped_run_is_resumed_to_the_bytes_of_the_version_that_began_it(version: str, tmp_path: Path):
     config = golden(version, "stopped", tmp_path)
 
-    resumed = run_stages(config)
+    with pytest.raises(CodeChangedError, match="carries no digest of the code"):
+        run_stages(config)
+    resumed = run_stages(accepting(config))
 
     events = Journal(open_run(config).journal).events()
     assert [(event["epoch"], event["step"]) for event in events if event["event"] == "resumed"] == [(2, 30)]
@@ -63,7 +72,7 @@ def test_every_file_is_verified_as_whole(version: str, kind: str, tmp_path: Path
 
 def test_a_published_checkpoint_predicts_as_the_one_that_is_trained_anew(version: str, tmp_path: Path):
     kept = open_run(golden(version, "finished", tmp_path / "kept"))
-    anew = run_stages(golden(version, "stopped", tmp_path / "anew"))
+    anew = run_stages(accepting(golden(version, "stopped", tmp_path / "anew")))
     rows = pq.read_table(Path(anew.path).parent / "data" / "sample.parquet")
 
     assert load_predictor(kept.published).predict(rows).equals(load_predictor(anew.path).predict(rows))

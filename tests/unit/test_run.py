@@ -43,9 +43,9 @@ def test_the_same_settings_and_data_are_the_same_run_wherever_they_lie(tmp_path:
 def test_an_edited_model_is_another_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.syspath_prepend(tmp_path)
     config = Config(data=DataConfig(source="sample"), model=ModelConfig(factory="edited_model:build"))
-    (tmp_path / "edited_model.py").write_text("# one")
+    (tmp_path / "edited_model.py").write_text("RATE = 1")
     before = open_run(config)
-    (tmp_path / "edited_model.py").write_text("# two")
+    (tmp_path / "edited_model.py").write_text("RATE = 2")
 
     assert open_run(config).key != before.key
 

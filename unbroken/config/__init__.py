@@ -6,6 +6,7 @@ from unbroken.config.data import CsvConfig, DataConfig, PreprocessConfig, SplitC
 from unbroken.config.metrics import TaskName
 from unbroken.config.model import ModelConfig, StartConfig
 from unbroken.config.prediction import PredictConfig
+from unbroken.config.resume import ResumeConfig
 from unbroken.config.retraining import ChecksConfig, GateConfig, RetrainConfig
 from unbroken.config.training import TrainingConfig
 
@@ -19,6 +20,7 @@ __all__ = [
     "ModelConfig",
     "PredictConfig",
     "PreprocessConfig",
+    "ResumeConfig",
     "RetrainConfig",
     "SplitConfig",
     "StartConfig",

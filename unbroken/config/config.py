@@ -7,6 +7,7 @@ from typing import Any
 from unbroken.config.checkpoint import CheckpointConfig, TrackingConfig
 from unbroken.config.data import DataConfig, PreprocessConfig, SplitConfig
 from unbroken.config.model import ModelConfig, StartConfig
+from unbroken.config.resume import ResumeConfig
 from unbroken.config.strict import STRICT
 from unbroken.config.training import TrainingConfig, length_from_epochs, plateau_mode
 from unbroken.config.validation import require, require_local_path, require_types
@@ -25,6 +26,7 @@ class Config:
     start: StartConfig = field(default_factory=StartConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    resume: ResumeConfig = field(default_factory=ResumeConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     runs_folder: str = "runs"
     """Folder that holds one private folder per run."""
@@ -50,7 +52,7 @@ LATER_SETTINGS = {
 
 
 def identity(config: Config) -> dict[str, Any]:
-    """Return the settings that decide the weights: all but the places, the saving and the number of epochs.
+    """Return the settings that decide the weights: all but the places, the saving, the resuming and the number of epochs.
 
     The number of epochs counts when the learning rate's schedule takes its length from it.
     """
@@ -62,7 +64,7 @@ def identity(config: Config) -> dict[str, Any]:
     if plateau_mode(config.training) == "max":
         # Torch's default is another one; so this was another training while it was taken.
         settings["training"]["scheduler_options"] = {"mode": "max"} | settings["training"]["scheduler_options"]
-    for name in ("checkpoint", "tracking", "runs_folder"):
+    for name in ("checkpoint", "resume", "tracking", "runs_folder"):
         del settings[name]
     # The checkpoint of a warm start counts by its content, as the data does, and not by its place.
     if settings["start"].pop("warm_from") is None:

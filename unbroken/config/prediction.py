@@ -1,7 +1,8 @@
 """What a user can set of scoring."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from unbroken.config.resume import ResumeConfig
 from unbroken.config.strict import STRICT
 from unbroken.config.validation import require, require_local_path, require_named, require_no_credentials, require_types
 
@@ -26,6 +27,7 @@ class PredictConfig:
     """The function that builds the model, if it is one of your own: it has to be the one that the checkpoint names."""
     device: str = "cpu"
     """Torch device. The last bits of the values depend on it."""
+    resume: ResumeConfig = field(default_factory=ResumeConfig)
 
     def __post_init__(self) -> None:
         require_types(self, "")

@@ -11,8 +11,8 @@ from prefect import Task
 from prefect.cache_policies import CachePolicy
 from prefect.context import TaskRunContext
 
+from unbroken.code.source import library_digest
 from unbroken.orchestration.records import check_records
-from unbroken.stages.library import library_digest
 from unbroken.storage.artifact import to_json
 from unbroken.storage.atomic import digest
 

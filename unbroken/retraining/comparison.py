@@ -48,7 +48,8 @@ def compare_models(cycle: Cycle, datasets: CycleDatasets, challenger: Artifact, 
 
 def _compare(cycle: Cycle, datasets: CycleDatasets, challenger: Artifact, config: RetrainConfig) -> Verdict:
     factory, device = config.train.model.factory, config.train.training.device
-    challenger_model = load_predictor(challenger.path, factory=factory, device=device)
+    accept = config.train.resume.accept_code
+    challenger_model = load_predictor(challenger.path, factory=factory, device=device, accept_code=accept)
     champion_model = load_champion(cycle.rival, config) if cycle.rival else None
     classes = _classes([challenger_model, champion_model] if champion_model else [challenger_model])
     label = LabelScale(column=datasets.schema.label, classes=classes, mean=0.0, deviation=1.0)
@@ -88,7 +89,8 @@ def load_champion(champion: Version, config: RetrainConfig) -> Predictor:
     """Load a champion by the factory that built it."""
     path = Path(champion.path)
     factory = champion_factory(read_published(path)[0], path, config)
-    return load_predictor(path, factory=factory, device=config.train.training.device)
+    train = config.train
+    return load_predictor(path, factory=factory, device=train.training.device, accept_code=train.resume.accept_code)
 
 
 def _as_learnt(part: Slice, features: tuple[Column, ...]) -> pa.RecordBatch:

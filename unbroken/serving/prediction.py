@@ -1,22 +1,21 @@
 """Score raw rows with a published checkpoint: its encoder, its model, and the bits of its evaluation."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from unbroken.batches.rows import Rows, to_matrix
 from unbroken.checkpoints.compatibility import check_finite, check_shapes
 from unbroken.checkpoints.published import read_published
 from unbroken.checkpoints.tree import canonical
 from unbroken.config import ModelConfig
 from unbroken.csv.reading import Reading
-from unbroken.data.dictionary import decode_batch, value_type
+from unbroken.data.dictionary import value_type
 from unbroken.data.kinds import Subject, can_be_coded, kind_of
 from unbroken.data.parquet import BATCH_ROWS
 from unbroken.data.schema import Column
@@ -24,7 +23,8 @@ from unbroken.errors import CheckpointMismatchError, DataError
 from unbroken.features.encoder import Encoder
 from unbroken.features.learnt import data_config, learnt_reading
 from unbroken.models.factory import Undrawn, build_model
-from unbroken.models.forward import outputs_of
+from unbroken.models.raw_rows import outputs_of_raw_rows
+from unbroken.serving.code_check import CodeCheck
 from unbroken.serving.computing import compute
 from unbroken.serving.registry import champion_path
 from unbroken.serving.tables import as_table
@@ -94,16 +94,7 @@ class Predictor:
             Binary: float32 [rows], the probability of the second class. Multiclass: float32 [rows, classes].
             Regression: float64 [rows] in the label's own unit.
         """
-        features, label = self.encoder.features, self.encoder.label
-        inputs = self.encoder.transform_inputs(decode_batch(rows), subject)
-        count, names = rows.num_rows, features.category_names
-        numbers = to_matrix(inputs, features.numbers, np.empty((count, len(features.numbers)), np.float32))
-        codes = to_matrix(inputs, names, np.empty((count, len(names)), np.int64))
-        device = next(self.model.parameters()).device
-        batch = Rows(torch.from_numpy(numbers), torch.from_numpy(codes), torch.empty(count)).to(device)
-        _, outputs = compute(self.threads, outputs_of, self.model, batch, features.task)
-        outputs = outputs.double() * label.deviation + label.mean if features.task == "regression" else outputs.float()
-        return outputs.cpu().numpy()
+        return outputs_of_raw_rows(self.model, self.encoder, rows, subject, partial(compute, self.threads))
 
     @property
     def schema(self) -> pa.Schema:
@@ -128,7 +119,9 @@ class Predictor:
                 raise DataError(f"{path}: column {column.name}: found {type}, expected {column.kind} as in training")
 
 
-def load_predictor(path: str | Path, *, factory: str = "mlp", device: str = "cpu") -> Predictor:
+def load_predictor(
+    path: str | Path, *, factory: str = "mlp", device: str = "cpu", accept_code: bool = False
+) -> Predictor:
     """Load a published model for prediction.
 
     Args:
@@ -137,9 +130,11 @@ def load_predictor(path: str | Path, *, factory: str = "mlp", device: str = "cpu
         factory: The function that builds the model. A checkpoint names its own, but only the one given here is called,
             since a file from elsewhere could name any.
         device: Where the model computes, as torch names it.
+        accept_code: Whether to go on where this code gives other outputs than were recorded when the model was published.
 
     Raises:
         CheckpointError: The file is not whole, or names another factory.
+        CodeChangedError: Other code trained the model, and gives other outputs.
         LockedError: Another thread of the process is training, and the model is built by a factory of the user's own.
         RegistryError: The folder has no champion.
     """
@@ -151,16 +146,19 @@ def load_predictor(path: str | Path, *, factory: str = "mlp", device: str = "cpu
             f"{file}: its model is built by {config.factory!r}, expected {factory!r}. "
             f"If you trust it, give factory={config.factory!r}"
         )
-    encoder = Encoder.of_tree(tree["scaler"], file)
-    model = _build(config, encoder, tree["config"]["training"]["seed"], file)
-    check_shapes(tree["model_state_dict"], canonical(model.state_dict()), f"{file}: model_state_dict")
+    encoder, threads = Encoder.of_tree(tree["scaler"], file), tree["numerics"]["threads"]
+    code = CodeCheck.read(file, digest, factory)
+    with code.explaining():
+        model = _build(config, encoder, tree["config"]["training"]["seed"], file)
+        check_shapes(tree["model_state_dict"], canonical(model.state_dict()), f"{file}: model_state_dict")
     check_finite(tree["model_state_dict"], f"{file}: model_state_dict")
     model.load_state_dict(tree["model_state_dict"])
+    code.require_outputs(model.eval(), encoder, threads, accept=accept_code)
     return Predictor(
         digest=digest,
         encoder=encoder,
-        model=model.to(device).eval(),
-        threads=tree["numerics"]["threads"],
+        model=model.to(device),
+        threads=threads,
         reading=learnt_reading(encoder, data_config(tree["config"]["data"], file)),
     )
 

@@ -4,10 +4,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from unbroken.code.record import digest_of, installed_version
+from unbroken.code.source import library_digest, library_modules
 from unbroken.config import Config
 from unbroken.errors import ConfigError, DataError
 from unbroken.run import Run
-from unbroken.stages.library import library_digest
 from unbroken.stages.results import Restored
 from unbroken.storage import atomic
 from unbroken.storage.artifact import Artifact, artifacts_in, from_json, to_json, verify
@@ -18,10 +19,13 @@ from unbroken.storage.temporary import sweep
 class Finished:
     """The end of a run: from which source files and settings, every file that it made, and what it gave.
 
-    Paths are relative to the run's folder: a copy of that, or one that was moved, answers for itself.
+    Paths are relative to the run's folder: a copy of that, or one that was moved, answers for itself. `source` is the digest of
+    the library's files, which is quick to compare, `code` that of what they mean where bits are decided.
     """
 
     source: str
+    code: str | None = None
+    torch: str | None = None
     config: Config
     files: tuple[Artifact, ...]
     restored: Restored
@@ -39,24 +43,38 @@ def record(run: Run, config: Config, restored: Restored, *results: Any) -> None:
     digests = {file.path: file.digest for value in (restored, *results) for file in artifacts_in(value)}
     files = tuple(Artifact(path=_inside(run, path), digest=digest) for path, digest in digests.items())
     restored = replace(restored, path=_inside(run, restored.path))
-    finished = Finished(source=library_digest(), config=config, files=files, restored=restored)
+    finished = Finished(
+        source=library_digest(),
+        code=digest_of(library_modules()),
+        torch=installed_version("torch"),
+        config=config,
+        files=files,
+        restored=restored,
+    )
     sweep(run.path, below=True)
     atomic.write(run.finished, to_json(finished, indent=1))
 
 
 def load(run: Run, config: Config) -> Restored | None:
-    """Return what a run gave; None unless the settings and the source are the same and every file is whole."""
+    """Return what a run gave; None unless the settings and the code are the same and every file is whole."""
     if not run.finished.exists():
         return None
     try:
         finished = from_json(Finished, run.finished.read_bytes(), str(run.finished))
-        if (finished.source, replace(finished.config, runs_folder=config.runs_folder)) != (library_digest(), config):
+        settings = replace(finished.config, runs_folder=config.runs_folder, resume=config.resume)
+        if settings != config or not _same_code(finished):
             return None
         for file in finished.files:
             verify(replace(file, path=_outside(run, file.path)))
         return replace(finished.restored, path=_outside(run, finished.restored.path))
     except (ConfigError, DataError):
         return None  # the flow tells what is wrong, and makes it anew
+
+
+def _same_code(finished: Finished) -> bool:
+    if finished.torch not in (None, installed_version("torch")):
+        return False
+    return finished.source == library_digest() or finished.code == digest_of(library_modules())
 
 
 def _inside(run: Run, path: str) -> str:

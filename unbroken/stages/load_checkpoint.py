@@ -1,18 +1,24 @@
 """Stage 6: prove that the published checkpoint can be restored."""
 
+import logging
 import struct
 from pathlib import Path
 
 from unbroken.checkpoints.format import read_checkpoint
 from unbroken.checkpoints.tree import Tree
+from unbroken.code.record import CodeRecord, present_code
 from unbroken.config import Config
 from unbroken.data.dataset import SplitDatasets
-from unbroken.errors import CheckpointMismatchError, CorruptCheckpointError
+from unbroken.errors import CheckpointMismatchError, CodeChangedError, CorruptCheckpointError
 from unbroken.run import Run
 from unbroken.stages.results import Published, Restored
 from unbroken.storage.artifact import Artifact
 from unbroken.training.determinism import reproducible
 from unbroken.training.inputs import EvaluationInputs
+
+log = logging.getLogger(__name__)
+
+WAY_OUT = "Restore it with that version, or train it anew in another runs_folder"
 
 
 def load_checkpoint(
@@ -20,19 +26,36 @@ def load_checkpoint(
 ) -> Restored:
     """Restore model and optimizer into new objects and demand the recorded metrics of the epoch, to the bit.
 
-    Raise CorruptCheckpointError if the file is not whole or the metrics differ, CheckpointMismatchError if it is of another run.
+    Where other code trained it, that is said: the metrics prove that both give the same.
+
+    Raises:
+        CorruptCheckpointError: The file is not whole, or the metrics differ.
+        CheckpointMismatchError: It is of another run, or another machine gives other metrics.
+        CodeChangedError: Other code trained it, and gives other metrics.
     """
     path = Path(published.path)
     tree = read_checkpoint(path, published.digest)
     with reproducible(config.training.threads):  # even where a training would not wait: this one is over soon
         inputs = EvaluationInputs.read(config, splits, encoder, run)
         state = inputs.fresh_state()
-        inputs.restore(state, tree, path)
+        change = CodeRecord.read(run.code).change(present_code(config.model.factory))
+        try:
+            inputs.restore(state, tree, path)
+        except CheckpointMismatchError as error:
+            if change is None:
+                raise
+            raise CodeChangedError(f"{error}; {change}. {WAY_OUT}") from error
         metrics = inputs.evaluate(state.model)
     recorded = {name: state.history[-1][name] for name in metrics}
     for name, value in metrics.items():
         if struct.pack("d", value) != struct.pack("d", recorded[name]):
+            if change is not None:
+                raise CodeChangedError(
+                    f"{path}: {name}: found {value!r}, recorded {recorded[name]!r}: {change}. {WAY_OUT}"
+                )
             _reject(path, name, value, recorded[name], tree["numerics"], inputs.header["numerics"])
+    if change is not None:
+        log.warning("%s: %s. Its metrics are equal to the bit", path, change)
     return Restored(path=str(path), digest=published.digest, epoch=state.epoch, step=state.step, metrics=recorded)
 
 

@@ -4,18 +4,31 @@
    training is refused: it never begins anew in silence.
 2. The whole one must be of this run (settings, data, shapes, finite weights, hooks), and no further than the epochs asked
    for; else the training is refused.
-3. Another torch, CPU kind, device or number of threads than before is warned of and noted in the journal.
-4. With no checkpoint at all, the weights are those of `start.warm_from`, or drawn from the seed.
+3. Its code must be that which has trained so far (`code.json`: the parsed source, torch, the modules of a model of one's own);
+   else the training is refused, unless `resume.accept_code` is set: that is noted in the journal, and the lineage says that
+   the run is not exact. Nothing is refused where no step is left to train: stage 6 proves what was trained.
+4. Another processor, instruction set, device or number of threads than before is warned of and noted in the journal.
+5. With no checkpoint at all, the weights are those of `start.warm_from`, or drawn from the seed.
 """
 
 import logging
+from collections.abc import Generator
+from contextlib import contextmanager
 
 from unbroken.checkpoints.history import is_finished
 from unbroken.checkpoints.store import CORRUPT, CheckpointStore, Entry
 from unbroken.checkpoints.tree import Tree
+from unbroken.code.record import CodeRecord, differing, present_code, present_segment
 from unbroken.config.metrics import metrics_of
-from unbroken.errors import CheckpointError, ConfigError, CorruptCheckpointError
+from unbroken.errors import (
+    CheckpointError,
+    CheckpointMismatchError,
+    CodeChangedError,
+    ConfigError,
+    CorruptCheckpointError,
+)
 from unbroken.models.factory import check_one_row
+from unbroken.storage import atomic
 from unbroken.storage.journal import Journal
 from unbroken.training.hooks import Hooks
 from unbroken.training.inputs import TrainingInputs
@@ -24,6 +37,11 @@ from unbroken.training.warm_start import warm_start
 
 log = logging.getLogger(__name__)
 
+WAYS_OUT = (
+    "Finish it with that version, go on with this one by --resume.accept_code true (it is noted, and the run is not called "
+    "exact any more), or train it anew in another runs_folder"
+)
+
 
 def resume_or_start(
     inputs: TrainingInputs, store: CheckpointStore, journal: Journal, hooks: Hooks
@@ -31,7 +49,7 @@ def resume_or_start(
     """Return the state to train from, and the checkpoint it came from if there is one.
 
     Raises:
-        CheckpointError: There are checkpoints, but none is whole, or the newest whole one is of another run.
+        CheckpointError: There are checkpoints, but none is whole, or the newest whole one is of another run or of other code.
         ConfigError: More epochs are done than asked for, or `training.monitor` names a metric that there is not.
     """
     state = inputs.fresh_state()
@@ -40,11 +58,12 @@ def resume_or_start(
     check_one_row(state.model, inputs.features, len(inputs.train), batch_size, inputs.device)
     newest = newest_whole(store)
     if newest is None:
-        _start(inputs, state, journal)
+        _start(inputs, state, store, journal)
         return state, None
     entry, tree = newest
-    inputs.restore(state, tree, entry.path)
-    hooks.restore(state, tree, entry.path)
+    with _code_checked(inputs, entry, tree, store, journal):
+        inputs.restore(state, tree, entry.path)
+        hooks.restore(state, tree, entry.path)
     _require_epochs(inputs, state)
     _note_resume(inputs, state, entry, journal)
     _note_numerics(tree["numerics"], inputs.header["numerics"], journal)
@@ -71,7 +90,43 @@ def newest_whole(store: CheckpointStore) -> tuple[Entry, Tree] | None:
     return None
 
 
-def _start(inputs: TrainingInputs, state: TrainState, journal: Journal) -> None:
+@contextmanager
+def _code_checked(
+    inputs: TrainingInputs, entry: Entry, tree: Tree, store: CheckpointStore, journal: Journal
+) -> Generator[None]:
+    """Refuse or note other code than trained so far, around restoring a checkpoint; a misfit names the change too."""
+    record, code = CodeRecord.read(inputs.run.code), present_code(inputs.config.model.factory)
+    change = record.change(code)
+    finished = is_finished(tree["history"], inputs.config.training)
+    if change and not finished and not inputs.config.resume.accept_code:
+        raise CodeChangedError(f"{entry.path}: {change}. {WAYS_OUT}")
+    try:
+        yield
+    except CheckpointMismatchError as error:
+        if change is None:
+            raise
+        raise CodeChangedError(f"{error}; {change}. Use that version, or train anew in another runs_folder") from error
+    if finished:
+        return
+    segment = present_segment(code, tree["epoch"], tree["step"])
+    _note_machine(record, segment.machine or {}, journal)
+    if change:
+        log.warning("%s: %s: from here on the run is not exact", entry.path, change)
+        journal.append("code changed", epoch=entry.epoch, step=entry.step, reason=change)
+    if change or record.latest.machine != segment.machine:
+        atomic.write(inputs.run.code, record.add(segment).to_json(), store.require_ownership)
+
+
+def _note_machine(record: CodeRecord, machine: dict[str, str], journal: Journal) -> None:
+    previous = record.latest.machine
+    if previous is not None:
+        for name in differing(previous, machine):
+            _note_change(name, previous.get(name), machine.get(name), journal)
+
+
+def _start(inputs: TrainingInputs, state: TrainState, store: CheckpointStore, journal: Journal) -> None:
+    segment = present_segment(present_code(inputs.config.model.factory))
+    atomic.write(inputs.run.code, CodeRecord(segments=(segment,)).to_json(), store.require_ownership)
     parent, origin, epochs = inputs.run.parent, "scratch", inputs.config.training.epochs
     if parent is not None:
         warm_start(inputs, state)
@@ -109,7 +164,9 @@ def _note_resume(inputs: TrainingInputs, state: TrainState, entry: Entry, journa
 def _note_numerics(previous: Tree, current: Tree, journal: Journal) -> None:
     for name, value in previous.items():
         if current[name] != value:
-            log.warning(
-                "%s is %s, but was %s before: from here on the last bits may differ", name, current[name], value
-            )
-            journal.append("numerics changed", name=name, before=value, now=current[name])
+            _note_change(name, value, current[name], journal)
+
+
+def _note_change(name: str, previous: str | int | None, current: str | int | None, journal: Journal) -> None:
+    log.warning("%s is %s, but was %s before: from here on the last bits may differ", name, current, previous)
+    journal.append("numerics changed", name=name, before=previous, now=current)

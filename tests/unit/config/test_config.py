@@ -70,7 +70,7 @@ def test_every_setting_is_documented():
         Config,
         *(field.default_factory for field in dataclasses.fields(Config) if field.name != "runs_folder"),
     ]
-    assert len(groups) == 9
+    assert len(groups) == 10
     explain(Config)
     for group in groups:
         properties = TypeAdapter(group).json_schema()["properties"]
