@@ -62,9 +62,10 @@ def choose_flow(name: str, console: Console, *, orchestrated: bool) -> Callable[
 def _import_flow(name: str) -> Callable[[Any], Any]:
     with collector_paused():
         with _wrong_settings_in_words():
-            from unbroken.orchestration.server import server_beside_imports  # noqa: PLC0415 (Prefect)
+            from unbroken.orchestration.reachability import explain_loss  # noqa: PLC0415 (Prefect)
+            from unbroken.orchestration.server import server_beside_imports  # noqa: PLC0415
         with server_beside_imports():
-            return getattr(importlib.import_module(f"flows.{name}"), name)
+            return explain_loss(getattr(importlib.import_module(f"flows.{name}"), name))
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import importlib.util
 import logging
 import os
 import re
+from collections.abc import Callable
 from typing import Any
 from urllib.request import getproxies_environment, proxy_bypass
 
@@ -63,13 +64,31 @@ def require_server(instead: str) -> None:
         ) from error
 
 
+def explain_loss(flow: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Let a flow raise ServerError where its server is lost on the way; what its stages did is saved."""
+
+    def run(config: Any) -> Any:
+        url = PREFECT_API_URL.value() or ""
+        try:
+            return flow(config)
+        except httpx.TransportError as error:
+            if not str(error.request.url).startswith(url):
+                raise
+            raise ServerError(
+                f"{without_credentials(url)}: the Prefect server was lost on the way: {_reason(error)}. What the stages did is "
+                f"saved: the same command goes on from there, with --no-orchestrator also without a server"
+            ) from error
+
+    return run
+
+
 def without_credentials(url: str) -> str:
     """Return a URL without user, password, query and fragment."""
     return re.split(r"[?#]", re.sub(r"//.*@", "//", url))[0]
 
 
 def _reason(error: BaseException) -> str:
-    cause = error.__cause__ or error
+    cause = error if isinstance(error, httpx.HTTPError) else error.__cause__ or error
     if "incompatible versions" in str(error):
         return str(error).rstrip(".")
     if isinstance(cause, httpx.HTTPStatusError):

@@ -20,6 +20,7 @@ from unbroken.orchestration.reachability import (
     INSTEAD_OF_A_FLOWS,
     LOOPBACK,
     bypass_proxies,
+    explain_loss,
     require_server,
     without_credentials,
 )
@@ -165,3 +166,15 @@ def test_without_proxies_nothing_is_changed(monkeypatch: pytest.MonkeyPatch):
 )
 def test_a_url_is_shown_without_credentials(url: str):
     assert without_credentials(url) == "http://host/api"
+
+
+def test_a_server_that_is_lost_on_the_way_is_one_paragraph_and_another_host_is_not_taken_for_it():
+    url = f"http://127.0.0.1:{free_port()}/api"
+
+    with temporary_settings({PREFECT_API_URL: url}):
+        with pytest.raises(ServerError, match=r"lost on the way: .*Connection refused") as lost:
+            explain_loss(lambda path: httpx.get(f"{url}{path}"))("/flow_runs")
+        with pytest.raises(httpx.ConnectError):
+            explain_loss(lambda path: httpx.get(f"http://127.0.0.1:{free_port()}{path}"))("/rows")
+
+    assert "the same command goes on from there" in str(lost.value)
