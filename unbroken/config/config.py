@@ -45,7 +45,7 @@ class Config:
 
 
 LATER_SETTINGS = {
-    "data": ("csv", "keep", "null_labels", "null_words", "types"),
+    "data": ("csv", "keep", "max_columns", "max_expansion", "null_labels", "null_words", "types"),
     "training": ("accumulate", "precision", "ema_decay"),
 }
 """Settings that are newer than the first runs: left out at their defaults, so that the keys of those stay."""

@@ -12,6 +12,9 @@ NULL_WORDS = (
 )
 """What stands for a missing value in a CSV file where the settings do not say otherwise; an empty cell always does."""
 
+MAX_COLUMNS = 20_000
+MAX_EXPANSION = 100
+
 ColumnType = Literal["number", "text", "boolean", "date", "timestamp", "time", "duration"]
 
 
@@ -82,6 +85,10 @@ class DataConfig:
     """Words in CSV files that stand for a missing value, beside empty cells; by default NA, N/A, null, NaN, None and their
     like. In a column that `types` calls text, only those given here."""
     csv: CsvConfig = field(default_factory=CsvConfig)
+    max_columns: int = MAX_COLUMNS
+    """A table of more columns than these is refused before it is read."""
+    max_expansion: int = MAX_EXPANSION
+    """A compressed CSV file that unpacks to more than 256 MiB and to more than so many times its own size is refused."""
 
     def __post_init__(self) -> None:
         require_types(self, "data.")
@@ -95,6 +102,8 @@ class DataConfig:
             duplicates = sorted({column for column in columns if columns.count(column) > 1})
             require(not duplicates, f"data.{name}", duplicates, "each column once")
             require(name == "categories" or self.label not in columns, f"data.{name}", self.label, "not the label")
+        for name in ("max_columns", "max_expansion"):
+            require(getattr(self, name) >= 1, f"data.{name}", getattr(self, name), "at least 1")
         overlap = sorted(set(self.include) & set(self.exclude))
         require(not overlap, "data.include and data.exclude", overlap, "no column in both")
         overlap = sorted(set(self.keep) & set(self.exclude))

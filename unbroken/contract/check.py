@@ -8,9 +8,9 @@ import pyarrow as pa
 
 from unbroken.config import DataConfig
 from unbroken.contract.columns import choose_columns
-from unbroken.contract.labels import infer_task, label_values
+from unbroken.contract.labels import infer_task, label_values, require_label
 from unbroken.contract.overview import overview
-from unbroken.contract.selection import Selection, judge_columns, read_head, require_features
+from unbroken.contract.selection import NO_VALUE, Selection, judge_columns, read_head, require_features
 from unbroken.data.dataset import Manifest
 from unbroken.data.footers import Footer
 from unbroken.data.schema import Column, Schema
@@ -34,6 +34,7 @@ def check_contract(footers: list[Footer], config: DataConfig, fingerprint: str) 
     if not footers:
         raise DataError(f"{config.source}: found 0 rows, expected at least 2")
     selection, features, label = choose_columns({footer.file.name: footer.schema for footer in footers}, config)
+    require_label(label, config.source)
     values, unlabelled = label_values([footer.file for footer in footers], label, config)
     files = tuple(_with_labels(footer.file, label, unlabelled) for footer in footers)
     task, classes = infer_task(label, values, config, config.source)
@@ -54,10 +55,10 @@ def _leave_out(
     files: tuple[SourceFile, ...],
     config: DataConfig,
 ) -> tuple[tuple[Column, ...], Selection]:
-    judged = tuple(
-        column for column in features if column.name not in {*config.keep, *config.categories, *config.types}
-    )
-    reasons = judge_columns(head, judged, files)
+    judged = tuple(column for column in features if column.name not in config.keep)
+    named = {*config.categories, *config.types}
+    verdicts = judge_columns(head, judged, files)
+    reasons = {name: why for name, why in verdicts.items() if name not in named or why == NO_VALUE}
     kept = tuple(column for column in features if column.name not in reasons)
     names = tuple(column.name for column in kept)
     selection = replace(selection, features=names, left_out={**selection.left_out, **reasons})

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pyarrow as pa
 
 from unbroken.config import DataConfig
-from unbroken.contract.selection import Selection, require_features, select_columns
+from unbroken.contract.selection import NO_VALUE, Selection, require_features, select_columns
+from unbroken.data.footers import require_width
 from unbroken.data.kinds import CATEGORY, KIND_OF_TYPE, KINDS, Kind, can_be_coded, kind_of, plurals
 from unbroken.data.schema import Column
 from unbroken.errors import DataError
@@ -24,11 +25,11 @@ def choose_columns(files: dict[str, pa.Schema], config: DataConfig) -> tuple[Sel
     Raises:
         DataError: A column is missing, of no kind, or of another kind than in the first file that has values of it.
     """
+    for path, arrow in files.items():
+        require_width(path, len(arrow), config.max_columns)
     first, arrow = next(iter(files.items()))
     selection = select_columns(first, arrow, config)
-    empty = (
-        {} if config.include else {name: "no value in any row" for name in selection.features if _is_empty(name, files)}
-    )
+    empty = {} if config.include else {name: NO_VALUE for name in selection.features if _is_empty(name, files)}
     names = [name for name in selection.features if name not in empty or name in config.keep]
     selection = replace(selection, features=tuple(names), left_out={**selection.left_out, **empty})
     require_features(first, selection, config)

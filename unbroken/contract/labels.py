@@ -25,9 +25,6 @@ def infer_task(
     Raise DataError if the label cannot serve the task that the configuration asks for.
     """
     subject = f"{path}: label {label.name}"
-    if not KINDS[label.kind].label:
-        expected = plurals([kind for kind in KINDS.values() if kind.label])
-        raise DataError(f"{subject}: found a {label.kind}, expected {expected}")
     if values is None and label.coded:
         raise DataError(f"{subject}: found more than {MOST_CLASSES} distinct texts, expected classes")
     classes = tuple(sorted(values or ()))
@@ -44,6 +41,13 @@ def infer_task(
             f"{subject}: found {count} distinct values, expected 2 .. {MOST_CLASSES} for data.task multiclass"
         )
     return task, () if task == "regression" else classes
+
+
+def require_label(label: Column, path: str) -> None:
+    """Raise DataError if a column is of a kind that cannot be predicted."""
+    if not KINDS[label.kind].label:
+        expected = plurals([kind for kind in KINDS.values() if kind.label])
+        raise DataError(f"{path}: label {label.name}: found a {label.kind}, expected {expected}")
 
 
 def _automatic_task(label: Column, classes: tuple[ClassValue, ...]) -> TaskName:

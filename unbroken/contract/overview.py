@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from unbroken.data.kinds import CATEGORY
+from unbroken.data.kinds import CATEGORY, PER_SECOND
 from unbroken.data.schema import Column, Schema
 from unbroken.escaping import escape_controls
 
@@ -35,10 +35,20 @@ def overview(head: pa.Table, schema: Schema, rows: int) -> list[str]:
 def _line(column: Column, values: pa.ChunkedArray, use: str) -> Line:
     missing = pc.sum(pc.is_null(values, nan_is_null=True)).as_py() or 0
     present = values.drop_null()
-    example = _short(str(present[0].as_py())) if len(present) else ""
+    example = _short(_example(present.slice(0, 1))) if len(present) else ""
     constant = " (one value)" if use == "feature" and len(present) and _distinct(present) == 1 else ""
     kind = "text" if column.kind == CATEGORY and pa.types.is_string(values.type) else column.kind
     return _short(column.name), kind, example, f"{missing:,}", f"{_distinct(present):,}", use + constant
+
+
+def _example(value: pa.ChunkedArray) -> str:
+    """Return the text of one value; moments are those of UTC, and may be of years that Python has no dates for."""
+    if pa.types.is_timestamp(value.type):
+        return value.cast(pa.timestamp(value.type.unit)).cast(pa.string())[0].as_py()
+    if pa.types.is_duration(value.type):
+        return f"{value.cast(pa.int64())[0].as_py() / PER_SECOND[value.type.unit]:g} s"
+    plain = value.cast(pa.string()) if pa.types.is_temporal(value.type) else value
+    return str(plain[0].as_py())
 
 
 def _distinct(values: pa.ChunkedArray) -> int:

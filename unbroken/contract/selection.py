@@ -21,6 +21,7 @@ LEAST_TEXTS = 50
 LEAST_INTEGERS = 200
 """Of fewer rows, nobody can tell an id from a value."""
 NEARLY_ALL = 0.9
+NO_VALUE = "no value in any row"
 INDEX_NAME = re.compile(r"__index_level_[0-9]+__|Unnamed: [0-9]+|")
 """How pandas names an index without a name, in Parquet and in CSV."""
 ID_NAME = re.compile(r"(?i)(.*[_\W ])?(id|ids|uuid|guid|key|idx|index|row|rowid|row_?num(ber)?|no|nr|number)")
@@ -52,10 +53,11 @@ def select_columns(path: str, arrow: pa.Schema, config: DataConfig) -> Selection
     columns = [name for name in arrow.names if name not in left_out]
     label = config.label or (columns or arrow.names)[-1]
     wanted = config.include or tuple(name for name in columns if name != label)
+    names, excluded = set(arrow.names), set(config.exclude)
     for name in (*wanted, *config.exclude, *config.keep, *config.categories, *config.types, label):
-        if name not in arrow.names:
+        if name not in names:
             raise DataError(f"{path}: no column {name}; found {', '.join(arrow.names)}")
-    features = tuple(name for name in wanted if name not in config.exclude)
+    features = tuple(name for name in wanted if name not in excluded)
     left_out = {name: why for name, why in left_out.items() if name not in config.exclude}
     selection = Selection(label=label, features=features, left_out=left_out)
     require_features(path, selection, config)
@@ -102,7 +104,7 @@ def judge_columns(head: pa.Table, columns: tuple[Column, ...], files: tuple[Sour
 def _verdict(column: Column, values: pa.ChunkedArray, files: tuple[SourceFile, ...]) -> str | None:
     present = len(values) - _missing(values)
     if not present:
-        return None if _has_value(files, column.name) else "no value in any row"
+        return None if _has_value(files, column.name) else NO_VALUE
     if column.coded and pa.types.is_string(values.type) and present >= LEAST_TEXTS:
         distinct = pc.count_distinct(values).as_py()
         if distinct > NEARLY_ALL * present:

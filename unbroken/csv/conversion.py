@@ -36,7 +36,7 @@ def as_parquet(files: Iterable[SourceFile], folder: Path, reading: Reading, pref
     files = list(files)
     if not files or files[0].format == "parquet":
         return files
-    dialects = [detect_dialect(file, reading.csv, reading.fallback_encoding) for file in files]
+    dialects = [detect_dialect(file, reading) for file in files]
     sources = [CsvFile(file=file, dialect=dialect) for file, dialect in zip(files, dialects, strict=True)]
     formats = infer(sources, reading)
     paths = [folder / f"{prefix}{number:05d}.parquet" for number in range(len(sources))]
@@ -112,7 +112,7 @@ class _Conversion:
         if known is not None and known.values is None:
             return pa.array([""])
         values = set(known.values or ()) if known else set()
-        return pa.array(["", *(word for word in self.reading.null_words if word not in values)])
+        return pa.array([word for word in ("", *self.reading.null_words) if word not in values], pa.string())
 
     def _say(self) -> None:
         path = self.source.file.url

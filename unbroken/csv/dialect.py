@@ -7,15 +7,17 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import fsspec
 import pyarrow as pa
 
-from unbroken.config import CsvConfig
 from unbroken.csv.formats import looks_typed
+from unbroken.csv.opening import Limited, open_text
+from unbroken.csv.reading import Reading
+from unbroken.data.footers import require_width
 from unbroken.data.sources import SourceFile, data_errors
 from unbroken.errors import DataError
 
 CHUNK_BYTES = 1 << 20
+LONGEST_LINE = 1 << 25
 SAMPLE_RECORDS = 200
 DELIMITERS = ("\t", ";", "|", ",")
 """From the rarest inside a field to the most frequent: of those that fit equally well, the first is meant."""
@@ -29,18 +31,30 @@ BYTE_ORDER_MARKS = (
 UNDEFINED = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
 """What Windows-1252 has no character for, and Latin-1 has."""
 BEYOND_ASCII = re.compile(r"[^\x00-\x7f\ufffd]")
+LINE_BREAK = re.compile(r"[\r\n]")
 REPLACED = "\ufffd"
 NAMES = {"utf-8": "UTF-8", "utf-8-sig": "UTF-8", "utf-16": "UTF-16", "cp1252": "Windows-1252", "latin-1": "Latin-1"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dialect:
-    """How one file is written; `skip` counts the records before the first row: none, or the header and what is above it."""
+    """How one file is written.
+
+    Attributes:
+        encoding: A codec.
+        delimiter: What stands between two fields.
+        names: The columns.
+        skip: The records before the first row: none, or the header and what is above it.
+        is_empty: Whether the file ends with the header's last letter.
+        max_expansion: How many times its own size it may unpack to.
+    """
 
     encoding: str
     delimiter: str
     names: tuple[str, ...]
     skip: int
+    is_empty: bool = False
+    max_expansion: int = 100
 
     def __str__(self) -> str:
         delimiter = "tab" if self.delimiter == "\t" else f"`{self.delimiter}`"
@@ -48,16 +62,18 @@ class Dialect:
         return f"{NAMES.get(self.encoding, self.encoding)}, delimiter {delimiter}, {header}"
 
 
-def detect_dialect(file: SourceFile, config: CsvConfig, fallback_encoding: str | None = None) -> Dialect:
+def detect_dialect(file: SourceFile, reading: Reading) -> Dialect:
     """Return how a file is written; what the settings name is not guessed.
 
     Raises:
-        DataError: The file is empty, is no text, or is UTF-8 with damaged characters.
+        DataError: The file is empty, is no text, is UTF-8 with damaged characters, or has too many columns.
     """
+    config = reading.csv
     with data_errors(file.url):
-        encoding = config.encoding or detect_encoding(file, fallback_encoding)
-        with fsspec.open(file.url, "rb", compression="infer") as stream:
-            head = stream.read(CHUNK_BYTES)
+        encoding = config.encoding or detect_encoding(file, reading)
+        with open_text(file, reading.max_expansion) as stream:
+            head = _head(stream)
+            is_cut = bool(stream.read(1))
         text = _decoded(head, encoding, file.url)
     if not text.strip():
         raise DataError(f"{file.url}: cannot be read: found an empty CSV file, expected a header and rows")
@@ -68,13 +84,29 @@ def detect_dialect(file: SourceFile, config: CsvConfig, fallback_encoding: str |
     if not rows:
         raise DataError(f"{file.url}: cannot be read: found no row of text; is it a CSV file?")
     header = has_header(rows) if config.header is None else config.header
+    require_width(file.url, len(rows[0]), reading.max_columns)
     names = tuple(rows[0]) if header else tuple(f"column_{number}" for number in range(1, len(rows[0]) + 1))
-    return Dialect(encoding=encoding, delimiter=delimiter, names=names, skip=blank + 1 if header else 0)
+    return Dialect(
+        encoding=encoding,
+        delimiter=delimiter,
+        names=names,
+        skip=blank + 1 if header else 0,
+        is_empty=header and not is_cut and not LINE_BREAK.search(text.strip()),
+        max_expansion=reading.max_expansion,
+    )
 
 
-def detect_encoding(file: SourceFile, fallback: str | None = None) -> str:
+def _head(stream: Limited) -> bytes:
+    """Return the first bytes of a file, with the whole first line."""
+    head = stream.read(CHUNK_BYTES)
+    while b"\n" not in head and len(head) < LONGEST_LINE and (chunk := stream.read(CHUNK_BYTES)):
+        head += chunk
+    return head
+
+
+def detect_encoding(file: SourceFile, reading: Reading) -> str:
     """Return the encoding of a whole file: that of its byte order mark, else UTF-8 if all of it is, else Windows-1252."""
-    with fsspec.open(file.url, "rb", compression="infer") as stream:
+    with open_text(file, reading.max_expansion) as stream:
         head = stream.read(CHUNK_BYTES)
         for mark, encoding in BYTE_ORDER_MARKS:
             if head.startswith(mark):
@@ -89,7 +121,7 @@ def detect_encoding(file: SourceFile, fallback: str | None = None) -> str:
                 chunk = stream.read(CHUNK_BYTES)
             decoder.decode(b"", final=True)
         except UnicodeDecodeError as error:
-            return fallback or _narrow_encoding(chunk, f"{file.url}: byte {position + error.start}")
+            return reading.fallback_encoding or _narrow_encoding(chunk, f"{file.url}: byte {position + error.start}")
     return "utf-8"
 
 

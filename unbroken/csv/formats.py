@@ -29,8 +29,8 @@ MARKS = (
     "nat",
 )
 """Words, in lower case, that among numbers or dates stand for nothing, however often they come."""
-CODE = r"^\s*[-+]?0[0-9]+\s*$"
-"""Digits with a leading zero: a code, not an amount."""
+CODE = r"^\s*[-+]?0(?:[0-9]+|[xX][0-9a-fA-F]+)\s*$"
+"""Digits with a leading zero, also hexadecimal ones: a code, not an amount."""
 LONG = r"^\s*[-+]?[0-9]{17,}\s*$"
 """More digits than a float keeps: an id, not an amount."""
 WHOLE = r"^\s*[-+]?[0-9]{1,15}\s*$"

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from unbroken.config import CsvConfig, DataConfig
-from unbroken.config.data import NULL_WORDS
+from unbroken.config.data import MAX_COLUMNS, MAX_EXPANSION, NULL_WORDS
 from unbroken.data.kinds import KIND_OF_TYPE, Kind
 
 
@@ -32,6 +32,8 @@ class Reading:
     columns: Mapping[str, Known] = field(default_factory=dict)
     fallback_encoding: str | None = None
     """The encoding of a file that is no UTF-8 and has no byte order mark."""
+    max_columns: int = MAX_COLUMNS
+    max_expansion: int = MAX_EXPANSION
 
     @property
     def kinds(self) -> dict[str, Kind]:
@@ -43,7 +45,13 @@ class Reading:
         """Return what the settings say, over what a training learnt of its columns."""
         named = {name: _named(kind, config) for name, kind in config.types.items()}
         words = NULL_WORDS if config.null_words is None else config.null_words
-        return cls(csv=config.csv, null_words=words, columns={**(learnt or {}), **named})
+        return cls(
+            csv=config.csv,
+            null_words=words,
+            columns={**(learnt or {}), **named},
+            max_columns=config.max_columns,
+            max_expansion=config.max_expansion,
+        )
 
 
 def _named(type: str, config: DataConfig) -> Known:

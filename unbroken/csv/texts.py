@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
 from unbroken.csv.dialect import Dialect
+from unbroken.csv.opening import open_text
 from unbroken.data.sources import SourceFile, data_errors
 
 BLOCK_BYTES = 1 << 25
@@ -32,6 +32,8 @@ def read_cells(
     Raises:
         DataError: A row has another number of fields, or the file cannot be read.
     """
+    if dialect.is_empty:
+        return
     names = [str(position) for position in range(len(dialect.names))]
     read = pyarrow.csv.ReadOptions(
         column_names=names, skip_rows_after_names=dialect.skip, encoding=dialect.encoding, block_size=BLOCK_BYTES
@@ -43,7 +45,7 @@ def read_cells(
         null_values=list(dict.fromkeys(("", *words))),
         strings_can_be_null=False,
     )
-    with data_errors(file.url), fsspec.open(file.url, "rb", compression="infer") as stream:
+    with data_errors(file.url), open_text(file, dialect.max_expansion) as stream:
         yield from pyarrow.csv.open_csv(stream, read, parse, convert)
 
 

@@ -1,4 +1,4 @@
-"""Columns as plain values: dictionaries taken off, texts of any Arrow type as strings."""
+"""Columns as plain values: dictionaries and extension types taken off, texts of any Arrow type as strings."""
 
 import pyarrow as pa
 
@@ -11,6 +11,10 @@ def is_text(type: pa.DataType) -> bool:
 def value_type(type: pa.DataType) -> pa.DataType:
     """Return the type of a column's plain values."""
     values = type.value_type if pa.types.is_dictionary(type) else type
+    if isinstance(values, pa.BaseExtensionType):
+        return pa.bool_() if values.extension_name == "arrow.bool8" else value_type(values.storage_type)
+    if pa.types.is_decimal32(values) or pa.types.is_decimal64(values):
+        return pa.decimal128(values.precision, values.scale)  # the narrow ones cannot be compared
     return pa.string() if is_text(values) else values
 
 
@@ -24,7 +28,8 @@ def decode_column(column: pa.Array) -> pa.Array:
     values = value_type(column.type)
     if pa.types.is_dictionary(column.type):
         return pa.DictionaryArray.from_arrays(column.indices, column.dictionary.cast(values)).dictionary_decode()
-    return column if column.type == values else column.cast(values)
+    plain = column.storage if isinstance(column, pa.ExtensionArray) else column
+    return plain if plain.type == values else plain.cast(values)
 
 
 def decode_batch(rows: pa.RecordBatch) -> pa.RecordBatch:

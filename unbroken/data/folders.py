@@ -1,5 +1,6 @@
 """The data files of a folder: links to other folders followed, tables of another format and pipes refused."""
 
+import glob
 import os
 import posixpath
 import re
@@ -9,13 +10,14 @@ from typing import cast
 
 from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
+from fsspec.utils import glob_translate
 
 from unbroken.errors import DataError
 
 TABLE_FORMATS = {
     "Delta Lake": re.compile(r"(^|/)_delta_log/"),
     "Apache Hudi": re.compile(r"(^|/)\.hoodie/"),
-    "Apache Iceberg": re.compile(r"(^|/)metadata/[^/]+\.metadata\.json$"),
+    "Apache Iceberg": re.compile(r"(^|/)metadata/([^/]+\.metadata\.json|version-hint\.text|snap-[^/]+\.avro)$"),
 }
 """What is found beside the files of a table, of which not every row in every file is alive."""
 SPECIAL = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
@@ -36,10 +38,31 @@ def files_below(file_system: AbstractFileSystem, folder: str, endings: tuple[str
     return result
 
 
+def matches_of(file_system: AbstractFileSystem, pattern: str) -> list[str]:
+    """Return the files and folders that a glob names, also behind links; `**` stands for any number of folders.
+
+    Raises:
+        DataError: Beside `**` stands something else.
+    """
+    parts = pattern.split("/")
+    if any("**" in part and part != "**" for part in parts):
+        raise DataError(f"{pattern}: found ** beside other letters, expected it alone between two slashes")
+    if not isinstance(file_system, LocalFileSystem):
+        return cast(list[str], file_system.glob(pattern))
+    if "**" not in parts:
+        return glob.glob(pattern, include_hidden=True)  # noqa: PTH207 (a Path cannot be a pattern that begins at the root)
+    top = "/".join(parts[: parts.index("**")])
+    folders = glob.glob(f"{top}/", include_hidden=True)  # noqa: PTH207
+    shape = re.compile(glob_translate(pattern))
+    return [path for folder in folders for path in _walk(folder.rstrip("/")) if shape.match(path)]
+
+
 def refuse_part_of_table(file_system: AbstractFileSystem, folder: str) -> None:
-    """Raise DataError if a folder is that in which a table keeps its files."""
-    if file_system.isdir(posixpath.join(folder, "_delta_log")):
-        _refuse_tables(folder, ["_delta_log/"])
+    """Raise DataError if a folder, or that of which it is a partition, is one in which a table keeps its files."""
+    if "=" in posixpath.basename(folder):
+        refuse_part_of_table(file_system, posixpath.dirname(folder))
+    marks = [mark for mark in ("_delta_log", ".hoodie") if file_system.isdir(posixpath.join(folder, mark))]
+    _refuse_tables(folder, [f"{mark}/" for mark in marks])
     metadata = posixpath.join(posixpath.dirname(folder), "metadata")
     if posixpath.basename(folder) == "data" and file_system.isdir(metadata):
         _refuse_tables(
@@ -71,7 +94,10 @@ def _refuse_tables(folder: str, names: list[str]) -> None:
 
 
 def _walk(folder: str) -> list[str]:
-    """Return all files, also behind links to other folders; a folder that is inside is read once, by its own name."""
+    """Return all files, also behind links to other folders.
+
+    A folder that is inside is read once, by its own name; a link that is a partition is one of its own.
+    """
     root, seen = Path(folder).resolve(), set()
     files: list[str] = []
     for path, folders, names in os.walk(folder, followlinks=True):
@@ -84,7 +110,11 @@ def _is_followed(path: Path, root: Path, seen: set[Path]) -> bool:
     if not path.is_symlink():
         return True
     target = path.resolve()
-    if target in seen or target.is_relative_to(root) or root.is_relative_to(target):
+    if root.is_relative_to(target) or any(target == folder.resolve() for folder in path.parents):
+        return False
+    if "=" in path.name:
+        return True
+    if target in seen or target.is_relative_to(root):
         return False
     seen.add(target)
     return True

@@ -10,6 +10,7 @@ import pyarrow as pa
 from unbroken.data.kinds import CATEGORY, Kind
 from unbroken.data.parquet import open_parquet
 from unbroken.data.sources import SourceFile
+from unbroken.errors import DataError
 
 INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 """A partition value that is a number: its folder's name has no type. With a leading zero it is a code."""
@@ -29,6 +30,15 @@ class Footer:
     file: SourceFile
     rows: int
     schema: pa.Schema
+
+
+def require_width(path: str, columns: int, most: int) -> None:
+    """Raise DataError if a table has more columns than the settings allow."""
+    if columns > most:
+        raise DataError(
+            f"{path}: found {columns:,} columns, expected at most {most:,}. "
+            f"Raise data.max_columns, or write only the columns that are needed"
+        )
 
 
 def read_footers(files: list[SourceFile], kinds: Mapping[str, Kind] | None = None) -> list[Footer]:

@@ -24,6 +24,9 @@ Subject = Callable[[str, int], str]
 """Names, for a message, the value that a column has in a row of the batch at hand."""
 
 INSTANT = pa.timestamp("us")
+MICROSECONDS_A_YEAR = 31_556_952_000_000
+FIRST_INSTANT, LAST_INSTANT = ((year - 1970) * MICROSECONDS_A_YEAR for year in (-32767, 32767))
+"""Beyond which the calendar that months and days are taken from begins anew."""
 PER_SECOND = {"s": 1e0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
 
@@ -112,9 +115,22 @@ def _seconds(column: pa.Array, name: str, subject: Subject) -> Float64:
         raise DataError(
             f"{subject(name, 0)} or below: {error}. Mend it, or leave the column out with data.exclude"
         ) from error
+    _require_calendar(instants.cast(pa.int64()), name, subject)
     return (
         instants.cast(pa.int64()).cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
         / PER_SECOND[INSTANT.unit]
+    )
+
+
+def _require_calendar(instants: pa.Array, name: str, subject: Subject) -> None:
+    beyond = pc.or_(pc.less(instants, FIRST_INSTANT), pc.greater(instants, LAST_INSTANT))
+    if not pc.any(beyond).as_py():
+        return
+    row = pc.index(beyond, True).as_py()
+    year = 1970 + instants[row].as_py() // MICROSECONDS_A_YEAR
+    raise DataError(
+        f"{subject(name, row)}: found a moment of the year {year}, expected -32767 .. 32767. "
+        f"Mend it, or leave the column out with data.exclude"
     )
 
 

@@ -158,6 +158,8 @@ def _labelled(part: Slice, columns: list[str]) -> Slice | None:
 
 
 def _repeat(file: SourceFile, name: str, rows: int) -> pa.Array:
-    value = file.partition[name]
+    value, is_date = file.partition[name], name in file.partition_dates
+    if value is None:
+        return pa.nulls(rows, pa.date32() if is_date else pa.null())
     column = pa.repeat(pa.scalar(value, pa.string() if isinstance(value, str) else pa.int64()), rows)
-    return column.cast(pa.date32()) if name in file.partition_dates and value is not None else column
+    return column.cast(pa.date32()) if is_date else column

@@ -15,7 +15,7 @@ import pyarrow as pa
 from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
-from unbroken.data.folders import files_below, is_hidden, refuse_part_of_table, require_regular
+from unbroken.data.folders import files_below, is_hidden, matches_of, refuse_part_of_table, require_regular
 from unbroken.errors import DataError
 from unbroken.storage import atomic
 
@@ -75,12 +75,16 @@ def data_errors(path: str) -> Generator[None]:
     try:
         yield
     except (pa.ArrowException, UnicodeDecodeError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from error
+        raise DataError(f"{path}: cannot be read: {_one_line(error)}") from error
     except OSError as error:
         # Arrow reports a bad file as an OSError without a number; most of those with one may pass and are retried.
         if error.errno is not None and not isinstance(error, PERMANENT):
             raise
-        raise DataError(f"{path}: cannot be read: {error}") from error
+        raise DataError(f"{path}: cannot be read: {_one_line(error)}") from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def find_files(source: str) -> list[SourceFile]:
@@ -177,7 +181,7 @@ def _paths(file_system: AbstractFileSystem, root: str) -> tuple[str, list[str]]:
     prefix = root[: min(root.index(mark) for mark in "*?[" if mark in root)]
     base = posixpath.dirname(prefix)
     refuse_part_of_table(file_system, base)
-    matches = [path for path in cast(list[str], file_system.glob(root)) if not is_hidden(path.removeprefix(base))]
+    matches = [path for path in matches_of(file_system, root) if not is_hidden(path.removeprefix(base))]
     folders = [path for path in matches if file_system.isdir(path)]
     nested = {file for folder in folders for file in files_below(file_system, folder, tuple(ENDINGS))}
     for path in matches:

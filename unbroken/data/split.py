@@ -1,5 +1,6 @@
 """Which rows train, validate and test: a pure function of the rows and the seed."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ from unbroken.storage.artifact import Artifact
 TRAIN, VALIDATION, TEST = 0, 1, 2
 ASSIGNMENT_ROWS = 1 << 20
 """Rows whose parts are written at a time."""
+
+SORTABLE = re.compile(r"[0-9]{2,}([-T: ._][0-9]{2,})*Z?")
 
 Parts = NDArray[np.uint8]
 
@@ -142,6 +145,8 @@ def _grouped(manifest: Manifest, config: SplitConfig) -> Parts:
 def _by_time(manifest: Manifest, config: SplitConfig) -> Parts:
     name = _column_name(config)
     times = _column(manifest, name)
+    if name in manifest.files[0].partition and _is_sortable(times):
+        times = pc.index_in(times, value_set=pa.array(sorted(pc.unique(times).to_pylist())))
     kind = kind_of(times.type)
     if kind is None or not KINDS[kind].ordered:
         ordered = plurals([kind for kind in KINDS.values() if kind.ordered])
@@ -150,6 +155,12 @@ def _by_time(manifest: Manifest, config: SplitConfig) -> Parts:
     positions = np.empty(manifest.rows, np.int64)
     positions[order[::-1]] = np.arange(manifest.rows)
     return Sizes.of(manifest.rows, config).parts(positions)
+
+
+def _is_sortable(texts: pa.ChunkedArray) -> bool:
+    """Tell whether the texts of a path, such as `01` and `2020-01`, stand in the order of what they name."""
+    values = [str(value) for value in pc.unique(texts).to_pylist()]
+    return len(set(map(len, values))) == 1 and all(map(SORTABLE.fullmatch, values))
 
 
 def _shares(counts: NDArray[np.int64], fraction: float) -> NDArray[np.int64]:

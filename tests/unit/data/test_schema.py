@@ -29,14 +29,22 @@ KINDS: dict[str, tuple[pa.DataType, list[Any], str]] = {
     "uint64": (pa.uint64(), NUMBERS, "number"),
     "decimal": (pa.decimal128(12, 2), [Decimal(number) / 4 for number in NUMBERS], "number"),
     "large decimal": (pa.decimal256(50, 3), [Decimal(number) for number in NUMBERS], "number"),
+    "narrow decimal": (pa.decimal32(5, 2), [Decimal(number) / 4 for number in NUMBERS], "number"),
+    "less narrow decimal": (pa.decimal64(12, 2), [Decimal(number) / 4 for number in NUMBERS], "number"),
+    "boolean of a byte": (pa.bool8(), [number % 3 == 0 for number in NUMBERS], "boolean"),
     "boolean": (pa.bool_(), [number % 3 == 0 for number in NUMBERS], "boolean"),
     "string": (pa.string(), TEXTS, "category"),
     "large string": (pa.large_string(), TEXTS, "category"),
     "string view": (pa.string_view(), TEXTS, "category"),
     "dictionary of text": (pa.dictionary(pa.int8(), pa.string()), TEXTS, "category"),
+    "dictionary of wide codes": (pa.dictionary(pa.uint64(), pa.string()), TEXTS, "category"),
+    "dictionary of large text": (pa.dictionary(pa.int32(), pa.large_string()), TEXTS, "category"),
+    "dictionary of dates": (pa.dictionary(pa.int16(), pa.date32()), DAYS, "date"),
+    "JSON": (pa.json_(), TEXTS, "category"),
     "dictionary of integers": (pa.dictionary(pa.int8(), pa.int64()), NUMBERS, "number"),
     "timestamp in seconds": (pa.timestamp("s"), TIMES, "timestamp"),
     "timestamp in nanoseconds": (pa.timestamp("ns"), TIMES, "timestamp"),
+    "timestamp in a zone that no one knows": (pa.timestamp("us", "Nowhere/City"), TIMES, "timestamp"),
     "timestamp with a zone": (pa.timestamp("us", "Europe/Berlin"), TIMES, "timestamp"),
     "date": (pa.date32(), DAYS, "date"),
     "date in milliseconds": (pa.date64(), DAYS, "date"),
@@ -48,6 +56,8 @@ KINDS: dict[str, tuple[pa.DataType, list[Any], str]] = {
 
 
 def array(values: list[Any], type: pa.DataType) -> pa.Array:
+    if isinstance(type, pa.Bool8Type):
+        return pa.ExtensionArray.from_storage(type, pa.array(values, pa.bool_()).cast(pa.int8()))
     if pa.types.is_dictionary(type):
         return pa.array(values, type.value_type).dictionary_encode().cast(type)
     return pa.array(values, type)
@@ -193,3 +203,30 @@ def test_the_task_can_be_set(tmp_path: Path):
     assert schema_of(path, tmp_path, task="multiclass").task == "multiclass"
     with pytest.raises(DataError, match=r"label: found 3 distinct values, expected 2 for data\.task binary"):
         schema_of(path, tmp_path, task="binary")
+
+
+FAR: dict[str, tuple[pa.Array, str]] = {
+    "the last day that Python knows": (pa.array([datetime.date(9999, 12, 31), *DAYS[1:]]), "9999-12-31"),
+    "a year of five digits": (pa.array([3 * 10**17, *range(99)], pa.timestamp("us")), "11476-08-15"),
+    "a duration of ages": (pa.array([2**62, *range(99)], pa.duration("s")), "e+18 s"),
+}
+
+
+@pytest.mark.parametrize("name", FAR)
+def test_a_moment_that_python_has_no_date_for_trains_and_is_shown(
+    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    column, shown = FAR[name]
+    caplog.set_level("INFO")
+
+    result = prepared(write(tmp_path / "a.parquet", hundred(column)), tmp_path)
+
+    assert shown in caplog.text
+    assert next(scale for scale in result.encoder.numbers if scale.name == "x").low < 2e9
+
+
+def test_a_year_beyond_the_calendar_is_refused_by_row(tmp_path: Path):
+    moments = pa.array([0] * 7 + [2**60] + [0] * 92, pa.timestamp("us"))
+
+    with pytest.raises(DataError, match=r"column x, row 7: found a moment of the year 38504, expected -32767 .. 32767"):
+        prepared(write(tmp_path / "a.parquet", hundred(moments)), tmp_path)
