@@ -9,7 +9,7 @@ import pytest
 from tests.contract import run_stages
 from tests.flow.served import Served, engine_runs, events
 from unbroken.config import Config, DataConfig, TrainingConfig
-from unbroken.orchestration.automations import SILENCE, UNATTENDED
+from unbroken.deployment.automations import SILENCE, UNATTENDED
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -19,7 +19,7 @@ def run(command: str, _: Namespace, __: Console) -> int:
         raise ConfigError(
             f"{Path.cwd()}: found no prefect.yaml, expected the folder of a project. Go to one, or make one: unbroken init DIR"
         )
-    from unbroken.orchestration import deployment  # noqa: PLC0415 (Prefect)
+    from unbroken.deployment import serve  # noqa: PLC0415 (Prefect)
 
-    {"serve": deployment.serve, "stop": deployment.stop, "apply": deployment.apply}[command]()
+    {"serve": serve.serve, "stop": serve.stop, "apply": serve.apply}[command]()
     return FINE

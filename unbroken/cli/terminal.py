@@ -12,7 +12,7 @@ from rich.logging import RichHandler
 from rich.text import Text
 
 from unbroken.config.credentials import mask_urls
-from unbroken.escaping import escape_controls, escape_log
+from unbroken.errors.escaping import escape_controls, escape_log
 
 FINE, FAULTY, USER_ERROR = 0, 1, 2
 INTERRUPTED = 128 + signal.SIGINT

@@ -5,7 +5,7 @@ import pyarrow.compute as pc
 
 from unbroken.data.kinds import CATEGORY, PER_SECOND
 from unbroken.data.schema import Column, Schema
-from unbroken.escaping import escape_controls
+from unbroken.errors.escaping import escape_controls
 
 SHOWN_COLUMNS = 200
 SHOWN_CLASSES = 10

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from prefect.tasks import MaterializingTask
 
-from unbroken.escaping import escape_controls
+from unbroken.errors.escaping import escape_controls
 
 LONGEST_KEY = 512
 

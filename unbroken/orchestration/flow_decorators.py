@@ -7,7 +7,7 @@ from prefect import Flow, flow
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from unbroken.escaping import escape_controls
+from unbroken.errors.escaping import escape_controls
 from unbroken.orchestration.form import explain_parameters
 from unbroken.orchestration.records import VerifiedJSON
 from unbroken.orchestration.restart import restart_after_crash, stop_with_supervisor, with_end_event

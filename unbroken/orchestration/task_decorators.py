@@ -12,7 +12,7 @@ from prefect.runtime import flow_run, task_run
 from prefect.states import State
 from prefect.tasks import MaterializingTask
 
-from unbroken.escaping import escape_log
+from unbroken.errors.escaping import escape_log
 from unbroken.orchestration.assets import PLACEHOLDER
 from unbroken.orchestration.caching import InputsAndSource
 from unbroken.orchestration.records import VerifiedJSON

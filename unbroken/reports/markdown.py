@@ -3,7 +3,7 @@
 import math
 import re
 
-from unbroken.escaping import escape_controls
+from unbroken.errors.escaping import escape_controls
 
 MARKS = re.compile(r"[\\`*\[\]<>~&$|@]|://|(?<=\bwww)\.|(?<![^\W_])_|_(?![^\W_])", re.IGNORECASE)
 """What Markdown, or the HTML and the links in it, would read as more than text; `_` inside a word is none of it."""

@@ -19,7 +19,7 @@ from unbroken.cli.terminal import make_console, show_log
 from unbroken.config import Config, DataConfig, ModelConfig, TrainingConfig
 from unbroken.data.sources import SourceFile
 from unbroken.errors import DataError
-from unbroken.escaping import CONTROLS, EscapeRecords, escape_controls
+from unbroken.errors.escaping import CONTROLS, EscapeRecords, escape_controls
 from unbroken.orchestration import flow_decorators
 from unbroken.orchestration.artifacts import show_report
 from unbroken.orchestration.assets import asset_key

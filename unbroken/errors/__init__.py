@@ -17,7 +17,7 @@ A message names the subject and path first, then found against expected, then th
 An OSError may pass and is retried; an UnbrokenError never is.
 """
 
-from unbroken.escaping import escape_controls
+from unbroken.errors.escaping import escape_controls
 
 
 class UnbrokenError(Exception):

@@ -13,14 +13,14 @@ from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
 from prefect.workers.process import ProcessWorker
 
-from unbroken.orchestration import automations
+from unbroken.deployment import automations
+from unbroken.deployment.services import Service
 from unbroken.orchestration.reachability import (
     INSTEAD_OF_A_DEPLOYMENTS,
     bypass_proxies,
     require_server,
     without_credentials,
 )
-from unbroken.orchestration.services import Service
 
 ROOT = Path.cwd()
 """The project: its flows, its `prefect.yaml`."""
