@@ -1,4 +1,4 @@
-"""Time and memory from 1 M to 100 M rows x 10 columns: `python -m benchmarks.growth [ROWS ...]`.
+"""Time and memory from 1 M to 100 M rows x 10 columns, and from 1,000 to 10,000 columns: `python -m benchmarks.growth [ROWS ...]`.
 
 Each size runs in a process of its own: load, preprocess, split, and one streamed epoch of training. The largest takes
 about 20 GB of disk in `runs/benchmarks`, which is free again afterwards. The plot is `results/growth.png`.
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from benchmarks.measure import RESULTS, Comparison, Target, save
-from benchmarks.rows import copied, write_rows
+from benchmarks.rows import copied, write_columns, write_rows
 from unbroken.config import CheckpointConfig, Config, DataConfig, ModelConfig, SplitConfig, TrainingConfig
 
 SIZES = (1_000_000, 10_000_000, 100_000_000)
@@ -26,6 +26,8 @@ TEST_ROWS = 100_000
 """The same for all sizes, since the AUROC keeps 16 bytes for each."""
 MEMORY_LIMIT = 32
 """MiB: less than the smallest size takes, so that all are streamed."""
+
+WIDTHS, WIDE_ROWS = (1_000, 10_000), 500
 
 STAGES = ("load", "preprocess", "split", "train")
 FOLDER = Path("runs/benchmarks")
@@ -38,7 +40,7 @@ def main(sizes: list[int]) -> None:
     """Measure each size, the smallest again at the end, write the results and the plot."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     found = [measured(FOLDER, rows) for rows in [*sizes, sizes[0]]]
-    comparisons = compared(found)
+    comparisons = [*compared(found), *columns()]
     for each in comparisons:
         print(each.describe())
     save("growth", comparisons)
@@ -70,10 +72,30 @@ def compared(found: list[dict[str, float]]) -> list[Comparison]:
     ]
 
 
+def columns() -> list[Comparison]:
+    """Compare what a column costs in a wide table with what it costs in one of a tenth of its columns."""
+    return [_columns(form) for form in ("parquet", "csv")]
+
+
+def _columns(form: str) -> Comparison:
+    values: dict[str, list[float]] = {}
+    for width in reversed(WIDTHS):
+        source = write_columns(FOLDER / f"{width}-columns.{form}", width)
+        seconds = in_a_process(source, "--columns", WIDE_ROWS)
+        values[f"{width:,} columns"] = [sum(seconds[f"{stage} CPU"] for stage in STAGES) / width * 1000]
+    ours, last = values
+    what = f"load, preprocess, split, one epoch of {WIDE_ROWS:,} rows ({form}): a column"
+    return Comparison(what=what, unit="CPU ms", ours=ours, values=values, targets={last: Target(at_most=1.5)})
+
+
 def measured(folder: Path, rows: int) -> dict[str, float]:
     """Run one size in a process of its own."""
-    source = write_rows(folder / f"{rows}.parquet", rows)
-    command = [sys.executable, "-m", "benchmarks.growth", "--one", str(source), str(rows)]
+    return in_a_process(write_rows(folder / f"{rows}.parquet", rows), "--one", rows)
+
+
+def in_a_process(source: Path, option: str, rows: int) -> dict[str, float]:
+    """Run the stages over a source in a process of its own, and delete both."""
+    command = [sys.executable, "-m", "benchmarks.growth", option, str(source), str(rows)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     source.unlink()
     shutil.rmtree(source.with_suffix(".runs"), ignore_errors=True)
@@ -108,10 +130,12 @@ def one(source: Path, rows: int) -> dict[str, float]:
         found[f"{name} peak MiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         return value
 
-    config = configured(source, rows)
+    config = configured(source, rows) if "--one" in sys.argv else wide(source)
     # What is imported and made ready only once does not grow.
     stages(replace(config, data=DataConfig(source="sample"), split=SplitConfig()), lambda _, work: work())
     stages(config, timed)
+    if "--columns" in sys.argv:
+        return found
     copy = source.with_suffix(".copy")  # what the machine itself makes dearer as files outgrow its memory
     timed("copy", lambda: copied(source, copy))
     copy.unlink()
@@ -125,6 +149,17 @@ def configured(source: Path, rows: int) -> Config:
         split=SplitConfig(test_fraction=TEST_ROWS / rows),
         model=ModelConfig(options={"hidden": [32]}),
         training=TrainingConfig(epochs=1, batch_size=512, shuffle_rows=1 << 18, memory_limit=MEMORY_LIMIT),
+        checkpoint=CheckpointConfig(every_seconds=None),
+        runs_folder=str(source.with_suffix(".runs")),
+    )
+
+
+def wide(source: Path) -> Config:
+    """Return one epoch of a small network over many columns, in memory."""
+    return Config(
+        data=DataConfig(source=str(source)),
+        model=ModelConfig(options={"hidden": [8]}),
+        training=TrainingConfig(epochs=1, batch_size=256),
         checkpoint=CheckpointConfig(every_seconds=None),
         runs_folder=str(source.with_suffix(".runs")),
     )
@@ -152,7 +187,7 @@ def plot(found: list[dict[str, float]], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    if "--one" in sys.argv:
+    if "--one" in sys.argv or "--columns" in sys.argv:
         print(json.dumps(one(Path(sys.argv[2]), int(sys.argv[3]))))
     else:
         main([int(rows) for rows in sys.argv[1:]] or list(SIZES))

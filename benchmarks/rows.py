@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 
 FEATURES = 10
@@ -26,6 +27,15 @@ def write_rows(path: Path, rows: int, seed: int = 0) -> Path:
             label = (weights @ numbers + noise > 0).astype(np.int8)
             writer.write_table(pa.table([*numbers, label], schema=schema))
     unfinished.rename(path)
+    return path
+
+
+def write_columns(path: Path, columns: int, rows: int = 500) -> Path:
+    """Write a wide table of normal numbers and a binary label, as its name says: Parquet or CSV."""
+    draw = np.random.Generator(np.random.PCG64(0))
+    numbers = {f"x{place}": draw.standard_normal(rows, dtype=np.float32) for place in range(columns)}
+    table = pa.table(numbers | {"label": [row % 2 for row in range(rows)]})
+    (pq.write_table if path.suffix == ".parquet" else pyarrow.csv.write_csv)(table, path)
     return path
 
 
