@@ -3,12 +3,13 @@
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from prefect.filesystems import LocalFileSystem
 from prefect.results import ResultRecord
 
-import unbroken.orchestration.caching  # noqa: F401 (it holds what reads a stored result)
 from tests.crash import forks, pipeline
 from tests.crash.command import Command
 from tests.crash.corruption import Damage, damages
@@ -18,6 +19,7 @@ from unbroken.checkpoints.format import read_checkpoint
 from unbroken.checkpoints.store import CORRUPT, CheckpointStore, Entry
 from unbroken.checkpoints.tree import leaves
 from unbroken.errors import CheckpointError, CorruptCheckpointError, DataError
+from unbroken.orchestration.records import CheckedStorage
 from unbroken.stages.load_data import read_manifest
 from unbroken.stages.results import Published
 from unbroken.stages.split import split_dataset
@@ -189,25 +191,32 @@ def test_damaged_intermediate_files_are_never_read_as_whole(
 
 @sampled
 def test_a_damaged_stored_result_is_not_used_and_the_log_says_why(
-    stride: int, expected: Command, scorecard: Scorecard, caplog: pytest.LogCaptureFixture
+    stride: int, expected: Command, scorecard: Scorecard, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     results = sorted(expected.run.glob("results/*"))
     assert len(results) == 6
     outcomes = list[str | None]()
     for path in results:
         content = path.read_bytes()
-        whole = ResultRecord.deserialize(content).result
+        whole = stored_result(content, tmp_path)
         for damage in damages(content, flips=100, stride=stride):
             try:
-                value = ResultRecord.deserialize(damage.of(content)).result
-            except Exception:
+                value = stored_result(damage.of(content), tmp_path)
+            except DataError:
                 value = whole
             outcomes.append(mismatch(f"{path.name}: {damage}", value, whole))
     scorecard.judge("corruptions", outcomes)
 
     with caplog.at_level(logging.WARNING), pytest.raises(DataError):
-        ResultRecord.deserialize(content.replace(b"sha", b"shb").replace(b"epoch", b"epocj"))
+        stored_result(content.replace(b"sha", b"shb").replace(b"epoch", b"epocj"), tmp_path)
     assert "a stored result is not used" in caplog.text
+
+
+def stored_result(content: bytes, folder: Path) -> object:
+    """Return what a stored result holds, read as a run reads it."""
+    (folder / "record").write_bytes(content)
+    storage = CheckedStorage(LocalFileSystem(basepath=str(folder)), Any)
+    return ResultRecord.deserialize(storage.read_path("record", _sync=True)).result
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def test_an_edited_library_never_serves_a_stale_result(terminal: Terminal, tmp_p
     assert terminal(*arguments, folder=copy).stdout.count("(cached)") == len(STAGES)
 
     with open(copy / "unbroken" / "features" / "encoder.py", "a") as file:
-        file.write("\n# edited\n")
+        file.write("\nEDITED = True\n")
 
     edited = terminal(*arguments, folder=copy)
     assert edited.returncode == 0, edited.stderr

@@ -6,7 +6,9 @@ An exact run has one segment. The checkpoints know nothing of it, so that those 
 import dataclasses
 import hashlib
 import json
+import logging
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -16,7 +18,15 @@ from unbroken.code.imports import own_modules
 from unbroken.code.machine import Machine, describe_machine
 from unbroken.code.source import library_modules
 from unbroken.errors import DataError
+from unbroken.storage import atomic
 from unbroken.storage.artifact import from_json
+from unbroken.storage.journal import Journal
+from unbroken.storage.sealed import seal, unseal
+
+log = logging.getLogger(__name__)
+FIRST = "segments"
+"""The first member of the file."""
+EVENT = "code recorded"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,14 +74,43 @@ class CodeRecord:
     segments: tuple[Segment, ...]
 
     @classmethod
-    def read(cls, path: Path) -> "CodeRecord":
-        """Read the record of a run, an empty one for a run of a version that kept none; raise DataError if it is not whole."""
+    def read(cls, path: Path, journal: Journal) -> "CodeRecord":
+        """Read the record of a run, an empty one for a run of a version that kept none.
+
+        Args:
+            path: The run's `code.json`.
+            journal: Has the record too, for where the file is not whole.
+
+        Raises:
+            DataError: The file is not whole, and the journal has no record.
+        """
         if not path.exists():
             return cls(segments=())
         try:
-            return from_json(cls, path.read_bytes(), str(path))
+            return from_json(cls, unseal(path.read_bytes(), str(path), FIRST), str(path))
         except DataError as error:
-            raise DataError(f"{error}. Remove it, and go on with --resume.accept_code true") from error
+            records = [event[FIRST] for event in journal.events() if event["event"] == EVENT and FIRST in event]
+            if not records:
+                raise DataError(f"{error}. Remove it, and go on with --resume.accept_code true") from error
+            log.warning("%s. Taken from %s", error, journal.path)
+            return from_json(cls, json.dumps({FIRST: records[-1]}).encode(), str(journal.path))
+
+    def write(self, path: Path, journal: Journal, guard: Callable[[], None]) -> None:
+        """Write the record to `code.json` and to the journal, durably.
+
+        Args:
+            path: The run's `code.json`.
+            journal: Its journal.
+            guard: Raises an error right before the file gets its name if this process may not write it.
+        """
+        journal.append(EVENT, **dataclasses.asdict(self))
+        self.mend(path, guard)
+
+    def mend(self, path: Path, guard: Callable[[], None]) -> None:
+        """Write the record to a `code.json` that is not there or has other bytes."""
+        content = seal(json.dumps(dataclasses.asdict(self), indent=1).encode())
+        if not path.exists() or path.read_bytes() != content:
+            atomic.write(path, content, guard)
 
     @property
     def latest(self) -> Segment:
@@ -86,10 +125,6 @@ class CodeRecord:
     def add(self, segment: Segment) -> "CodeRecord":
         """Return the record with one more segment; what came before is kept also where nothing is known of it."""
         return CodeRecord(segments=(*(self.segments or (Segment(),)), segment))
-
-    def to_json(self) -> bytes:
-        """Return the record as it is written."""
-        return json.dumps(dataclasses.asdict(self), indent=1).encode()
 
     def change(self, code: Code) -> str | None:
         """Return a sentence about how another code differs from that of the newest segment, None if it does not."""

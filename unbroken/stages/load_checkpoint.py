@@ -13,6 +13,7 @@ from unbroken.errors import CheckpointMismatchError, CodeChangedError, CorruptCh
 from unbroken.run import Run
 from unbroken.stages.results import Published, Restored
 from unbroken.storage.artifact import Artifact
+from unbroken.storage.journal import Journal
 from unbroken.training.determinism import reproducible
 from unbroken.training.inputs import EvaluationInputs
 
@@ -38,7 +39,7 @@ def load_checkpoint(
     with reproducible(config.training.threads):  # even where a training would not wait: this one is over soon
         inputs = EvaluationInputs.read(config, splits, encoder, run)
         state = inputs.fresh_state()
-        change = CodeRecord.read(run.code).change(present_code(config.model.factory))
+        change = CodeRecord.read(run.code, Journal(run.journal)).change(present_code(config.model.factory))
         try:
             inputs.restore(state, tree, path)
         except CheckpointMismatchError as error:

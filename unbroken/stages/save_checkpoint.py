@@ -67,7 +67,7 @@ def _chosen(last: Checkpoint, config: Config, run: Run) -> tuple[Path, str]:
 
 
 def _manifest(tree: Tree, digest: str, config: Config, run: Run) -> dict[str, Any]:
-    record = CodeRecord.read(run.code)
+    record = CodeRecord.read(run.code, Journal(run.journal))
     return {
         "format": tree["format"],
         "sha256": digest,

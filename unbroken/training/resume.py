@@ -28,7 +28,6 @@ from unbroken.errors import (
     CorruptCheckpointError,
 )
 from unbroken.models.factory import check_one_row
-from unbroken.storage import atomic
 from unbroken.storage.journal import Journal
 from unbroken.training.hooks import Hooks
 from unbroken.training.inputs import TrainingInputs
@@ -95,7 +94,7 @@ def _code_checked(
     inputs: TrainingInputs, entry: Entry, tree: Tree, store: CheckpointStore, journal: Journal
 ) -> Generator[None]:
     """Refuse or note other code than trained so far, around restoring a checkpoint; a misfit names the change too."""
-    record, code = CodeRecord.read(inputs.run.code), present_code(inputs.config.model.factory)
+    record, code = CodeRecord.read(inputs.run.code, journal), present_code(inputs.config.model.factory)
     change = record.change(code)
     finished = is_finished(tree["history"], inputs.config.training)
     if change and not finished and not inputs.config.resume.accept_code:
@@ -106,6 +105,8 @@ def _code_checked(
         if change is None:
             raise
         raise CodeChangedError(f"{error}; {change}. Use that version, or train anew in another runs_folder") from error
+    if record.segments:
+        record.mend(inputs.run.code, store.require_ownership)
     if finished:
         return
     segment = present_segment(code, tree["epoch"], tree["step"])
@@ -114,7 +115,7 @@ def _code_checked(
         log.warning("%s: %s: from here on the run is not exact", entry.path, change)
         journal.append("code changed", epoch=entry.epoch, step=entry.step, reason=change)
     if change or record.latest.machine != segment.machine:
-        atomic.write(inputs.run.code, record.add(segment).to_json(), store.require_ownership)
+        record.add(segment).write(inputs.run.code, journal, store.require_ownership)
 
 
 def _note_machine(record: CodeRecord, machine: dict[str, str], journal: Journal) -> None:
@@ -126,7 +127,7 @@ def _note_machine(record: CodeRecord, machine: dict[str, str], journal: Journal)
 
 def _start(inputs: TrainingInputs, state: TrainState, store: CheckpointStore, journal: Journal) -> None:
     segment = present_segment(present_code(inputs.config.model.factory))
-    atomic.write(inputs.run.code, CodeRecord(segments=(segment,)).to_json(), store.require_ownership)
+    CodeRecord(segments=(segment,)).write(inputs.run.code, journal, store.require_ownership)
     parent, origin, epochs = inputs.run.parent, "scratch", inputs.config.training.epochs
     if parent is not None:
         warm_start(inputs, state)

@@ -58,8 +58,12 @@ def files(run: Run) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in paths}
 
 
+def code_record(run: Run) -> record.CodeRecord:
+    return record.CodeRecord.read(run.code, Journal(run.journal))
+
+
 def segments(run: Run) -> list[tuple[int, int]]:
-    return [(segment.epoch, segment.step) for segment in record.CodeRecord.read(run.code).segments]
+    return [(segment.epoch, segment.step) for segment in code_record(run).segments]
 
 
 def test_an_exact_run_has_one_segment_which_its_lineage_names(tmp_path: Path):
@@ -149,7 +153,7 @@ def test_a_run_without_a_record_is_gone_on_with_only_when_accepted(tmp_path: Pat
 
     assert resumed.digest == undisturbed.digest
     assert segments(run)[0] == (0, 0)
-    assert record.CodeRecord.read(run.code).segments[0].code is None
+    assert code_record(run).segments[0].code is None
     assert json.loads(run.manifest.read_text())["lineage"]["exact"] is False
 
 
@@ -161,7 +165,7 @@ def test_another_machine_is_noted_and_begins_a_segment(tmp_path: Path, monkeypat
 
     (changed,) = [event for event in Journal(run.journal).events() if event["event"] == "numerics changed"]
     assert {"name": "MKL_CBWR", "before": None, "now": "COMPATIBLE"}.items() <= changed.items()
-    assert [(segment.machine or {}).get("MKL_CBWR") for segment in record.CodeRecord.read(run.code).segments] == [
+    assert [(segment.machine or {}).get("MKL_CBWR") for segment in code_record(run).segments] == [
         None,
         "COMPATIBLE",
     ]
@@ -171,3 +175,15 @@ def test_accepting_is_no_part_of_what_names_a_run(tmp_path: Path):
     accepting = replace(config(tmp_path), resume=ResumeConfig(accept_code=True))
 
     assert open_run(accepting).key == open_run(config(tmp_path)).key
+
+
+@pytest.mark.parametrize("place", [40, 200, 900])
+def test_a_damaged_record_is_taken_from_the_journal_and_mended(place: int, tmp_path: Path):
+    run_stages(config(tmp_path, epochs=1))
+    run = open_run(config(tmp_path))
+    whole = run.code.read_bytes()
+    run.code.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+
+    run_stages(config(tmp_path, epochs=2))
+
+    assert run.code.read_bytes() == whole
