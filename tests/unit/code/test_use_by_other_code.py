@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from tests.contract import run_stages, write_rows
 from tests.edited import EditedLibrary
 from unbroken import pipeline
-from unbroken.config import Config, DataConfig, ModelConfig, TrainingConfig
+from unbroken.config import Config, DataConfig, ModelConfig, RetrainConfig, TrainingConfig
 from unbroken.data.kinds import KINDS
 from unbroken.data.schema import Column, Schema
 from unbroken.errors import CodeChangedError
@@ -156,6 +157,46 @@ def test_outputs_that_differ_in_their_last_bits_are_warned_of_and_others_refused
     else:
         load_predictor(run.published)
         assert "differ by 1e-06" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("edit", "arguments", "code", "words"),
+    [
+        (LEARNING, (), 0, "Its recorded outputs are equal to the bit"),
+        (SPREAD, (), 2, "--resume.accept_code true"),
+        (SPREAD, ("--train.resume.accept_code", "true"), 0, "Its recorded outputs differ by"),
+    ],
+)
+def test_a_champion_judged_by_other_code_is_checked_by_recorded_outputs(
+    edit: tuple[str, str, str], arguments: tuple[str, ...], code: int, words: str, tmp_path: Path
+):
+    data, training = (
+        DataConfig(source=str(tmp_path / "in"), label="label"),
+        TrainingConfig(epochs=30, learning_rate=0.05),
+    )
+    train = replace(config_for(tmp_path), data=data, training=training)
+    write_rows(tmp_path / "in" / "first.parquet", "binary", rows=1000)
+    pipeline.retrain(RetrainConfig(model="m", models_folder=str(tmp_path / "models"), train=train))
+    pointer = (tmp_path / "models" / "m" / "champion.json").read_bytes()
+    assert b"promoted" in pointer
+    write_rows(tmp_path / "in" / "second.parquet", "binary", seed=1)
+    library = EditedLibrary.copy(tmp_path / "edited").edit(*edit)
+
+    settings = (
+        "--train.model.options",
+        '{"hidden": [8]}',
+        "--train.training.epochs",
+        "30",
+        "--train.data.label",
+        "label",
+    )
+    places = ("--models_folder", str(tmp_path / "models"), "--train.runs_folder", train.runs_folder)
+    source = ("--model", "m", "--train.data.source", train.data.source)
+    ended, text = said(library, "retrain", "--no-orchestrator", *source, *places, *settings, *arguments)
+
+    assert ended == code, text
+    assert words in text
+    assert ((tmp_path / "models" / "m" / "champion.json").read_bytes() == pointer) == (code == 2)
 
 
 def test_a_model_without_a_record_says_so_and_goes_on(
