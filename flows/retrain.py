@@ -36,7 +36,7 @@ def retrain(config: RetrainConfig = RetrainConfig()) -> Decision:  # noqa: B008 
     check = cached(check_data)(cycle, datasets, config)
     challenger = train(datasets.config)
     verdict = cached(compare)(cycle, datasets, challenger, config)
-    decision = promote(cycle, check, challenger, verdict, config, datasets.start)
+    decision = promote(cycle, datasets, check, challenger, verdict, config)
     if config.train.tracking.uri:
         track_champion(config)
     show_decision(decision, cycle, check)

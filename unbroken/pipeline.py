@@ -178,7 +178,7 @@ def retrain(config: RetrainConfig, report: Report = ignore_progress) -> "Decisio
     checked = _logged("check_data", check_data(cycle, datasets, config))
     challenger = Artifact.of(train(datasets.config, report).path)
     verdict = _logged("compare", compare_models(cycle, datasets, challenger, config))
-    decision = _logged("promote", promote(cycle, checked, challenger, verdict, config, datasets.start))
+    decision = _logged("promote", promote(cycle, datasets, checked, challenger, verdict, config))
     if config.train.tracking.uri:
         from unbroken.integrations.mlflow_tracking import set_champion  # noqa: PLC0415 (an extra)
 

@@ -1,11 +1,12 @@
 """Prepare a cycle's rows: new ones under the champion's columns, some held out to judge, and older ones to train with."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from unbroken.config import Config, DataConfig, RetrainConfig
 from unbroken.contract.check import check_contract
@@ -15,15 +16,27 @@ from unbroken.data.footers import Footer
 from unbroken.data.parquet import Writer, read_slices
 from unbroken.data.permutation import Permutation, derive
 from unbroken.data.schema import Schema
-from unbroken.data.sources import data_errors
+from unbroken.data.sources import SourceFile, data_errors
 from unbroken.data.split import TEST, TRAIN, assign, with_parts
 from unbroken.data.verification import read_verified
 from unbroken.errors import DataError
 from unbroken.retraining import watermark
 from unbroken.retraining.contract import WAY_OUT, agreed_data
-from unbroken.retraining.new_data import Cycle, audit_data_errors, encoder_of, read_source_footers, registry_of
+from unbroken.retraining.new_data import (
+    Cycle,
+    audit_data_errors,
+    encoder_of,
+    read_source_footers,
+    registry_of,
+    seen_rows,
+)
+from unbroken.retraining.seen_rows import Digests, SeenRows, dataset_digests, record_path, row_digests, tell_apart
+from unbroken.storage.artifact import Artifact
 
 log = logging.getLogger(__name__)
+
+NO_DIGESTS: Digests = np.empty(0, np.uint64)
+NOTHING_SEEN_BEFORE = SeenRows(digests=NO_DIGESTS, complete=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +50,7 @@ class CycleDatasets:
         replay: Older rows that train it too, if there are any.
         schema: The columns of all of them.
         config: How the challenger is trained.
+        seen: Digests of the rows that the challenger and those before it saw.
         start: What it starts from and why, for a person, once that is known.
     """
 
@@ -47,6 +61,7 @@ class CycleDatasets:
     schema: Schema
     config: Config
     start: str = ""
+    seen: Artifact | None = None
 
     @property
     def training(self) -> list[Dataset]:
@@ -71,15 +86,20 @@ def prepare_data(cycle: Cycle, config: RetrainConfig) -> CycleDatasets:
 
 
 def _write_rows(cycle: Cycle, config: RetrainConfig) -> CycleDatasets:
-    settings, files = config.train.data, cycle.older if config.replay else ()
+    settings, older_files = config.train.data, cycle.older if config.replay else ()
     footers = read_source_footers(cycle.new, cycle.path / "converted", cycle.rival, settings)
-    older = read_source_footers(files, cycle.path / "converted-older", cycle.rival, settings)
+    older = read_source_footers(older_files, cycle.path / "converted-older", cycle.rival, settings)
     data, schema = _check_columns(footers, cycle, config)
     older = _with_columns(older, schema)
-    writer = _RowWriter(cycle, config.watermark_column, _common_types(schema, [*footers, *older], cycle, config))
-    new = writer.write("new.parquet", writer.read(footers, new=True))
+    types = _common_types(schema, [*footers, *older], cycle, config)
+    writer = _RowWriter(cycle, config.watermark_column, types, footers, older, seen_rows(cycle, footers))
+    new = writer.write("new.parquet", writer.read_new())
     test, train = _hold_out(writer, new, schema, config)
-    replay = _sample_older(writer, footers, older, round(config.replay * train.rows), config.holdout.seed)
+    digests = dataset_digests(new, schema)
+    judges = np.unique(dataset_digests(test, schema)) if tell_apart(digests) else NO_DIGESTS
+    count = round(config.replay * train.rows)
+    replay = _sample_older(writer, lambda: _without(writer.read_older(), judges, schema), count, config.holdout.seed)
+    seen = _seen_afterwards(cycle, schema, digests, dataset_digests(replay, schema))
     data = replace(data, source=str(cycle.path / "train"))
     return CycleDatasets(
         new=new,
@@ -88,6 +108,7 @@ def _write_rows(cycle: Cycle, config: RetrainConfig) -> CycleDatasets:
         replay=replay,
         schema=schema,
         config=replace(config.train, data=data),
+        seen=seen,
     )
 
 
@@ -98,19 +119,33 @@ class _RowWriter:
     cycle: Cycle
     time_column: str | None
     types: pa.Schema
+    new: list[Footer]
+    older: list[Footer]
+    seen: NDArray[np.bool_] | None
 
-    def read(self, footers: list[Footer], *, new: bool) -> Iterator[pa.RecordBatch]:
-        """Yield the rows that are new, or those that are not."""
-        files = [footer.file for footer in footers]
-        parts = (
-            watermark.read_by_watermark(
-                *(files, self.types.names, self.time_column, self.cycle.since),
-                new=new,
-                until=self.cycle.next_watermark.until,
-            )
-            if self.time_column
-            else read_slices(files, self.types.names)
+    def read_new(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows that are new."""
+        return self._as_common(self._read(self.new, new=True, seen=self.seen))
+
+    def read_older(self) -> Iterator[pa.RecordBatch]:
+        """Yield those that are not: of older files, and of new ones that hold some."""
+        bounded = self.time_column is not None and self.cycle.since.until is not None
+        files = [footer.file for footer in self.older]
+        yield from self._as_common(
+            self._read(self.older, new=False) if bounded else read_slices(files, self.types.names)
         )
+        if bounded or self.seen is not None:
+            yield from self._as_common(self._read(self.new, new=False, seen=self.seen))
+
+    def _read(self, footers: list[Footer], *, new: bool, seen: NDArray[np.bool_] | None = None) -> Iterator[Slice]:
+        return watermark.read_by_watermark(
+            *([footer.file for footer in footers], self.types.names, self.time_column, self.cycle.since),
+            new=new,
+            until=self.cycle.next_watermark.until,
+            seen=seen,
+        )
+
+    def _as_common(self, parts: Iterator[Slice]) -> Iterator[pa.RecordBatch]:
         for part in parts:
             with data_errors(part.file.name):
                 yield self._cast(part)
@@ -199,10 +234,29 @@ def _hold_out(writer: _RowWriter, new: Dataset, schema: Schema, config: RetrainC
     return writer.write("test.parquet", rows_of(TEST)), writer.write("train/new.parquet", rows_of(TRAIN))
 
 
-def _sample_older(writer: _RowWriter, new: list[Footer], older: list[Footer], count: int, seed: int) -> Dataset | None:
+def _without(batches: Iterator[pa.RecordBatch], judges: Digests, schema: Schema) -> Iterator[pa.RecordBatch]:
+    """Yield the rows but those that judge, which come in an older file too where each holds the rows of those before it."""
+    columns = (*schema.features, schema.label)
+    for batch in batches:
+        judging = np.isin(row_digests(Slice(SourceFile(url="older"), 0, batch), columns), judges)
+        yield batch.filter(pa.array(~judging)) if judging.any() else batch
+
+
+def _seen_afterwards(cycle: Cycle, schema: Schema, new: Digests, replayed: Digests) -> Artifact:
+    """Write down what the challenger and those before it saw."""
+    path, complete, seen = cycle.path / "seen.rows", True, NOTHING_SEEN_BEFORE
+    if cycle.rival and encoder_of(cycle.rival).schema.features == schema.features:
+        seen = SeenRows.read(record_path(cycle.rival.path))
+        complete = seen.complete
+    seen.with_rows(new, replayed, complete=complete).write(path)
+    return Artifact.of(path)
+
+
+def _sample_older(
+    writer: _RowWriter, read: Callable[[], Iterator[pa.RecordBatch]], count: int, seed: int
+) -> Dataset | None:
     """Write `count` older rows chosen at random, the same for the same rows; None if there are none."""
-    sources = [*older, *(new if writer.time_column else [])]
-    total = sum(batch.num_rows for batch in writer.read(sources, new=False)) if count else 0
+    total = sum(batch.num_rows for batch in read()) if count else 0
     if not total:
         (writer.cycle.path / "train" / "older.parquet").unlink(missing_ok=True)
         return None
@@ -210,7 +264,7 @@ def _sample_older(writer: _RowWriter, new: list[Footer], older: list[Footer], co
 
     def sample() -> Iterator[pa.RecordBatch]:
         start = 0
-        for batch in writer.read(sources, new=False):
+        for batch in read():
             ranks = order.of(np.arange(start, start + batch.num_rows))
             yield batch.filter(pa.array(ranks < count))
             start += batch.num_rows

@@ -92,5 +92,5 @@ def _converted(footer: Footer, names: list[str], kinds: Mapping[str, Kind], path
             ]
             writer.write(pa.RecordBatch.from_arrays(columns, schema=schema))
     partition = [field for field in footer.schema if field.name in file.partition]
-    copy = replace(file, url=str(path), origin=file.name)
+    copy = replace(file, url=str(path), origin=file.name, digest=writer.dataset().digest)
     return replace(footer, file=copy, schema=pa.schema([*partition, *schema], metadata=footer.schema.metadata))

@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from unbroken.config import DataConfig, RetrainConfig
 from unbroken.csv.conversion import as_parquet
 from unbroken.csv.reading import Reading
@@ -20,6 +23,8 @@ from unbroken.features.learnt import learnt_reading
 from unbroken.retraining import watermark
 from unbroken.retraining.contract import WAY_OUT, changed_features, changed_prediction
 from unbroken.retraining.learnt_kinds import by_learnt_kinds
+from unbroken.retraining.seen_rows import SeenRows, record_path, seen_among
+from unbroken.retraining.watermark import Times
 from unbroken.serving.registry import NOTHING_SEEN, Registry, Version, Watermark
 from unbroken.storage.artifact import to_json
 from unbroken.storage.journal import Clock, utc_now
@@ -91,18 +96,20 @@ def find_new_data(config: RetrainConfig, clock: Clock = utc_now) -> Cycle | None
 
     Raises:
         ConfigError: The model or the source is not named, or another label or task than the champion's is.
-        DataError: The source cannot be read, or a row has no time to compare; the latter is noted in the audit log.
+        DataError: The source cannot be read, rows that the champion saw cannot be told from others, or a row has no time
+            to compare; the latter is noted in the audit log.
     """
     config.require_complete()
     registry = registry_of(config)
     pointer, champion = registry.pointer, registry.champion()
-    latest = clock().astimezone(UTC).replace(tzinfo=None) + AHEAD
-    new_line = _is_new_line(champion, config)
-    since = NOTHING_SEEN if new_line else watermark.plausible(pointer.watermark, latest, str(registry.folder))
     files = find_files(config.train.data.source)
     digests = digest_files(files)
     names = watermark.content_names(files, digests)
     files = [replace(file, digest=digest) for file, digest in zip(files, digests, strict=True)]
+    latest = clock().astimezone(UTC).replace(tzinfo=None) + AHEAD
+    since = watermark.plausible(pointer.watermark, latest, str(registry.folder))
+    new_line = _is_new_line(champion, since, names, config)
+    since = NOTHING_SEEN if new_line else since
     seen = set(since.files)
     new = tuple(file for file, name in zip(files, names, strict=True) if name not in seen)
     if not new:
@@ -119,7 +126,8 @@ def find_new_data(config: RetrainConfig, clock: Clock = utc_now) -> Cycle | None
         since=since,
         new_line=new_line,
     )
-    return cycle if config.watermark_column is None else _with_latest_time(cycle, config, latest)
+    timed = cycle if config.watermark_column is None else _with_latest_time(cycle, config, latest)
+    return timed if timed and _has_unseen_rows(timed, config) else None
 
 
 def registry_of(config: RetrainConfig) -> Registry:
@@ -182,7 +190,7 @@ def _with_latest_time(cycle: Cycle, config: RetrainConfig, limit: datetime) -> C
     Rows later than the limit are named and left for a later cycle.
     """
     with audit_data_errors(registry_of(config), cycle.data):
-        times = read_verified(cycle.new, lambda: _survey_times(cycle, config, limit))
+        times = read_verified(cycle.new, lambda: _times(cycle, config, limit))
     if times.ahead:
         log.warning(
             "%s: column %s: %s, the latest %s, lie in the future (later than %s): they do not move the watermark, "
@@ -195,15 +203,59 @@ def _with_latest_time(cycle: Cycle, config: RetrainConfig, limit: datetime) -> C
     return replace(cycle, next_watermark=replace(cycle.next_watermark, until=times.latest))
 
 
-def _is_new_line(champion: Version | None, config: RetrainConfig) -> bool:
-    """Tell whether a champion takes no part, since the settings ask for another contract and let that take its place."""
+def seen_rows(cycle: Cycle, footers: list[Footer]) -> NDArray[np.bool_] | None:
+    """Return which rows of the new files the champion saw, where no time tells; None if it saw none of them."""
+    if cycle.rival is None or cycle.since.until is not None:
+        return None
+    seen = SeenRows.read(record_path(cycle.rival.path))
+    return seen_among(footers, encoder_of(cycle.rival).schema, seen)
+
+
+def _has_unseen_rows(cycle: Cycle, config: RetrainConfig) -> bool:
+    """Tell whether new files hold more than the champion saw, as they do not if they were only written anew."""
+    if cycle.rival is None or cycle.since.until is not None:
+        return True
+    with audit_data_errors(registry_of(config), cycle.data):
+        mask = read_verified(cycle.new, lambda: _seen_rows(cycle, config))
+    if mask is None:
+        return True
+    log.warning(
+        "%s: the champion has seen %s of %s rows: they do not judge", *(cycle.data, f"{mask.sum():,}", len(mask))
+    )
+    return not mask.all()
+
+
+def _seen_rows(cycle: Cycle, config: RetrainConfig) -> NDArray[np.bool_] | None:
+    footers = read_source_footers(cycle.new, cycle.path / "converted", cycle.rival, config.train.data)
+    return seen_rows(cycle, footers)
+
+
+def _cannot_tell(champion: Version, since: Watermark, names: list[str]) -> bool:
+    """Tell whether new files may hold rows that the champion saw, and nothing says which: files grew, and it kept no record."""
+    gone = set(since.files) - set(names)
+    return bool(gone and set(names) - set(since.files)) and since.until is None and not _has_record(champion)
+
+
+def _has_record(champion: Version) -> bool:
+    return SeenRows.read(record_path(champion.path)).complete
+
+
+def _is_new_line(champion: Version | None, since: Watermark, names: list[str], config: RetrainConfig) -> bool:
+    """Tell whether a champion takes no part: it cannot be compared, and the settings let another take its place."""
     if champion is None:
         return False
     data, schema = config.train.data, encoder_of(champion).schema
     changes = changed_prediction(data, schema)
     if changes and not config.gate.replace:
         raise ConfigError(f"{champion.path}: {'; '.join(changes)}. The two cannot be compared. {WAY_OUT}")
-    return config.gate.replace and bool(changes or changed_features(data, schema))
+    if (unknown := _cannot_tell(champion, since, names)) and not config.gate.replace:
+        raise DataError(
+            f"{data.source}: found files changed or gone since they were seen, expected them as they were beside new "
+            f"ones: the champion {champion} is of a release that kept no digests of its rows, so rows that it was "
+            f"trained on would judge it. Bring new rows in files of their own, give a `model` of its own, or set "
+            f"gate.replace"
+        )
+    return config.gate.replace and bool(changes or unknown or changed_features(data, schema))
 
 
 def _say_what_waits(champion: Version | None, config: RetrainConfig) -> None:
@@ -211,7 +263,7 @@ def _say_what_waits(champion: Version | None, config: RetrainConfig) -> None:
         log.warning("the settings ask for a model %s: it is trained when rows come that are new", changes)
 
 
-def _survey_times(cycle: Cycle, config: RetrainConfig, limit: datetime) -> watermark.Times:
+def _times(cycle: Cycle, config: RetrainConfig, limit: datetime) -> Times:
     assert config.watermark_column is not None
     footers = read_source_footers(cycle.new, cycle.path / "converted", cycle.rival, config.train.data)
     return watermark.survey([footer.file for footer in footers], config.watermark_column, limit)

@@ -5,9 +5,12 @@ from pathlib import Path
 
 from unbroken.config import RetrainConfig
 from unbroken.retraining.data_check import DataCheck
+from unbroken.retraining.datasets import CycleDatasets
 from unbroken.retraining.gate import Verdict
 from unbroken.retraining.new_data import Cycle, registry_of
+from unbroken.retraining.seen_rows import record_path
 from unbroken.serving.registry import Version
+from unbroken.storage import atomic
 from unbroken.storage.artifact import Artifact
 from unbroken.storage.publication import require_manifest
 
@@ -29,17 +32,22 @@ class Decision:
 
 
 def promote(
-    cycle: Cycle, check: DataCheck, challenger: Artifact, verdict: Verdict, config: RetrainConfig, start: str
+    cycle: Cycle,
+    datasets: CycleDatasets,
+    check: DataCheck,
+    challenger: Artifact,
+    verdict: Verdict,
+    config: RetrainConfig,
 ) -> Decision:
     """Register the challenger and do what the verdict says, by one move of the pointer.
 
     Args:
         cycle: Names the champion it was compared with, and the watermarks.
+        datasets: Name the rows that the challenger saw, and what it started from.
         check: Holds the profile of the challenger's training rows.
         challenger: A published checkpoint, its manifest beside it.
         verdict: What the gate said.
         config: Names the model.
-        start: What the challenger started from and why.
 
     Raises:
         RegistryError: The champion or the watermark is another by now; nothing is changed.
@@ -47,6 +55,8 @@ def promote(
     registry = registry_of(config)
     manifest = Artifact.of(require_manifest(Path(challenger.path), challenger.digest))
     version = registry.register(challenger, manifest, check.profile)
+    if datasets.seen:
+        atomic.write(record_path(version.path), Path(datasets.seen.path).read_bytes())
     pointer = registry.decide(
         version,
         promote=verdict.promote,
@@ -55,7 +65,7 @@ def promote(
         watermark=cycle.next_watermark,
         data=cycle.data,
         reason=verdict.reason,
-        start=start,
+        start=datasets.start,
         scores=asdict(verdict),
     )
-    return Decision(verdict=verdict, challenger=version, champion=pointer.champion, start=start)
+    return Decision(verdict=verdict, challenger=version, champion=pointer.champion, start=datasets.start)

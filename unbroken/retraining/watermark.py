@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from unbroken.data.dataset import Slice
 from unbroken.data.parquet import read_slices
@@ -78,21 +80,40 @@ def survey(files: list[SourceFile], column: str, limit: datetime) -> Times:
 def read_by_watermark(
     files: list[SourceFile],
     columns: list[str],
-    time_column: str,
+    time_column: str | None,
     watermark: Watermark,
     *,
     new: bool,
     until: str | None = None,
+    seen: NDArray[np.bool_] | None = None,
 ) -> Iterator[Slice]:
-    """Yield the rows later than the watermark if `new`, but not later than `until`, else those up to it, as just these columns."""
-    names = [*columns, *([] if time_column in columns else [time_column])]
+    """Yield the new rows of files, or the others, as just some columns.
+
+    Args:
+        files: The files.
+        columns: The columns to yield.
+        time_column: Rows whose time there is later than the watermark are new; all are where none is given.
+        watermark: How far retraining has come.
+        new: Whether to yield the new rows.
+        until: Rows later than that are passed over.
+        seen: Which of the rows, in the order of the files, are known by their values and so not new.
+    """
+    names = [*columns, *(name for name in (time_column,) if name and name not in columns)]
+    start = 0
     for part in read_slices(files, names):
-        mask = later_than(watermark, part, time_column)
-        if new and until is not None:
+        mask = _is_new(part, time_column, watermark)
+        if seen is not None:
+            mask = pc.and_(mask, pa.array(~seen[start : start + len(part)]))
+        start += len(part)
+        if new and time_column and until is not None:
             mask = pc.and_(mask, pc.invert(later_than(Watermark(until=until), part, time_column)))
         rows = part.rows.filter(mask if new else pc.invert(mask))
         if rows.num_rows:
             yield Slice(part.file, part.start, rows.select(columns))
+
+
+def _is_new(part: Slice, time_column: str | None, watermark: Watermark) -> pa.BooleanArray:
+    return later_than(watermark, part, time_column) if time_column else pa.repeat(True, len(part))
 
 
 def later_than(watermark: Watermark, part: Slice, column: str) -> pa.BooleanArray:
