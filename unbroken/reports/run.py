@@ -15,6 +15,8 @@ from unbroken.storage.publication import published_manifest
 
 BARS = "▁▂▃▄▅▆▇█"
 LONGEST_CURVE = 60
+LEFT_OUT = {"checkpoint saved", "code recorded"}
+"""Events that say nothing about how attempts went: they have places of their own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +78,7 @@ class RunReport:
         return [[name, _sparkline(values), format_number(values[-1])] for name, values in curves.items()]
 
     def _attempts(self) -> list[list[str]]:
-        events = [event for event in self.events if event["event"] != "checkpoint saved"]
+        events = [event for event in self.events if event["event"] not in LEFT_OUT]
         return [[event["time"][:19].replace("T", " "), _description(event)] for event in events]
 
     def _lineage(self, run: Run) -> dict[str, object]:
