@@ -59,7 +59,12 @@ def parsed_digest(source: bytes) -> str:
         SyntaxError: The source is not Python.
         ValueError: It holds a null byte.
     """
-    return hashlib.sha256(repr(_content(ast.parse(source))).encode()).hexdigest()[:DIGITS]
+    return tree_digest(ast.parse(source))
+
+
+def tree_digest(tree: ast.Module) -> str:
+    """Return the digest of parsed source, as `parsed_digest` does."""
+    return hashlib.sha256(repr(_content(tree)).encode()).hexdigest()[:DIGITS]
 
 
 def _content(node: Any) -> Any:

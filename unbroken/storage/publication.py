@@ -16,7 +16,7 @@ from filelock import FileLock
 
 from unbroken.errors import CorruptCheckpointError, DataError
 from unbroken.storage import atomic
-from unbroken.storage.sealed import read_sealed
+from unbroken.storage.sealed import unseal_file
 
 FOLDER = "manifests"
 FIRST = "format"
@@ -39,24 +39,29 @@ def find_manifest(checkpoint: Path, digest: str) -> Path | None:
 
 def read_manifest(path: Path) -> dict[str, Any]:
     """Return the content of a manifest; raise DataError if it is no JSON object with a text `sha256`, or has changed."""
-    content = parse_manifest(path)
-    read_sealed(path, FIRST)
-    return content
+    content = path.read_bytes()
+    manifest = _parse(content, path)
+    unseal_file(content, path, FIRST)
+    return manifest
 
 
 def parse_manifest(path: Path) -> dict[str, Any]:
     """Return the content of a manifest, changed or not; raise DataError if it is no JSON object with a text `sha256`."""
+    return _parse(path.read_bytes(), path)
+
+
+def _parse(content: bytes, path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_bytes())
+        manifest = json.loads(content)
     except ValueError as error:
         raise DataError(
             f"{path}: not a whole manifest: {error}. Publish the checkpoint again, or copy both files"
         ) from error
-    if not isinstance(content, dict) or not isinstance(content.get("sha256"), str):
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("sha256"), str):
         raise DataError(
             f"{path}: not a whole manifest: found no text sha256 in it. Publish the checkpoint again, or copy both files"
         )
-    return content
+    return manifest
 
 
 def require_manifest(checkpoint: Path, digest: str) -> Path:

@@ -51,7 +51,11 @@ def unseal(content: bytes, name: str, first: str) -> bytes:
 
 def read_sealed(path: Path, first: str) -> bytes:
     """Return the object in a file, as `unseal` does; the log says where it is of an earlier version."""
-    content = path.read_bytes()
+    return unseal_file(path.read_bytes(), path, first)
+
+
+def unseal_file(content: bytes, path: Path, first: str) -> bytes:
+    """Return the object in the content of a file, as `read_sealed` does."""
     if (original := unseal(content, str(path), first)) is content:
         log.warning("%s: of an earlier version, without a digest: taken as it is", path)
     return original
