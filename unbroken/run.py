@@ -31,6 +31,7 @@ Result = TypeVar("Result")
 ATTEMPTS = 3
 SEMANTICS = 1
 """Raised whenever the same settings and data would give other weights."""
+PUBLISHED, CHECKPOINTS = "checkpoint.pth", "checkpoints"
 DESCRIPTION = "run.json"
 """The file in a run's folder that says what its key is made of."""
 
@@ -57,7 +58,7 @@ class Run:
     @property
     def checkpoints(self) -> Path:
         """Folder of the epochs' checkpoints."""
-        return self.path / "checkpoints"
+        return self.path / CHECKPOINTS
 
     @property
     def results(self) -> Path:
@@ -67,7 +68,7 @@ class Run:
     @property
     def published(self) -> Path:
         """The checkpoint for others to read."""
-        return self.path / "checkpoint.pth"
+        return self.path / PUBLISHED
 
     @property
     def manifest(self) -> Path:
@@ -143,11 +144,15 @@ def delete_on_bad_input(run: Run) -> Generator[None]:
     try:
         yield
     except (ConfigError, DataError):
-        has_checkpoint = run.published.exists() or any(run.checkpoints.glob("*"))
-        if run.path.is_dir() and not has_checkpoint:
+        if run.path.is_dir() and not has_checkpoint(run.path):
             with suppress(Timeout), FileLock(run.lock, mode=0o600, timeout=0):
                 shutil.rmtree(run.path, ignore_errors=True)
         raise
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Tell whether the folder of a run holds anything that was trained."""
+    return (folder / PUBLISHED).exists() or any((folder / CHECKPOINTS).glob("*"))
 
 
 def describe(run: Run, config: Config) -> None:

@@ -5,11 +5,12 @@ import json
 import logging
 import os
 import stat
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from unbroken.config import Config
-from unbroken.run import DESCRIPTION, Run, description_of
+from unbroken.run import DESCRIPTION, Run, description_of, has_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -24,19 +25,15 @@ Settings = dict[str, Any]
 
 def tell_nearest_run(run: Run, config: Config) -> None:
     """Log one line if a run is new, and another one in its folder has the same data and some of its settings."""
-    if _has_checkpoint(run.path):
+    if has_checkpoint(run.path):
         return
     current = _flat(description_of(run, config))
     previous = [(folder, settings) for folder in _newest_folders(run) if (settings := _read(folder / DESCRIPTION))]
     same_data = [pair for pair in previous if pair[1].get("data_sha256") == run.fingerprint]
     for folder, settings in sorted(same_data, key=lambda pair: len(_differences(pair[1], current))):
-        if _has_checkpoint(folder):
+        if has_checkpoint(folder):
             log.info("from scratch, as a run of its own: %s differs by %s", folder, _words(settings, current))
             return
-
-
-def _has_checkpoint(folder: Path) -> bool:
-    return (folder / "checkpoint.pth").exists() or any((folder / "checkpoints").glob("*"))
 
 
 def _newest_folders(run: Run) -> list[Path]:
@@ -69,7 +66,7 @@ def _flat(settings: Settings, prefix: str = "") -> Settings:
 
 def _differences(previous: Settings, current: Settings) -> list[str]:
     """Return the names of the settings that differ; one left out has its default."""
-    defaults = _flat(dataclasses.asdict(Config()))
+    defaults = _defaults()
     return [
         name
         for name in dict.fromkeys([*current, *previous])
@@ -77,8 +74,13 @@ def _differences(previous: Settings, current: Settings) -> list[str]:
     ]
 
 
+@cache
+def _defaults() -> Settings:
+    return _flat(dataclasses.asdict(Config()))
+
+
 def _words(previous: Settings, current: Settings) -> str:
-    names, defaults = _differences(previous, current), _flat(dataclasses.asdict(Config()))
+    names, defaults = _differences(previous, current), _defaults()
     pairs = [(name, *(_value(name, settings, defaults) for settings in (previous, current))) for name in names]
     words = [f"{NAMES.get(name, name)}: {left} -> {right}" for name, left, right in pairs[:SHOWN_DIFFERENCES]]
     more = [f"{len(pairs) - SHOWN_DIFFERENCES} more"] if len(pairs) > SHOWN_DIFFERENCES else []
