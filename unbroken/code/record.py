@@ -8,7 +8,8 @@ import hashlib
 import json
 import logging
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -16,8 +17,8 @@ from pathlib import Path
 
 from unbroken.code.imports import own_modules
 from unbroken.code.machine import Machine, describe_machine
-from unbroken.code.source import library_modules
-from unbroken.errors import DataError
+from unbroken.code.source import DIGITS, library_modules
+from unbroken.errors import CheckpointMismatchError, CodeChangedError, DataError, UnbrokenError
 from unbroken.storage import atomic
 from unbroken.storage.artifact import from_json
 from unbroken.storage.journal import Journal
@@ -132,6 +133,28 @@ class CodeRecord:
         return None if previous is not None and previous.decides_as(code) else describe_change(previous, code)
 
 
+@contextmanager
+def naming_change(
+    change: str | None, way_out: str, errors: tuple[type[UnbrokenError], ...] = (CheckpointMismatchError,)
+) -> Generator[None]:
+    """Name the change of the code in an error of using a checkpoint; without a change, the error is as it was.
+
+    Args:
+        change: A sentence about it, as of `CodeRecord.change`.
+        way_out: What can be done then.
+        errors: Those that the change can explain.
+
+    Raises:
+        CodeChangedError: One of them came, and the code has changed.
+    """
+    try:
+        yield
+    except errors as error:
+        if change is None:
+            raise
+        raise CodeChangedError(f"{error}; {change}. {way_out}") from error
+
+
 def present_code(factory: str) -> Code:
     """Return the code of this process for models of a factory.
 
@@ -161,7 +184,7 @@ def model_modules(factory: str) -> dict[str, str]:
 
 def digest_of(modules: dict[str, str]) -> str:
     """Return one digest of the digests of some modules."""
-    return hashlib.sha256(json.dumps(modules, sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(modules, sort_keys=True).encode()).hexdigest()[:DIGITS]
 
 
 @cache

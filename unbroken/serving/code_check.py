@@ -2,8 +2,7 @@
 
 import json
 import logging
-from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from unbroken.code.record import CodeRecord, installed_version, model_modules, present_code
+from unbroken.code.record import CodeRecord, installed_version, model_modules, naming_change, present_code
 from unbroken.code.source import library_digest
 from unbroken.errors import CheckpointMismatchError, CodeChangedError, ConfigError, DataError
 from unbroken.features.encoder import Encoder
@@ -62,15 +61,9 @@ class CodeCheck:
         change = None if same else record.change(present_code(factory))
         return cls(file=file, known=code is not None, same=same, change=change, check=check)
 
-    @contextmanager
-    def explaining(self) -> Generator[None]:
+    def explaining(self) -> AbstractContextManager[None]:
         """Name the other code in an error of building the model anew."""
-        try:
-            yield
-        except (CheckpointMismatchError, ConfigError) as error:
-            if not self.known or self.change is None:
-                raise
-            raise CodeChangedError(f"{error}; {self.change}. {WAYS_OUT}") from error
+        return naming_change(self.change if self.known else None, WAYS_OUT, (CheckpointMismatchError, ConfigError))
 
     def require_outputs(self, model: nn.Module, encoder: Encoder, threads: int, *, accept: bool) -> None:
         """Warn of other code, and refuse it where the model's outputs are no more those that were recorded.

@@ -22,14 +22,12 @@ from unbroken.data.schema import Column
 from unbroken.errors import CheckpointMismatchError, DataError
 from unbroken.features.encoder import Encoder
 from unbroken.features.learnt import data_config, learnt_reading
-from unbroken.models.factory import Undrawn, build_model
 from unbroken.models.raw_rows import outputs_of_raw_rows
 from unbroken.serving.code_check import CodeCheck
 from unbroken.serving.computing import compute
 from unbroken.serving.registry import champion_path
 from unbroken.serving.tables import as_table
-from unbroken.training.determinism import building
-from unbroken.training.generators import seed_weights
+from unbroken.training.rebuilding import rebuild
 
 PROBABILITY, CLASS, VALUE, MODEL = "probability", "class", "value", "model"
 
@@ -149,7 +147,7 @@ def load_predictor(
     encoder, threads = Encoder.of_tree(tree["scaler"], file), tree["numerics"]["threads"]
     code = CodeCheck.read(file, digest, factory)
     with code.explaining():
-        model = _build(config, encoder, tree["config"]["training"]["seed"], file)
+        model = rebuild(config, encoder.features, tree["config"]["training"]["seed"], str(file))
         check_shapes(tree["model_state_dict"], canonical(model.state_dict()), f"{file}: model_state_dict")
     check_finite(tree["model_state_dict"], f"{file}: model_state_dict")
     model.load_state_dict(tree["model_state_dict"])
@@ -161,16 +159,6 @@ def load_predictor(
         threads=threads,
         reading=learnt_reading(encoder, data_config(tree["config"]["data"], file)),
     )
-
-
-def _build(config: ModelConfig, encoder: Encoder, seed: int, file: Path) -> nn.Module:
-    """Return the model with some weights; from a factory of the user's own with all that it drew before training."""
-    if config.factory == "mlp":
-        with Undrawn():
-            return build_model(config, encoder.features)
-    with building(f"{file}: model.factory {config.factory}"):
-        seed_weights(seed)
-        return build_model(config, encoder.features)
 
 
 def _fits(type: pa.DataType, column: Column) -> bool:

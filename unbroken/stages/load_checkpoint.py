@@ -6,7 +6,7 @@ from pathlib import Path
 
 from unbroken.checkpoints.format import read_checkpoint
 from unbroken.checkpoints.tree import Tree
-from unbroken.code.record import CodeRecord, present_code
+from unbroken.code.record import CodeRecord, naming_change, present_code
 from unbroken.config import Config
 from unbroken.data.dataset import SplitDatasets
 from unbroken.errors import CheckpointMismatchError, CodeChangedError, CorruptCheckpointError
@@ -40,12 +40,8 @@ def load_checkpoint(
         inputs = EvaluationInputs.read(config, splits, encoder, run)
         state = inputs.fresh_state()
         change = CodeRecord.read(run.code, Journal(run.journal)).change(present_code(config.model.factory))
-        try:
+        with naming_change(change, WAY_OUT):
             inputs.restore(state, tree, path)
-        except CheckpointMismatchError as error:
-            if change is None:
-                raise
-            raise CodeChangedError(f"{error}; {change}. {WAY_OUT}") from error
         metrics = inputs.evaluate(state.model)
     recorded = {name: state.history[-1][name] for name in metrics}
     for name, value in metrics.items():

@@ -17,7 +17,6 @@ from unbroken.config import Config
 from unbroken.config.metrics import why_undefined
 from unbroken.errors import DataError
 from unbroken.features.encoder import Encoder
-from unbroken.models.factory import build_model
 from unbroken.models.self_check import SelfCheck, make_self_check
 from unbroken.run import Run
 from unbroken.stages.results import Checkpoint, Published
@@ -26,7 +25,7 @@ from unbroken.storage.journal import Journal
 from unbroken.storage.publication import find_manifest, publish, read_manifest
 from unbroken.storage.sealed import seal
 from unbroken.training.determinism import reproducible
-from unbroken.training.generators import seed_weights
+from unbroken.training.rebuilding import rebuild
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +103,6 @@ def _new_check(tree: Tree, record: CodeRecord, config: Config, run: Run) -> Self
         return None
     encoder = Encoder.of_tree(tree["scaler"], run.published)
     with reproducible(config.training.threads):
-        seed_weights(config.training.seed)
-        model = build_model(config.model, encoder.features)
+        model = rebuild(config.model, encoder.features, config.training.seed, str(run.published))
         model.load_state_dict(tree["model_state_dict"])
         return make_self_check(model.eval(), encoder)

@@ -18,11 +18,10 @@ from contextlib import contextmanager
 from unbroken.checkpoints.history import is_finished
 from unbroken.checkpoints.store import CORRUPT, CheckpointStore, Entry
 from unbroken.checkpoints.tree import Tree
-from unbroken.code.record import CodeRecord, differing, present_code, present_segment
+from unbroken.code.record import CodeRecord, differing, naming_change, present_code, present_segment
 from unbroken.config.metrics import metrics_of
 from unbroken.errors import (
     CheckpointError,
-    CheckpointMismatchError,
     CodeChangedError,
     ConfigError,
     CorruptCheckpointError,
@@ -99,12 +98,8 @@ def _code_checked(
     finished = is_finished(tree["history"], inputs.config.training)
     if change and not finished and not inputs.config.resume.accept_code:
         raise CodeChangedError(f"{entry.path}: {change}. {WAYS_OUT}")
-    try:
+    with naming_change(change, "Use that version, or train anew in another runs_folder"):
         yield
-    except CheckpointMismatchError as error:
-        if change is None:
-            raise
-        raise CodeChangedError(f"{error}; {change}. Use that version, or train anew in another runs_folder") from error
     if record.segments:
         record.mend(inputs.run.code, store.require_ownership)
     if finished:

@@ -1,0 +1,29 @@
+"""The model of a published checkpoint, built anew to take its weights."""
+
+from torch import nn
+
+from unbroken.config import ModelConfig
+from unbroken.features.spec import FeatureSpec
+from unbroken.models.factory import Undrawn, build_model
+from unbroken.training.determinism import building
+from unbroken.training.generators import seed_weights
+
+
+def rebuild(config: ModelConfig, features: FeatureSpec, seed: int, subject: str) -> nn.Module:
+    """Return a model with some weights; from a factory of the user's own with all that it drew before training.
+
+    Args:
+        config: What builds it.
+        features: Its inputs and outputs.
+        seed: That of its training.
+        subject: What needs it, for a message.
+
+    Raises:
+        LockedError: A training in another thread draws from the generators that the factory may draw from.
+    """
+    if config.factory == "mlp":
+        with Undrawn():
+            return build_model(config, features)
+    with building(f"{subject}: model.factory {config.factory}"):
+        seed_weights(seed)
+        return build_model(config, features)
