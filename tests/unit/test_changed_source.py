@@ -214,7 +214,7 @@ def retraining(folder: Path, **settings: Any) -> RetrainConfig:
 
 
 @pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("function", ["read_source_footers", "check_contract", "_hold_out"])
+@pytest.mark.parametrize("function", ["new_footers", "check_contract", "_hold_out"])
 def test_new_rows_replaced_in_a_retraining_are_one_clear_error_and_move_no_watermark(
     function: str, change: Change, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -11,6 +11,8 @@ from torch.optim import Optimizer
 from unbroken.checkpoints.tree import Tree, differing_leaves, leaves
 from unbroken.errors import CheckpointMismatchError
 
+WAY_OUT = "It belongs to another run: move it away, or give the settings it was made with"
+
 
 def check_belongs(tree: Tree, header: Tree, expected: Tree, optimizer: Optimizer, path: Path) -> None:
     """Raise CheckpointMismatchError, naming the first thing that differs, unless the checkpoint fits the run and its objects.
@@ -29,15 +31,10 @@ def check_belongs(tree: Tree, header: Tree, expected: Tree, optimizer: Optimizer
     check_finite(tree["model_state_dict"], f"{path}: model_state_dict")
 
 
-def check_shapes(found: Any, expected: Any, name: str, way_out: str | None = None) -> None:
+def check_shapes(found: Any, expected: Any, name: str, way_out: str = WAY_OUT) -> None:
     """Raise CheckpointMismatchError naming the first tensor that is missing, not expected, or of another shape or type."""
     for key, one, other in differing_leaves(_shapes(found), _shapes(expected), name):
-        raise CheckpointMismatchError(
-            f"{key}: found {one}, expected {other}. {WAY_OUT if way_out is None else way_out}"
-        )
-
-
-WAY_OUT = "It belongs to another run: move it away, or give the settings it was made with"
+        raise CheckpointMismatchError(f"{key}: found {one}, expected {other}. {way_out}")
 
 
 def check_finite(tree: Any, name: str) -> None:

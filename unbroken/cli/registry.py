@@ -10,7 +10,7 @@ from rich.table import Table
 
 from unbroken.cli.terminal import FINE, as_text, make_console
 from unbroken.config.validation import require_local_path
-from unbroken.serving.registry import Registry
+from unbroken.serving.registry import Pointer, Registry
 from unbroken.storage.journal import Event
 
 WIDTH = 180
@@ -58,15 +58,16 @@ def _history(registry: Registry, _: Namespace) -> None:
 
 
 def _rollback(registry: Registry, _: Namespace) -> None:
-    make_console(WIDTH).print(
-        as_text(f"{registry.folder.name}: the champion is {registry.rollback().champions[-1]}"), soft_wrap=True
-    )
+    _say_champion(registry, registry.rollback())
 
 
 def _promote(registry: Registry, details: Namespace) -> None:
+    _say_champion(registry, registry.promote(details.version))
+
+
+def _say_champion(registry: Registry, pointer: Pointer) -> None:
     make_console(WIDTH).print(
-        as_text(f"{registry.folder.name}: the champion is {registry.promote(details.version).champions[-1]}"),
-        soft_wrap=True,
+        as_text(f"{registry.folder.name}: the champion is {pointer.champions[-1]}"), soft_wrap=True
     )
 
 

@@ -29,12 +29,12 @@ class MLPGradient:
         self.model, self.task, self.class_weights = model, task, class_weights
         self.tables = [table for table in model.embeddings if isinstance(table, nn.Embedding)]
         self.rows_of_tables = [table.weight.detach() for table in self.tables]
-        self.linears = [layer for layer in model.layers if isinstance(layer, nn.Linear)]
+        self.linears = _linears(model)
         for layer in self.linears:
             layer.weight.grad, layer.bias.grad = torch.empty_like(layer.weight), torch.empty_like(layer.bias)
         self.layers = [_Layer.of(layer) for layer in self.linears]
         self.memory: dict[int, list[_Memory]] = {}
-        self.dropout = next((layer.p for layer in model.layers if isinstance(layer, nn.Dropout)), 0.0)
+        self.dropout = _dropout(model)
 
     def prepare(self, block: Rows) -> Rows:
         """Centre and spread the numbers, and turn labels 0 and 1 into signs 1 and -1."""
@@ -59,13 +59,10 @@ class MLPGradient:
 
     def fits(self) -> bool:
         """Tell whether the parameters, their gradients and the dropout are those that are held here."""
-        linears = [layer for layer in self.model.layers if isinstance(layer, nn.Linear)]
-        tables = list(self.model.embeddings)
-        dropout = next((layer.p for layer in self.model.layers if isinstance(layer, nn.Dropout)), 0.0)
-        if dropout != self.dropout or [*map(id, linears), *map(id, tables)] != [
-            *map(id, self.linears),
-            *map(id, self.tables),
-        ]:
+        layers = [*_linears(self.model), *self.model.embeddings]
+        if _dropout(self.model) != self.dropout or list(map(id, layers)) != list(
+            map(id, [*self.linears, *self.tables])
+        ):
             return False
         pairs = [(table.weight, rows) for table, rows in zip(self.tables, self.rows_of_tables, strict=True)]
         return all(layer.holds(linear) for layer, linear in zip(self.layers, self.linears, strict=True)) and all(
@@ -166,6 +163,14 @@ class _Memory:
     def of(cls, layer: _Layer, rows: int) -> "_Memory":
         outputs, inputs = layer.weight.shape
         return cls(layer.weight.new_empty(rows, outputs), layer.weight.new_empty(rows, inputs))
+
+
+def _linears(model: MLP) -> list[nn.Linear]:
+    return [layer for layer in model.layers if isinstance(layer, nn.Linear)]
+
+
+def _dropout(model: MLP) -> float:
+    return next((layer.p for layer in model.layers if isinstance(layer, nn.Dropout)), 0.0)
 
 
 def _share_memory(parameter: Tensor, held: Tensor) -> bool:

@@ -47,9 +47,7 @@ def compare_models(cycle: Cycle, datasets: CycleDatasets, challenger: Artifact, 
 
 
 def _compare(cycle: Cycle, datasets: CycleDatasets, challenger: Artifact, config: RetrainConfig) -> Verdict:
-    factory, device = config.train.model.factory, config.train.training.device
-    accept = config.train.resume.accept_code
-    challenger_model = load_predictor(challenger.path, factory=factory, device=device, accept_code=accept)
+    challenger_model = _load(challenger.path, config.train.model.factory, config)
     champion_model = load_champion(cycle.rival, config) if cycle.rival else None
     classes = _classes([challenger_model, champion_model] if champion_model else [challenger_model])
     label = LabelScale(column=datasets.schema.label, classes=classes, mean=0.0, deviation=1.0)
@@ -88,7 +86,10 @@ def score_rows(model: Predictor, rows: Dataset, classes: tuple[ClassValue, ...])
 def load_champion(champion: Version, config: RetrainConfig) -> Predictor:
     """Load a champion by the factory that built it."""
     path = Path(champion.path)
-    factory = champion_factory(read_published(path)[0], path, config)
+    return _load(path, champion_factory(read_published(path)[0], path, config), config)
+
+
+def _load(path: str | Path, factory: str, config: RetrainConfig) -> Predictor:
     train = config.train
     return load_predictor(path, factory=factory, device=train.training.device, accept_code=train.resume.accept_code)
 

@@ -26,6 +26,7 @@ from unbroken.retraining.new_data import (
     Cycle,
     audit_data_errors,
     encoder_of,
+    new_footers,
     read_source_footers,
     registry_of,
     seen_rows,
@@ -87,7 +88,7 @@ def prepare_data(cycle: Cycle, config: RetrainConfig) -> CycleDatasets:
 
 def _write_rows(cycle: Cycle, config: RetrainConfig) -> CycleDatasets:
     settings, older_files = config.train.data, cycle.older if config.replay else ()
-    footers = read_source_footers(cycle.new, cycle.path / "converted", cycle.rival, settings)
+    footers = new_footers(cycle, config)
     older = read_source_footers(older_files, cycle.path / "converted-older", cycle.rival, settings)
     data, schema = _check_columns(footers, cycle, config)
     older = _with_columns(older, schema)

@@ -174,6 +174,11 @@ def read_source_footers(
     return by_learnt_kinds(footers, kinds, {*data.types, *data.categories}, folder)
 
 
+def new_footers(cycle: Cycle, config: RetrainConfig) -> list[Footer]:
+    """Read the footers of a cycle's new files."""
+    return read_source_footers(cycle.new, cycle.path / "converted", cycle.rival, config.train.data)
+
+
 @contextmanager
 def audit_data_errors(registry: Registry, data: str) -> Generator[None]:
     """Note a DataError as `blocked` in the audit log before it ends the run; the champion stays."""
@@ -226,8 +231,7 @@ def _has_unseen_rows(cycle: Cycle, config: RetrainConfig) -> bool:
 
 
 def _seen_rows(cycle: Cycle, config: RetrainConfig) -> NDArray[np.bool_] | None:
-    footers = read_source_footers(cycle.new, cycle.path / "converted", cycle.rival, config.train.data)
-    return seen_rows(cycle, footers)
+    return seen_rows(cycle, new_footers(cycle, config))
 
 
 def _cannot_tell(champion: Version, since: Watermark, names: list[str]) -> bool:
@@ -265,8 +269,7 @@ def _say_what_waits(champion: Version | None, config: RetrainConfig) -> None:
 
 def _times(cycle: Cycle, config: RetrainConfig, limit: datetime) -> Times:
     assert config.watermark_column is not None
-    footers = read_source_footers(cycle.new, cycle.path / "converted", cycle.rival, config.train.data)
-    return watermark.survey([footer.file for footer in footers], config.watermark_column, limit)
+    return watermark.survey([footer.file for footer in new_footers(cycle, config)], config.watermark_column, limit)
 
 
 def _cycle_key(new: list[str], names: list[str], champion: Version | None, config: RetrainConfig) -> str:
