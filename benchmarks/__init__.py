@@ -1,1 +1,1 @@
-"""One script per claim of the README: `python -m benchmarks.training`, and so on."""
+"""One script per claim about speed: `python -m benchmarks.training`, and so on."""

@@ -1,4 +1,4 @@
-"""Turn what the benchmarks wrote into the README's table: `python -m benchmarks.render`."""
+"""Turn what the benchmarks wrote into the table of docs/speed.md: `python -m benchmarks.render`."""
 
 import statistics
 from typing import Any
