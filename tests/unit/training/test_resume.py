@@ -149,6 +149,9 @@ def busy_threads() -> Generator[None]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+@pytest.mark.filterwarnings(
+    r"ignore:`torch\.jit\.:DeprecationWarning"
+)  # torch warns itself of what its compiler imports
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_compiled_model_resumes_identically(threads: int, tmp_path: Path):
     model = ModelConfig(factory="tests.unit.own_model:compiled", options={"width": 8})
