@@ -46,6 +46,8 @@ STOPPED = "tests/crash/test_surroundings.py::test_a_stopped_process_that_wakes_a
 SIGNAL = "tests/crash/test_surroundings.py::test_a_signal_saves_the_present_step_and_ends_the_training"
 STEPS = "tests/crash/test_every_operation.py::test_a_run_killed_after_any_step_resumes_to_the_same_bytes"
 
+THREADS = "tests/unit/training/test_resume.py::test_what_other_threads_draw_and_compute_leaves_the_bytes_as_they_are"
+
 MUTATIONS = (
     Mutation("file fsync", "unbroken/storage/atomic.py", "os.fsync(file.fileno())", "pass", POWER),
     Mutation(
@@ -76,6 +78,13 @@ MUTATIONS = (
         '        restore_generators(tree["rng"], self.loss_sum.device)\n',
         "",
         STEPS,
+    ),
+    Mutation(
+        "RNG alone",
+        "unbroken/training/determinism.py",
+        "        with drawing_alone():\n",
+        "        if True:\n",
+        THREADS,
     ),
     Mutation(
         "rename (copy instead)",

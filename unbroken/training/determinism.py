@@ -1,21 +1,20 @@
 """What the bits depend on in this process, fixed while a block runs.
 
-Torch keeps its mode and the generators that models draw from once a process. So one training at a time has a process: with two
-in its threads, each would get what the other set, and draw from between its draws.
+Torch keeps its mode and its generator once a process. So one training at a time has a process: with two in its threads, each
+would get what the other set, and draw from between its draws.
 """
 
 import logging
 import os
-import random
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 
 from unbroken.errors import LockedError
+from unbroken.training.seclusion import drawing_alone
 
 log = logging.getLogger(__name__)
 
@@ -105,15 +104,14 @@ def _acquire(*, wait: bool) -> None:
 
 @contextmanager
 def _generators_kept() -> Generator[None]:
-    """Put the global generators of Python, NumPy and torch back to where they were."""
-    kept = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    """Put torch's generators back to where they were; Python's and NumPy's are this thread's alone until then."""
+    kept = torch.get_rng_state()
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
     try:
-        yield
+        with drawing_alone():
+            yield
     finally:
-        random.setstate(kept[0])
-        np.random.set_state(kept[1])
-        torch.set_rng_state(kept[2])
+        torch.set_rng_state(kept)
         if cuda is not None:
             torch.cuda.set_rng_state_all(cuda)
 

@@ -1,9 +1,7 @@
 """The random generators that a model may draw from while it trains.
 
-Torch's are seeded at the beginning of an epoch and go on with its steps, so their states belong to a checkpoint.
-Python's and NumPy's global ones belong to all threads of the process, and some draw at moments of their own: Prefect's
-connection for events takes a number from `random` every ten or twenty seconds. So these are seeded before each step,
-and nothing of them is kept.
+Torch's are seeded at the beginning of an epoch and go on with its steps, so their states belong to a checkpoint. Python's
+and NumPy's global ones are seeded before each step, and nothing of them is kept.
 """
 
 import random
@@ -34,11 +32,6 @@ def seed_shared(seed: int, *purpose: str | int) -> None:
     key = derive(seed, *purpose)
     random.seed(key)
     np.random.seed(key & 0xFFFFFFFF)
-
-
-def python_was_drawn_from(seed: int, *purpose: str | int) -> bool:
-    """Tell whether anything was drawn from Python's global generator since it was seeded for a purpose."""
-    return random.getstate() != random.Random(derive(seed, *purpose)).getstate()
 
 
 def generator_states(device: torch.device) -> dict[str, Any]:

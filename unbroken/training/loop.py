@@ -25,7 +25,7 @@ from unbroken.optimization.gradient import Gradient, gradient_of
 from unbroken.optimization.optimizer import updater_of
 from unbroken.optimization.scheduler import step_epoch, steps_each_batch
 from unbroken.storage.journal import Journal
-from unbroken.training.generators import python_was_drawn_from, seed_epoch, seed_shared
+from unbroken.training.generators import seed_epoch, seed_shared
 from unbroken.training.hooks import Hooks
 from unbroken.training.inputs import TrainingInputs
 from unbroken.training.progress import Progress, Report
@@ -91,7 +91,9 @@ class TrainLoop:
     def step(self, batch: Rows) -> Float[Tensor, ""]:
         """Update the weights by one batch of `batches` and return its mean loss."""
         state, clip = self.state, self.inputs.config.training.gradient_clip
-        loss = self._seeded_gradient(batch) if self.own_model else self.gradient(batch)
+        if self.own_model:
+            seed_shared(self.inputs.config.training.seed, "step", state.step)
+        loss = self.gradient(batch)
         if clip is not None:
             nn.utils.clip_grad_norm_(state.model.parameters(), clip)
         self.update()
@@ -171,18 +173,6 @@ class TrainLoop:
             if due and self.stop.signal is not None:
                 return
         self._finish_epoch(time.monotonic() - started, steps - first)
-
-    def _seeded_gradient(self, batch: Rows) -> Float[Tensor, ""]:
-        purpose = self.inputs.config.training.seed, "step", self.state.step
-        seed_shared(*purpose)
-        loss = self.gradient(batch)
-        if self.state.step == 0 and python_was_drawn_from(*purpose):
-            log.warning(
-                "model.factory %s: draws from Python's `random`, as other threads of the process do, so the last bits may "
-                "depend on the moment; draw from torch instead",
-                self.inputs.config.model.factory,
-            )
-        return loss
 
     def _add_losses(self, losses: list[Tensor], step: int) -> None:
         """Add the losses of the last steps to the sum, and report; stop a training that diverged, before any of it is saved."""

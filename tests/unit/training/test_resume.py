@@ -122,26 +122,36 @@ def test_a_training_stopped_after_every_single_step_resumes_identically(tmp_path
 
 
 @contextmanager
-def other_threads_drawing() -> Generator[None]:
-    """Draw from the generators that all threads of a process share, as Prefect's connection for events does."""
+def busy_threads() -> Generator[None]:
+    """Draw from the generators that all threads of a process share, as Prefect's connection for events does, and compute."""
     ended = Event()
 
     def draw() -> None:
-        while not ended.wait(0.0005):
+        while not ended.wait(0.0001):
             random.getrandbits(32)
             np.random.random()
 
-    thread = Thread(target=draw)
-    thread.start()
+    def compute() -> None:
+        torch.set_num_threads(2)
+        while not ended.is_set():
+            torch.ones(33, 33)[1:] @ torch.ones(33, 7)
+
+    threads = [Thread(target=draw), Thread(target=compute)]
+    for thread in threads:
+        thread.start()
     try:
         yield
     finally:
         ended.set()
-        thread.join()
+        for thread in threads:
+            thread.join()
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+@pytest.mark.filterwarnings(
+    r"ignore:`torch\.jit\.:DeprecationWarning"
+)  # torch warns itself of what its compiler imports
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_compiled_model_resumes_identically(threads: int, tmp_path: Path):
     model = ModelConfig(factory="tests.unit.own_model:compiled", options={"width": 8})
@@ -152,25 +162,20 @@ def test_a_compiled_model_resumes_identically(threads: int, tmp_path: Path):
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > compiled
 
 
-def test_what_other_threads_draw_at_random_leaves_the_bytes_as_they_are(tmp_path: Path):
-    alone = configured(tmp_path, checkpoint=CheckpointConfig(every_steps=4))
+@pytest.mark.parametrize(
+    "kind", ["the default MLP with dropout", "an own model", "accumulated gradients of an own model"]
+)
+def test_what_other_threads_draw_and_compute_leaves_the_bytes_as_they_are(kind: str, tmp_path: Path):
+    alone = configured(tmp_path, **KINDS[kind], checkpoint=CheckpointConfig(every_steps=4))
     among_others = replace(alone, runs_folder=str(tmp_path / "among others"))
 
     expected = run_stages(alone)
-    with other_threads_drawing():
+    with busy_threads():
         with stopping_after(2 * STEPS - 3) as stop:
             run_stages(among_others, [stop])
         found = run_stages(among_others)
 
     assert_equal_checkpoints(Path(found.path), Path(expected.path))
-
-
-def test_a_model_that_draws_from_a_generator_of_all_threads_is_warned_of(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-):
-    run_stages(configured(tmp_path, **KINDS["an own model"]))
-
-    assert caplog.text.count("NoisyNet: draws from Python's `random`") == 1
 
 
 def test_raising_epochs_continues_and_equals_a_run_that_had_them_from_the_start(tmp_path: Path):
