@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from unbroken.code.record import digest_of, model_modules
 from unbroken.config import Config
@@ -23,7 +23,7 @@ from unbroken.config.data import require_source
 from unbroken.data import sample
 from unbroken.data.sources import SAMPLE, digest_files, find_files, fingerprint_files
 from unbroken.errors import ChangedSourceError, ConfigError, DataError
-from unbroken.storage import atomic
+from unbroken.storage import atomic, own_files
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -145,7 +145,7 @@ def delete_on_bad_input(run: Run) -> Generator[None]:
         yield
     except (ConfigError, DataError):
         if run.path.is_dir() and not has_checkpoint(run.path):
-            with suppress(Timeout), FileLock(run.lock, mode=0o600, timeout=0):
+            with suppress(Timeout, DataError), own_files.lock(run.lock).acquire(timeout=0):
                 shutil.rmtree(run.path, ignore_errors=True)
         raise
 

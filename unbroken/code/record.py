@@ -19,7 +19,7 @@ from unbroken.code.imports import own_modules
 from unbroken.code.machine import Machine, describe_machine
 from unbroken.code.source import DIGITS, library_modules
 from unbroken.errors import CheckpointMismatchError, CodeChangedError, DataError, UnbrokenError
-from unbroken.storage import atomic
+from unbroken.storage import atomic, own_files
 from unbroken.storage.artifact import from_json
 from unbroken.storage.journal import Journal
 from unbroken.storage.sealed import seal, unseal
@@ -88,7 +88,7 @@ class CodeRecord:
         if not path.exists():
             return cls(segments=())
         try:
-            return from_json(cls, unseal(path.read_bytes(), str(path), FIRST), str(path))
+            return from_json(cls, unseal(own_files.read(path), str(path), FIRST), str(path))
         except DataError as error:
             records = [event[FIRST] for event in journal.events() if event["event"] == EVENT and FIRST in event]
             if not records:
@@ -110,7 +110,7 @@ class CodeRecord:
     def mend(self, path: Path, guard: Callable[[], None]) -> None:
         """Write the record to a `code.json` that is not there or has other bytes."""
         content = seal(json.dumps(dataclasses.asdict(self), indent=1).encode())
-        if not path.exists() or path.read_bytes() != content:
+        if not path.exists() or own_files.read(path) != content:
             atomic.write(path, content, guard)
 
     @property

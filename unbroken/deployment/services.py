@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from unbroken.storage import own_files
+
 POLL_SECONDS = 0.1
 
 
@@ -27,7 +29,7 @@ class Service:
     def start(self, command: Sequence[str], environment: Mapping[str, str]) -> bool:
         """Start the process, or leave it alone and return False if it runs."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with open(self._pid, "a+") as pid, open(self.log, "ab") as log:
+        with own_files.open_to_append(self._pid) as pid, own_files.open_to_append(self.log) as log:
             if not _lock(pid.fileno()):
                 return False
             # The child inherits the lock and holds it to its end, so that a stale process id is told from a live one.
@@ -42,21 +44,21 @@ class Service:
                 pass_fds=[pid.fileno()],
             )
             pid.truncate(0)
-            pid.write(str(process.pid))
+            pid.write(str(process.pid).encode())
         return True
 
     def is_running(self) -> bool:
         """Tell whether the process is alive."""
         if not self._pid.exists():
             return False
-        with open(self._pid) as pid:
+        with own_files.open_to_append(self._pid) as pid:
             return not _lock(pid.fileno())
 
     def stop(self, seconds: float) -> bool:
         """End the process and its children with SIGTERM, after so many seconds with SIGKILL; return False if there was none."""
         if not self.is_running():
             return False
-        number = int(self._pid.read_text())
+        number = int(own_files.read(self._pid))
         deadline = time.monotonic() + seconds
         os.killpg(number, signal.SIGTERM)
         while self.is_running():

@@ -11,6 +11,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from unbroken.orchestration.garbage import collector_paused, freeze_at_exit
+from unbroken.storage import own_files
 
 if TYPE_CHECKING:
     import uvicorn
@@ -35,14 +36,13 @@ def main() -> None:
 def _migrate() -> None:
     """Bring the database up to date, one process at a time: two at once fail in the middle of it."""
     import anyio  # noqa: PLC0415 (as above)
-    from filelock import FileLock  # noqa: PLC0415
     from prefect.server.database import provide_database_interface  # noqa: PLC0415
     from prefect.settings import PREFECT_API_DATABASE_MIGRATE_ON_START, PREFECT_HOME  # noqa: PLC0415
 
     home = PREFECT_HOME.value()
     home.mkdir(parents=True, exist_ok=True)
     if PREFECT_API_DATABASE_MIGRATE_ON_START.value():
-        with FileLock(home / "migration.lock", mode=0o600):
+        with own_files.lock(home / "migration.lock"):
             anyio.run(provide_database_interface().create_db)
 
 

@@ -15,10 +15,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from unbroken.errors import CorruptCheckpointError, RegistryError
-from unbroken.storage import atomic
+from unbroken.storage import atomic, own_files
 from unbroken.storage.artifact import Artifact, from_json, to_json
 from unbroken.storage.journal import Clock, Event, Journal, utc_now
 from unbroken.storage.sealed import read_sealed, seal
@@ -202,7 +200,7 @@ class Registry:
     @contextmanager
     def _locked(self) -> Generator[None]:
         atomic.make_folder(self.folder)
-        with FileLock(self.folder / "lock", mode=0o600):
+        with own_files.lock(self.folder / "lock"):
             sweep(self.folder, below=True)
             self._complete_audit()
             yield

@@ -13,6 +13,7 @@ from unbroken.errors import DataError
 from unbroken.storage import atomic
 
 Value = TypeVar("Value")
+SHOWN_PROBLEMS, LONGEST_NAME = 3, 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,5 +63,6 @@ def from_json(kind: type[Value], content: bytes, name: str) -> Value:
     try:
         return _adapter(kind).validate_json(content)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        first = error.errors(include_url=False, include_input=False)[:SHOWN_PROBLEMS]
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))[:LONGEST_NAME]}: {e['msg']}" for e in first)
         raise DataError(f"{name}: not a whole {kind.__name__}: {problems}") from error

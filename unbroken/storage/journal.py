@@ -5,7 +5,6 @@ It lies beside the checkpoints, never inside them, so that their bytes do not de
 
 import json
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from unbroken.errors import DataError
-from unbroken.storage import atomic
+from unbroken.storage import atomic, own_files
 from unbroken.storage.sealed import is_sealed, seal, unseal
 
 log = logging.getLogger(__name__)
@@ -41,7 +40,7 @@ class Journal:
         """Add an event with the present time as one line."""
         line = json.dumps({FIRST: self.clock().isoformat(timespec="milliseconds"), "event": event, **details}).encode()
         line = seal(line) if self.sealed else line
-        with atomic.path_in_errors(self.path), open(self.path, "ab", opener=_open_private) as file:
+        with atomic.path_in_errors(self.path), own_files.open_to_append(self.path) as file:
             # A line cut off by a crash must not swallow the next one.
             separator = b"" if file.tell() == 0 or self._ends_whole() else b"\n"
             file.write(separator + line + b"\n")
@@ -51,13 +50,13 @@ class Journal:
         if not self.path.exists():
             return []
         events = []
-        lines = self.path.read_bytes().split(b"\n")
+        lines = own_files.read(self.path).split(b"\n")
         for number, line in enumerate(lines, start=1):
             try:
                 event = json.loads(unseal(line, "", FIRST) if self.sealed else line)
-            except (ValueError, DataError):
+            except (ValueError, RecursionError, DataError):
                 event = None
-            if isinstance(event, dict) and "event" in event:
+            if isinstance(event, dict) and all(isinstance(event.get(name), str) for name in (FIRST, "event")):
                 events.append(event)
             elif line:
                 what = "changed since it was written" if is_sealed(line) else "was cut off by a crash, or changed"
@@ -70,7 +69,3 @@ class Journal:
         with open(self.path, "rb") as file:
             file.seek(-1, 2)
             return file.read(1) == b"\n"
-
-
-def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

@@ -8,10 +8,10 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from unbroken.errors import LockedError
-from unbroken.storage import atomic
+from unbroken.storage import atomic, own_files
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +29,9 @@ def exclusive(folder: Path, *, wait: bool) -> Generator[Callable[[], None]]:
 
     Raises:
         LockedError: Another process has the lock and `wait` is off.
+        DataError: Something else than a regular file stands where the lock belongs.
     """
-    lock = FileLock(folder / "lock", mode=0o600)
+    lock = own_files.lock(folder / "lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -51,7 +52,7 @@ def _write_owner(path: Path) -> Callable[[], None]:
     atomic.write(path, owner.encode())
 
     def require_ownership() -> None:
-        current = path.read_text() if path.is_file() else "nothing"
+        current = own_files.read(path).decode(errors="replace") if path.is_file() else "nothing"
         if current != owner:
             raise LockedError(
                 f"{path}: found {current}, expected {owner}: another process took the run over, or it was deleted"

@@ -12,10 +12,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from unbroken.errors import CorruptCheckpointError, DataError
-from unbroken.storage import atomic
+from unbroken.storage import atomic, own_files
 from unbroken.storage.sealed import unseal_file
 
 FOLDER = "manifests"
@@ -39,7 +37,7 @@ def find_manifest(checkpoint: Path, digest: str) -> Path | None:
 
 def read_manifest(path: Path) -> dict[str, Any]:
     """Return the content of a manifest; raise DataError if it is no JSON object with a text `sha256`, or has changed."""
-    content = path.read_bytes()
+    content = own_files.read(path)
     manifest = _parse(content, path)
     unseal_file(content, path, FIRST)
     return manifest
@@ -47,13 +45,13 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 def parse_manifest(path: Path) -> dict[str, Any]:
     """Return the content of a manifest, changed or not; raise DataError if it is no JSON object with a text `sha256`."""
-    return _parse(path.read_bytes(), path)
+    return _parse(own_files.read(path), path)
 
 
 def _parse(content: bytes, path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(
             f"{path}: not a whole manifest: {error}. Publish the checkpoint again, or copy both files"
         ) from error
@@ -117,7 +115,7 @@ def publish(checkpoint: Path, content: bytes, digest: str, manifest: bytes) -> N
     """
     path = _path(checkpoint, digest)
     atomic.make_folder(path.parent)
-    with FileLock(path.parent / "lock", mode=0o600):
+    with own_files.lock(path.parent / "lock"):
         previous = atomic.digest(checkpoint) if checkpoint.is_file() else None
         _keep_previous(checkpoint)
         atomic.write(path, manifest)

@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 from unbroken.errors import DataError
+from unbroken.storage import own_files
 
 log = logging.getLogger(__name__)
 SEALED = re.compile(rb'\{"content_sha256": "([0-9a-f]{64})", (.*)', re.DOTALL)
@@ -51,7 +52,7 @@ def unseal(content: bytes, name: str, first: str) -> bytes:
 
 def read_sealed(path: Path, first: str) -> bytes:
     """Return the object in a file, as `unseal` does; the log says where it is of an earlier version."""
-    return unseal_file(path.read_bytes(), path, first)
+    return unseal_file(own_files.read(path), path, first)
 
 
 def unseal_file(content: bytes, path: Path, first: str) -> bytes:
