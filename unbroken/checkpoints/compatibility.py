@@ -1,34 +1,67 @@
 """Does a checkpoint fit the run and its objects? Refused is what torch would take without a word."""
 
-import itertools
-import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-from torch.optim import Optimizer
+from torch import Tensor, nn
 
 from unbroken.checkpoints.tree import Tree, differing_leaves, leaves
+from unbroken.checkpoints.validation import shown
 from unbroken.errors import CheckpointMismatchError
 
 WAY_OUT = "It belongs to another run: move it away, or give the settings it was made with"
 
 
-def check_belongs(tree: Tree, header: Tree, expected: Tree, optimizer: Optimizer, path: Path) -> None:
-    """Raise CheckpointMismatchError, naming the first thing that differs, unless the checkpoint fits the run and its objects.
+def check_belongs(tree: Tree, header: Tree, path: Path) -> None:
+    """Raise CheckpointMismatchError, naming the first thing that differs, unless a checkpoint is of the run.
 
-    `header` holds what the run would write for `run_key` and `config`, `expected` a snapshot of its fresh state.
+    `header` holds what the run would write for `run_key` and `config`.
     """
     for name, left, right in differing_leaves(tree["config"], header["config"], "config"):
-        raise CheckpointMismatchError(f"{path}: {name}: found {left!r}, expected {right!r}. {WAY_OUT}")
+        raise CheckpointMismatchError(f"{path}: {name}: found {shown(left)}, expected {shown(right)}. {WAY_OUT}")
     if tree["run_key"] != header["run_key"]:
         raise CheckpointMismatchError(
             f"{path}: run_key: found {tree['run_key']}, expected {header['run_key']}: other data. {WAY_OUT}"
         )
-    for part in ("model_state_dict", "scheduler_state_dict"):
-        check_shapes(tree[part], expected[part], f"{path}: {part}")
-    check_optimizer(tree, optimizer, path)
-    check_finite(tree["model_state_dict"], f"{path}: model_state_dict")
+
+
+def check_progress(tree: Tree, steps: int, metrics: Iterable[str], path: Path) -> None:
+    """Raise CheckpointMismatchError unless a checkpoint stands where a run can be.
+
+    Args:
+        tree: The checkpoint.
+        steps: Those of an epoch.
+        metrics: The names that each entry of the history has, beside others.
+        path: The file, for messages.
+    """
+    first = tree["epoch"] * steps
+    if not first <= tree["step"] < first + steps:
+        raise CheckpointMismatchError(
+            f"{path}: step: found {tree['step']} after {tree['epoch']} epochs of {steps} steps, expected {first} .. "
+            f"{first + steps - 1}. {WAY_OUT}"
+        )
+    if tree["step"] == first and tree["loss_sum"].item() != 0:
+        raise CheckpointMismatchError(
+            f"{path}: loss_sum: found {tree['loss_sum'].item()} at the end of an epoch, expected 0. {WAY_OUT}"
+        )
+    for index, entry in enumerate(tree["history"]):
+        if missing := [name for name in metrics if name not in entry]:
+            raise CheckpointMismatchError(
+                f"{path}: history[{index}]: found {', '.join(entry)}, expected {missing[0]} too. {WAY_OUT}"
+            )
+
+
+def check_weights(found: Tree, model: nn.Module, name: str, way_out: str = WAY_OUT) -> None:
+    """Raise CheckpointMismatchError naming the first tensor that does not fit a model, or holds a NaN or an infinity.
+
+    Buffers of the user's own modules may hold those too: a mask does.
+    """
+    check_shapes(found, dict(model.state_dict()), name, way_out)
+    free = _own_buffers(model)
+    for key, value in found.items():
+        if key not in free and isinstance(value, Tensor) and (bad := first_bad(value)) is not None:
+            raise CheckpointMismatchError(f"{name}.{key}: found {bad}, expected finite weights. {way_out}")
 
 
 def check_shapes(found: Any, expected: Any, name: str, way_out: str = WAY_OUT) -> None:
@@ -37,46 +70,24 @@ def check_shapes(found: Any, expected: Any, name: str, way_out: str = WAY_OUT) -
         raise CheckpointMismatchError(f"{key}: found {one}, expected {other}. {way_out}")
 
 
-def check_finite(tree: Any, name: str) -> None:
-    """Raise CheckpointMismatchError naming the first tensor that holds a NaN or an infinity."""
-    for key, value in leaves(tree, name):
-        if isinstance(value, Tensor) and value.is_floating_point() and not value.isfinite().all():
-            raise CheckpointMismatchError(f"{key}: found {_first_bad(value)}, expected finite weights. {WAY_OUT}")
+def first_bad(value: Tensor) -> complex | None:
+    """Return the first element that is no finite number, None if all are."""
+    if not (value.is_floating_point() or value.is_complex()) or value.isfinite().all():
+        return None
+    return value[~value.isfinite()].flatten()[0].item()
+
+
+def _own_buffers(model: nn.Module) -> set[str]:
+    own = [
+        (prefix, module) for prefix, module in model.named_modules() if not type(module).__module__.startswith("torch.")
+    ]
+    return {
+        f"{prefix}.{name}".removeprefix(".")
+        for prefix, module in own
+        for name, _ in module.named_buffers(recurse=False)
+    }
 
 
 def _shapes(tree: Any) -> dict[str, str]:
     tensors = {key: value for key, value in leaves(tree, "") if isinstance(value, Tensor)}
     return {key.removeprefix("."): f"{value.dtype} {list(value.shape)}" for key, value in tensors.items()}
-
-
-def check_optimizer(tree: Tree, optimizer: Optimizer, path: Path) -> None:
-    """Raise CheckpointMismatchError unless the optimizer's state in a checkpoint fits the parameters of an optimizer.
-
-    Torch accepts state of any shape here without a word, and fails or goes wrong many steps later.
-    """
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    for place, entries in tree["optimizer_state_dict"]["state"].items():
-        for name, value in entries.items():
-            if not isinstance(value, Tensor) or not value.dim():
-                continue
-            key = f"{path}: optimizer_state_dict.state.{place}.{name}"
-            if place >= len(parameters):
-                raise CheckpointMismatchError(f"{key}: found parameter {place}, expected {len(parameters)}. {WAY_OUT}")
-            parameter = parameters[place]
-            if value.dtype != parameter.dtype or not _fits(value, parameter):
-                found, expected = (f"{part.dtype} {list(part.shape)}" for part in (value, parameter))
-                raise CheckpointMismatchError(f"{key}: found {found}, expected {expected} as its parameter. {WAY_OUT}")
-    for key, value in leaves(tree["optimizer_state_dict"], "optimizer_state_dict"):
-        if isinstance(value, float) and not math.isfinite(value):
-            raise CheckpointMismatchError(f"{path}: {key}: found {value}, expected a finite number. {WAY_OUT}")
-    check_finite(tree["optimizer_state_dict"], f"{path}: optimizer_state_dict")
-
-
-def _fits(value: Tensor, parameter: Tensor) -> bool:
-    """Tell whether moments have the shape of their parameter, but for sizes of 1 where an optimizer keeps a mean."""
-    pairs = itertools.zip_longest(value.shape, parameter.shape)
-    return all(here in {there, 1} for here, there in pairs)
-
-
-def _first_bad(value: Tensor) -> float:
-    return value[~value.isfinite()].flatten()[0].item()

@@ -6,16 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from unbroken.checkpoints.format import read_checkpoint
 from unbroken.checkpoints.published import read_published
 from unbroken.checkpoints.store import CheckpointStore, Entry
 from unbroken.checkpoints.tree import Tree, differing_leaves
-from unbroken.errors import CheckpointError, CorruptCheckpointError, DataError
+from unbroken.checkpoints.validation import shown
+from unbroken.errors import CheckpointError, DataError
 from unbroken.storage.journal import Journal
 from unbroken.storage.publication import parse_manifest, read_manifest, require_manifest
 
+LONGEST_VALUE = 200
 REPEATED = ("format", "run_key", "epoch", "step", "schema", "scaler")
 """What a manifest repeats of its checkpoint."""
 
@@ -119,7 +122,7 @@ def metrics_of(entry: Entry) -> dict[str, float] | None:
     """Return the metrics of the last whole epoch in a checkpoint, or None if it is corrupt."""
     try:
         history = entry.read()["history"]
-    except CorruptCheckpointError:
+    except CheckpointError:
         return None
     return {name: value for name, value in history[-1].items() if name != "epoch"} if history else {}
 
@@ -131,11 +134,13 @@ def _in_words(left: Any, right: Any) -> tuple[str, str]:
     if (left.dtype, left.shape) != (right.dtype, right.shape):
         return _summary(left), _summary(right)
     # What is equal in value may differ in bits: a zero and a negative one.
-    unequal = ((left != right) | (left.signbit() != right.signbit())).flatten().nonzero().flatten().tolist()
+    bits, other_bits = (part.contiguous().view(-1).view(torch.uint8).view(part.numel(), -1) for part in (left, right))
+    unequal = (bits != other_bits).any(dim=1).nonzero().flatten().tolist()
     first = unequal[0] if unequal else 0
     value, other = (part.flatten()[first].item() for part in (left, right))
     return f"{len(unequal)} of {left.numel()} elements differ, [{first}] is {value!r}", f"[{first}] is {other!r}"
 
 
 def _summary(value: Any) -> str:
-    return f"{value.dtype} {list(value.shape)}" if isinstance(value, Tensor) else repr(value)
+    text = shown(value) if isinstance(value, Tensor) else repr(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}..."

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unbroken.errors import CheckpointError
+
 Tree = dict[str, Any]
 """Nested dicts, lists and tuples of tensors, numbers, texts and None."""
 
@@ -36,7 +38,10 @@ class Buffers:
 
 def clone(tensor: Tensor) -> Tensor:
     """Return a copy on the CPU, in new memory of its own."""
-    return tensor.detach().clone(memory_format=torch.contiguous_format).cpu()
+    copied = tensor.detach().clone(memory_format=torch.contiguous_format).cpu()
+    if type(copied) is not Tensor:
+        raise _refusal(copied)
+    return copied
 
 
 def canonical(value: Any, copy: Callable[[Tensor], Tensor] = clone) -> Any:
@@ -45,6 +50,9 @@ def canonical(value: Any, copy: Callable[[Tensor], Tensor] = clone) -> Any:
     Pickle writes a second occurrence of the same object as a reference. Whether two equal texts are the
     same object depends on where they came from, and differs after a restart: so texts are interned,
     containers are new, and each tensor gets a storage of its own.
+
+    Raises:
+        CheckpointError: It holds something else, which could not be read back.
     """
     if isinstance(value, Tensor):
         return copy(value)
@@ -58,7 +66,16 @@ def canonical(value: Any, copy: Callable[[Tensor], Tensor] = clone) -> Any:
         return tuple([canonical(inner, copy) for inner in value])
     if isinstance(value, np.generic):
         return value.item()
-    return value
+    if value is None or type(value) in (bool, int, float):
+        return value
+    raise _refusal(value)
+
+
+def _refusal(value: Any) -> CheckpointError:
+    return CheckpointError(
+        f"found a value of {type(value).__name__} to be kept in a checkpoint, expected tensors and plain values: numbers, "
+        f"texts, None, and dicts, lists and tuples of these"
+    )
 
 
 def leaves(tree: Any, name: str) -> list[tuple[str, Any]]:

@@ -9,6 +9,7 @@ Categories: 0 unseen in training, 1 missing, 2 and up the training values in sor
 """
 
 import json
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,8 @@ from unbroken.storage.publication import read_manifest, require_manifest
 
 UNSEEN, MISSING, FIRST_CODE = 0, 1, 2
 MISSING_SUFFIX = "__missing"
+CLASSES = {"binary": (2, 2), "multiclass": (2, math.inf), "regression": (0, 0)}
+"""The fewest and the most classes of a task."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,6 +187,32 @@ class Encoder:
         ]
         return replace(self, numbers=tuple(numbers), categories=tuple(categories))
 
+    def check(self) -> None:
+        """Raise ValueError unless it could have been fitted: to the columns and classes of its own schema, and to numbers."""
+        numbers = [(column.name, column.kind) for column in self.schema.features if not column.coded]
+        categories = [column.name for column in self.schema.features if column.coded]
+        if [(scale.name, scale.kind) for scale in self.numbers] != numbers:
+            raise ValueError("numbers: found other columns than in its schema")
+        if [codes.name for codes in self.categories] != categories:
+            raise ValueError("categories: found other columns than in its schema")
+        for index, scale in enumerate(self.numbers):
+            bounds = scale.low, scale.high, scale.fill
+            if not all(map(math.isfinite, bounds)) or scale.low > scale.high:
+                raise ValueError(f"numbers[{index}]: found {scale.low} .. {scale.high}, filled by {scale.fill}")
+        for index, codes in enumerate(self.categories):
+            if list(codes.values) != sorted(set(codes.values)):
+                raise ValueError(f"categories[{index}]: found values that are unsorted or twice")
+        label = self.label
+        # 0 is False, and 1.0 is 1; as texts these differ.
+        if repr((label.column, label.classes)) != repr((self.schema.label, self.schema.classes)):
+            raise ValueError("label: found another one than in its schema")
+        if not (math.isfinite(label.mean) and 0 < label.deviation < math.inf):
+            raise ValueError(f"label: found mean {label.mean}, deviation {label.deviation}")
+        fewest, most = CLASSES[self.schema.task]
+        different, kinds = len(set(label.classes)), len({type(value) for value in label.classes})
+        if not fewest <= different <= most or different < len(label.classes) or kinds > 1:
+            raise ValueError(f"schema.classes: found {different} different ones for {self.schema.task}")
+
     @classmethod
     def load(cls, path: Path) -> "Encoder":
         """Read an encoder back from its file."""
@@ -205,8 +234,13 @@ class Encoder:
 
     @classmethod
     def of_tree(cls, tree: dict[str, Any], path: Path) -> "Encoder":
-        """Return the encoder that a checkpoint holds."""
-        return from_json(cls, json.dumps(tree).encode(), str(path))
+        """Return the encoder that a checkpoint holds; raise DataError if it could not have been fitted."""
+        encoder = from_json(cls, json.dumps(tree).encode(), str(path))
+        try:
+            encoder.check()
+        except ValueError as error:
+            raise DataError(f"{path}: scaler: {error}. Train again") from error
+        return encoder
 
 
 def _additions(older: CategoryCodes, newer: CategoryCodes, limit: int) -> list[str]:

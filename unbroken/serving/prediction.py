@@ -10,9 +10,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from torch import nn
 
-from unbroken.checkpoints.compatibility import check_finite, check_shapes
+from unbroken.checkpoints.compatibility import check_weights
 from unbroken.checkpoints.published import read_published
-from unbroken.checkpoints.tree import canonical
 from unbroken.config import ModelConfig
 from unbroken.csv.reading import Reading
 from unbroken.data.dictionary import value_type
@@ -148,8 +147,7 @@ def load_predictor(
     code = CodeCheck.read(file, digest, factory)
     with code.explaining():
         model = rebuild(config, encoder.features, tree["config"]["training"]["seed"], str(file))
-        check_shapes(tree["model_state_dict"], canonical(model.state_dict()), f"{file}: model_state_dict")
-    check_finite(tree["model_state_dict"], f"{file}: model_state_dict")
+        check_weights(tree["model_state_dict"], model, f"{file}: model_state_dict")
     model.load_state_dict(tree["model_state_dict"])
     code.require_outputs(model.eval(), encoder, threads, accept=accept_code)
     return Predictor(

@@ -7,10 +7,13 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from unbroken.checkpoints.compatibility import check_finite, check_shapes
+from unbroken.checkpoints.compatibility import check_weights
 from unbroken.checkpoints.tree import Tree
 from unbroken.errors import CheckpointMismatchError
 from unbroken.training.state import TrainState
+
+NOT_TAKEN_UP = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RuntimeError)
+"""What a hook may raise of a memory that is not its own."""
 
 
 class TrainHook:
@@ -121,12 +124,17 @@ class Hooks:
                 f"{path}: hooks: found {', '.join(kept) or 'none'}, expected {', '.join(self.named) or 'none'}. "
                 f"Train with the hooks it was trained with"
             )
-        for name, hook in self.named.items():
-            hook.load_state_dict(kept[name], tree["model_state_dict"])
+        trained = tree.get("trained_state_dict", {})
         if self.publishing:
-            trained, name = tree.get("trained_state_dict", {}), f"{path}: trained_state_dict"
-            check_shapes(trained, tree["model_state_dict"], name)
-            check_finite(trained, name)
+            check_weights(trained, state.model, f"{path}: trained_state_dict")
+        for name, hook in self.named.items():
+            try:
+                hook.load_state_dict(kept[name], tree["model_state_dict"])
+            except NOT_TAKEN_UP as error:
+                raise CheckpointMismatchError(
+                    f"{path}: hooks.{name}: {type(hook).__name__} cannot take up what it kept: {error!r}"
+                ) from error
+        if self.publishing:
             state.model.load_state_dict(trained)
 
     @contextmanager

@@ -13,21 +13,24 @@ from unbroken.batches.epoch import steps_per_epoch
 from unbroken.batches.reading import reader_of
 from unbroken.batches.row_file import RowFile
 from unbroken.batches.rows import Rows
-from unbroken.checkpoints.compatibility import check_belongs
+from unbroken.checkpoints.compatibility import check_belongs, check_progress, check_weights
 from unbroken.checkpoints.format import FORMAT
+from unbroken.checkpoints.moments import check_complete, check_optimizer, check_schedule
 from unbroken.checkpoints.numerics import collect_numerics
 from unbroken.checkpoints.tree import Tree, canonical
 from unbroken.config import Config, TrainingConfig
 from unbroken.config.config import identity
+from unbroken.config.metrics import metrics_of
 from unbroken.config.training import DEFAULT_BATCH_SIZE
 from unbroken.data.dataset import SplitDatasets
-from unbroken.errors import ConfigError
+from unbroken.errors import CheckpointMismatchError, ConfigError
 from unbroken.features.encoder import Encoder
 from unbroken.features.spec import FeatureSpec
 from unbroken.models.factory import build_model, check_outputs
 from unbroken.models.metrics import PIECE_ROWS, Metrics, evaluate
+from unbroken.models.unchanged import is_unchanged_mlp
 from unbroken.optimization.optimizer import build_optimizer
-from unbroken.optimization.scheduler import build_scheduler
+from unbroken.optimization.scheduler import build_scheduler, steps_each_batch
 from unbroken.run import Run
 from unbroken.storage.artifact import Artifact, verify
 from unbroken.training.generators import seed_weights
@@ -94,8 +97,22 @@ class EvaluationInputs:
 
     def restore(self, state: TrainState, tree: Tree, path: Path) -> None:
         """Put a checkpoint into a fresh state; raise CheckpointMismatchError if it is of another run."""
-        check_belongs(tree, self.header, state.snapshot(), state.optimizer, path)
+        check_belongs(tree, self.header, path)
+        if repr(Encoder.of_tree(tree["scaler"], path)) != repr(self.encoder):
+            raise CheckpointMismatchError(f"{path}: scaler: is not the encoder that the rows were preprocessed with")
+        check_progress(tree, self.steps, self.metrics, path)
+        check_weights(tree["model_state_dict"], state.model, f"{path}: model_state_dict")
+        check_optimizer(tree, state.optimizer, path)
+        if is_unchanged_mlp(state.model) and not self.config.start.warm_from:
+            check_complete(tree, state.optimizer, dict(state.model.named_parameters()), path)
+        schedule = canonical(state.scheduler.state_dict()) if state.scheduler else None
+        check_schedule(tree, schedule, steps_each_batch(state.scheduler), path)
         state.restore(tree)
+
+    @property
+    def metrics(self) -> list[str]:
+        """The names of the metrics of an epoch, such as `test_loss`."""
+        return [f"{part}_{metric.name}" for part in self.held_out for metric in metrics_of(self.features.task)]
 
     def evaluate(self, model: nn.Module) -> Metrics:
         """Return the metrics of a model on every held-out part, named like `test_loss`."""

@@ -19,7 +19,6 @@ from unbroken.checkpoints.history import is_finished
 from unbroken.checkpoints.store import CORRUPT, CheckpointStore, Entry
 from unbroken.checkpoints.tree import Tree
 from unbroken.code.record import CodeRecord, differing, naming_change, present_code, present_segment
-from unbroken.config.metrics import metrics_of
 from unbroken.errors import (
     CheckpointError,
     CodeChangedError,
@@ -133,9 +132,8 @@ def _start(inputs: TrainingInputs, state: TrainState, store: CheckpointStore, jo
 
 def _require_monitor(inputs: TrainingInputs) -> None:
     monitor = inputs.config.training.monitor
-    names = {f"{part}_{metric.name}" for part in inputs.held_out for metric in metrics_of(inputs.features.task)}
-    if monitor not in names:
-        raise ConfigError(f"training.monitor: found {monitor!r}, expected one of {', '.join(sorted(names))}")
+    if monitor not in inputs.metrics:
+        raise ConfigError(f"training.monitor: found {monitor!r}, expected one of {', '.join(sorted(inputs.metrics))}")
 
 
 def _require_epochs(inputs: TrainingInputs, state: TrainState) -> None:
@@ -158,9 +156,9 @@ def _note_resume(inputs: TrainingInputs, state: TrainState, entry: Entry, journa
 
 
 def _note_numerics(previous: Tree, current: Tree, journal: Journal) -> None:
-    for name, value in previous.items():
-        if current[name] != value:
-            _note_change(name, value, current[name], journal)
+    for name, value in current.items():
+        if previous[name] != value:
+            _note_change(name, previous[name], value, journal)
 
 
 def _note_change(name: str, previous: str | int | None, current: str | int | None, journal: Journal) -> None:

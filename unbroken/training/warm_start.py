@@ -22,11 +22,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unbroken.checkpoints.compatibility import check_finite, check_optimizer, check_shapes
+from unbroken.checkpoints.compatibility import check_weights
 from unbroken.checkpoints.format import read_checkpoint
-from unbroken.checkpoints.tree import Tree, canonical
+from unbroken.checkpoints.moments import check_moments
+from unbroken.checkpoints.tree import Tree
 from unbroken.errors import CheckpointMismatchError
 from unbroken.features.encoder import MISSING_SUFFIX, UNSEEN, CategoryCodes, Encoder, NumberScale
+from unbroken.models.factory import Undrawn, build_model
 from unbroken.models.mlp import SPREAD
 from unbroken.models.unchanged import reads_inputs_as_an_mlp
 from unbroken.training.inputs import TrainingInputs
@@ -51,11 +53,14 @@ def warm_start(inputs: TrainingInputs, state: TrainState) -> None:
                 f"{path}: start.scaler: found refit, which is folded into the first layer of an mlp only, not into that of the "
                 f"model of {inputs.config.model.factory}; use start.scaler keep"
             )
-        weights = fold(weights, state.model.state_dict(), Encoder.of_tree(tree["scaler"], path), inputs.encoder)
+        encoder = Encoder.of_tree(tree["scaler"], path)
+        with Undrawn():
+            model = build_model(inputs.config.model, encoder.features)
+        check_weights(weights, model, f"{path}: model_state_dict", WAY_OUT)
+        weights = fold(weights, state.model.state_dict(), encoder, inputs.encoder)
     elif tree["scaler"] != inputs.header["scaler"]:
         raise CheckpointMismatchError(f"{path}: its encoder is not the one that the rows were preprocessed with")
-    check_shapes(weights, canonical(state.model.state_dict()), f"{path}: model_state_dict", WAY_OUT)
-    check_finite(weights, f"{path}: model_state_dict")
+    check_weights(weights, state.model, f"{path}: model_state_dict", WAY_OUT)
     state.model.load_state_dict(weights)
     if start.optimizer == "keep":
         _keep_moments(inputs, state, tree, path)
@@ -86,6 +91,10 @@ def rescaling(old: Encoder, new: Encoder) -> tuple[Float[Tensor, "old new"], Flo
     if [_same(scale) for scale in old.numbers] != [_same(scale) for scale in new.numbers]:
         raise CheckpointMismatchError(
             "start.scaler refit: other number columns than the checkpoint's; start from scratch"
+        )
+    if [codes.name for codes in old.categories] != [codes.name for codes in new.categories]:
+        raise CheckpointMismatchError(
+            "start.scaler refit: other text columns than the checkpoint's; start from scratch"
         )
     rows = {name: place for place, name in enumerate(old.features.numbers)}
     columns = {name: place for place, name in enumerate(new.features.numbers)}
@@ -132,5 +141,5 @@ def _keep_moments(inputs: TrainingInputs, state: TrainState, tree: Tree, path: P
                 f"{path}: start.optimizer keep: training.{name}: found {before[name]!r}, expected {now[name]!r}. "
                 f"Use start.optimizer reset"
             )
-    check_optimizer(tree, state.optimizer, path)
+    check_moments(tree, state.optimizer, path)
     state.optimizer.load_state_dict(state.optimizer.state_dict() | {"state": tree["optimizer_state_dict"]["state"]})
