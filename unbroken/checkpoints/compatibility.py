@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from unbroken.checkpoints.tree import Tree, differing_leaves, leaves
+from unbroken.checkpoints.tree import Tree, beyond, differing_leaves, leaves
 from unbroken.checkpoints.validation import shown
 from unbroken.errors import CheckpointMismatchError
 
@@ -20,6 +20,9 @@ def check_belongs(tree: Tree, header: Tree, path: Path) -> None:
     """
     for name, left, right in differing_leaves(tree["config"], header["config"], "config"):
         raise CheckpointMismatchError(f"{path}: {name}: found {shown(left)}, expected {shown(right)}. {WAY_OUT}")
+    strange = beyond(tree["config"], header["config"], "config") or beyond(header["config"], tree["config"], "config")
+    if strange:
+        raise CheckpointMismatchError(f"{path}: {strange}: found other settings than the run has. {WAY_OUT}")
     if tree["run_key"] != header["run_key"]:
         raise CheckpointMismatchError(
             f"{path}: run_key: found {tree['run_key']}, expected {header['run_key']}: other data. {WAY_OUT}"

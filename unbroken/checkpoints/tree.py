@@ -95,6 +95,17 @@ def differing_leaves(left: Any, right: Any, name: str) -> list[tuple[str, Any, A
     return [pair for pair in pairs if _bits(pair[1]) != _bits(pair[2])]
 
 
+def beyond(tree: Any, other: Any, name: str) -> str | None:
+    """Return the name of the first part of a tree that another one lacks or has as something else; lists count as tuples."""
+    if isinstance(tree, dict) and isinstance(other, dict):
+        pairs = [(f"{name}.{key}", inner, other.get(key, ...)) for key, inner in tree.items()]
+    elif isinstance(tree, list | tuple) and isinstance(other, list | tuple) and len(tree) == len(other):
+        pairs = [(f"{name}[{index}]", *pair) for index, pair in enumerate(zip(tree, other, strict=True))]
+    else:
+        return None if _bits(tree) == _bits(other) else name
+    return next((part for pair in pairs if (part := beyond(pair[1], pair[2], pair[0]))), None)
+
+
 def _bits(value: Any) -> object:
     if isinstance(value, Tensor):
         return str(value.dtype), tuple(value.shape), value.contiguous().view(-1).view(torch.uint8).numpy().tobytes()

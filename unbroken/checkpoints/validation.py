@@ -4,7 +4,7 @@ Whether it also fits a run, its model and its optimizer, is asked in `compatibil
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Annotated, Any
 
@@ -12,8 +12,9 @@ import torch
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from torch import Tensor
 
-from unbroken.checkpoints.tree import Tree, leaves
+from unbroken.checkpoints.tree import Tree, beyond, leaves
 from unbroken.config import DataConfig, ModelConfig
+from unbroken.config.strict import STRICT
 from unbroken.config.training import MOST_THREADS
 from unbroken.data.schema import Schema
 from unbroken.features.encoder import Encoder
@@ -56,6 +57,8 @@ Bytes = Annotated[Any, AfterValidator(_bytes)]
 class OptimizerState:
     """What `torch.optim.Optimizer.state_dict` gives."""
 
+    __pydantic_config__ = STRICT
+
     state: dict[Count, dict[Text, Any]]
     param_groups: list[dict[Text, Any]]
 
@@ -64,6 +67,8 @@ class OptimizerState:
 class Generators:
     """The states of torch's random generators."""
 
+    __pydantic_config__ = STRICT
+
     torch: Bytes
     cuda: list[Bytes]
 
@@ -71,6 +76,8 @@ class Generators:
 @dataclass(frozen=True, kw_only=True)
 class Numerics:
     """What the bits depend on beside the run."""
+
+    __pydantic_config__ = STRICT
 
     torch: Text
     cpu: Text
@@ -157,7 +164,7 @@ def check_content(tree: Tree) -> None:
     except ValidationError as error:
         raise ValueError(_first_problem(error)) from None
     _check_history(content)
-    _check_encoder(content)
+    _check_encoder(content, tree)
     _check_generator(content)
 
 
@@ -202,8 +209,11 @@ def _check_history(content: Content) -> None:
                 raise ValueError(f"{name}.{part}: found {entry[part]}, expected a finite number")
 
 
-def _check_encoder(content: Content) -> None:
+def _check_encoder(content: Content, tree: Tree) -> None:
     """Raise ValueError unless the encoder could have been fitted to the columns of the contract."""
+    for part, value in (("schema", content.schema), ("scaler", content.scaler)):
+        if strange := beyond(tree[part], asdict(value), part):
+            raise ValueError(f"{strange}: found more, or of another type, than there is in a {part}")
     if repr(content.scaler.schema) != repr(content.schema):
         raise ValueError("scaler.schema: found another one than in schema")
     try:

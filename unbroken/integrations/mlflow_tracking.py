@@ -153,7 +153,7 @@ def _times(history: History, run: Run) -> list[int]:
 
 
 def _ends_epoch(event: dict[str, Any]) -> bool:
-    return event["event"] == "checkpoint saved" and not event["step"]
+    return event["event"] == "checkpoint saved" and "epoch" in event and not event.get("step")
 
 
 def _flatten(settings: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -52,8 +52,10 @@ def difference(
     """
     try:
         rows = pa.ipc.open_stream(base64.b64decode(check["rows"])).read_next_batch()
+        rows.validate(full=True)
+        rows = rows.select([column.name for column in encoder.schema.features])
         expected = np.array(check["outputs"], np.float64)
-    except (KeyError, TypeError, ValueError, OSError) as error:
+    except (LookupError, TypeError, ValueError, OSError, StopIteration, pa.ArrowException) as error:
         raise DataError(f"{name}: self_check is not whole: {error}. Publish the checkpoint again") from error
     outputs = outputs_of_raw_rows(model, encoder, rows, _subject, compute).astype(np.float64)
     if outputs.shape != expected.shape:

@@ -10,15 +10,17 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any, get_type_hints
 
 from prefect.context import FlowRunContext, TaskRunContext
-from prefect.filesystems import WritableFileSystem
+from prefect.filesystems import LocalFileSystem, WritableFileSystem
 from prefect.results import ResultStore
 from prefect.serializers import Serializer
 from pydantic import Field, TypeAdapter, ValidationError
 
 from unbroken.errors import DataError
+from unbroken.storage import atomic
 from unbroken.storage.artifact import verify
 
 log = logging.getLogger("unbroken.stages")
@@ -68,19 +70,29 @@ class CheckedStorage:
 
     def read_path(self, path: str, **options: Any) -> bytes:
         """Return a record; raise DataError, after a warning, if it is none of ours."""
-        return self._checked(path, self.storage.read_path(path, **options))
+        place = self._place(path)
+        content = b"a link" if place and place.is_symlink() else self.storage.read_path(path, **options)
+        return self._checked(path, content)
 
     async def aread_path(self, path: str) -> bytes:
         """Return what `read_path` does."""
         return self.read_path(path, _sync=True)
 
     def write_path(self, path: str, content: bytes, **options: Any) -> Any:
-        """Store a record."""
+        """Store a record; on this machine whole or not at all, and never through a link."""
+        if place := self._place(path):
+            atomic.write(place, content)
+            return str(place)
         return self.storage.write_path(path, content, **options)
 
     async def awrite_path(self, path: str, content: bytes) -> Any:
         """Store a record."""
         return self.write_path(path, content, _sync=True)
+
+    def _place(self, path: str) -> Path | None:
+        """Return where a record lies on this machine, None if it lies elsewhere."""
+        local = isinstance(self.storage, LocalFileSystem) and self.storage.basepath
+        return Path(local).expanduser() / path if local and Path(path).name == path else None
 
     def _resolve_path(self, _: str) -> None:
         """Let a record's key be no path, by which Prefect would read it past this storage."""

@@ -17,6 +17,7 @@ BARS = "▁▂▃▄▅▆▇█"
 LONGEST_CURVE = 60
 LEFT_OUT = {"checkpoint saved", "code recorded"}
 """Events that say nothing about how attempts went: they have places of their own."""
+PLACED = {"checkpoint saved", "resumed"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +30,8 @@ class RunReport:
     @classmethod
     def read(cls, run: Run) -> "RunReport":
         """Read the manifest and the journal."""
-        return cls(manifest=published_manifest(run.published), events=Journal(run.journal).events())
+        events = [event for event in Journal(run.journal).events() if _is_placed(event)]
+        return cls(manifest=published_manifest(run.published), events=events)
 
     @property
     def history(self) -> History:
@@ -94,6 +96,12 @@ class RunReport:
 
     def _metrics(self) -> list[str]:
         return [name for name in self.history[-1] if name.startswith(("test_", "validation_"))]
+
+
+def _is_placed(event: Event) -> bool:
+    """Tell whether an event says where it happened, if it is one of those that do."""
+    places = event.get("epoch"), event.get("step")
+    return event["event"] not in PLACED or None not in places
 
 
 def _epoch_of(event: Event) -> int | None:

@@ -1,5 +1,6 @@
 """Profile the columns of rows: the statistics that drift is measured by."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -49,6 +50,15 @@ class ColumnProfile:
     edges: tuple[float, ...] = ()
     shares: tuple[float, ...] = ()
     values: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        numbers = [*self.edges, *self.shares, *self.values.values(), self.missing, self.outside]
+        numbers += [number for number in (self.low, self.high, self.mean, self.deviation) if number is not None]
+        fits = not self.shares or len(self.shares) == len(self.edges) + 1
+        if not fits or list(self.edges) != sorted(self.edges) or not all(map(math.isfinite, numbers)):
+            raise ValueError(
+                f"{self.name}: found {len(self.shares)} shares between {len(self.edges)} edges, or no numbers"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

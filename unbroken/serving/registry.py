@@ -12,8 +12,11 @@ The pointer also holds the watermark of retraining, so that a decision and the d
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from unbroken.errors import CorruptCheckpointError, RegistryError
 from unbroken.storage import atomic, own_files
@@ -32,6 +35,10 @@ class Watermark:
 
     files: tuple[str, ...] = ()
     until: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.until is not None and datetime.fromisoformat(self.until).tzinfo is not None:
+            raise ValueError(f"until: found {self.until}, expected a time without a zone")
 
     def __str__(self) -> str:
         return f"rows until {self.until}" if self.until else f"{len(self.files)} files"
@@ -61,10 +68,14 @@ class Pointer:
         last: The last decision, as the audit log has it.
     """
 
-    champions: tuple[str, ...] = ()
+    champions: tuple[Annotated[str, Field(pattern="^[0-9a-f]{64}$")], ...] = ()
     watermark: Watermark = NOTHING_SEEN
-    decisions: int = 0
+    decisions: Annotated[int, Field(ge=0)] = 0
     last: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.last and not (isinstance(self.last.get("event"), str) and type(self.last.get("decision")) is int):
+            raise ValueError("last: found no decision, with its event and its number")
 
     @property
     def champion(self) -> str | None:
@@ -209,7 +220,7 @@ class Registry:
         """Write the last decision to the audit log unless it is there: a crash can come between the two files."""
         last = self.pointer.last
         if last and not any(event.get("decision") == last["decision"] for event in reversed(self._audit.events())):
-            self._audit.append(**last)
+            self._audit.append(last["event"], **{name: value for name, value in last.items() if name != "event"})
 
 
 def champion_path(folder: Path) -> Path:

@@ -10,7 +10,7 @@ from unbroken.config import Config
 from unbroken.errors import ConfigError, DataError
 from unbroken.run import Run
 from unbroken.stages.results import Restored
-from unbroken.storage import atomic
+from unbroken.storage import atomic, own_files
 from unbroken.storage.artifact import Artifact, artifacts_in, from_json, to_json, verify
 from unbroken.storage.temporary import sweep
 
@@ -60,14 +60,14 @@ def load(run: Run, config: Config) -> Restored | None:
     if not run.finished.exists():
         return None
     try:
-        finished = from_json(Finished, run.finished.read_bytes(), str(run.finished))
+        finished = from_json(Finished, own_files.read(run.finished), str(run.finished))
         settings = replace(finished.config, runs_folder=config.runs_folder, resume=config.resume)
         if settings != config or not _same_code(finished):
             return None
         for file in finished.files:
             verify(replace(file, path=_outside(run, file.path)))
         return replace(finished.restored, path=_outside(run, finished.restored.path))
-    except (ConfigError, DataError):
+    except (ConfigError, DataError, OSError):
         return None  # the flow tells what is wrong, and makes it anew
 
 
@@ -82,6 +82,6 @@ def _inside(run: Run, path: str) -> str:
 
 
 def _outside(run: Run, path: str) -> str:
-    if Path(path).is_absolute():
-        raise DataError(f"{run.finished}: found the absolute path {path}, expected one inside the run")
+    if Path(path).is_absolute() or ".." in Path(path).parts or "\0" in path:
+        raise DataError(f"{run.finished}: found the path {path}, expected one inside the run")
     return str(run.path / path)

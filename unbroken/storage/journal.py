@@ -9,7 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter
 
 from unbroken.errors import DataError
 from unbroken.storage import atomic, own_files
@@ -27,6 +29,45 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+Place = Annotated[int, Field(strict=True, ge=0)] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """How a challenger did against a champion."""
+
+    rows: int
+    metric: str
+    champion: float
+    challenger: float
+    gain: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """What events say that others read, whichever event it is; further details may be anything."""
+
+    time: str
+    event: str
+    epoch: Place = None
+    step: Place = None
+    decision: Place = None
+    checkpoint: str | None = None
+    reason: str | None = None
+    data: str | None = None
+    champion: str | None = None
+    challenger: str | None = None
+    scores: Scores | None = None
+
+    def __post_init__(self) -> None:
+        datetime.fromisoformat(self.time)
+
+
+LINE = TypeAdapter(Line)
+
+
 @dataclass(frozen=True, slots=True)
 class Journal:
     """An append-only file of events."""
@@ -36,7 +77,7 @@ class Journal:
     sealed: bool = False
     """Whether each line carries its digest."""
 
-    def append(self, event: str, **details: Any) -> None:
+    def append(self, event: str, /, **details: Any) -> None:
         """Add an event with the present time as one line."""
         line = json.dumps({FIRST: self.clock().isoformat(timespec="milliseconds"), "event": event, **details}).encode()
         line = seal(line) if self.sealed else line
@@ -54,9 +95,10 @@ class Journal:
         for number, line in enumerate(lines, start=1):
             try:
                 event = json.loads(unseal(line, "", FIRST) if self.sealed else line)
-            except (ValueError, RecursionError, DataError):
+                LINE.validate_python(event)
+            except (ValueError, RecursionError, DataError):  # what pydantic raises is a ValueError
                 event = None
-            if isinstance(event, dict) and all(isinstance(event.get(name), str) for name in (FIRST, "event")):
+            if event is not None:
                 events.append(event)
             elif line:
                 what = "changed since it was written" if is_sealed(line) else "was cut off by a crash, or changed"

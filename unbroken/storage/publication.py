@@ -9,17 +9,56 @@ So a reader, and a process killed at any moment, leaves or sees the old pair or 
 
 import json
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from unbroken.errors import CorruptCheckpointError, DataError
 from unbroken.storage import atomic, own_files
+from unbroken.storage.artifact import from_json
 from unbroken.storage.sealed import unseal_file
 
 FOLDER = "manifests"
 FIRST = "format"
 """The first member of a manifest, but for its own digest."""
 SHA256 = re.compile("[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToldModel:
+    """What built the model."""
+
+    factory: str
+    options: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToldSettings:
+    """The settings of a run."""
+
+    model: ToldModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToldLineage:
+    """Where a model comes from."""
+
+    config: ToldSettings
+    numerics: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What a manifest tells of a run for its report."""
+
+    epoch: int
+    history: list[dict[str, float]]
+    lineage: ToldLineage
+
+    def __post_init__(self) -> None:
+        names = {"epoch", "loss", *self.history[-1]} if self.history else set()
+        if not names or any(names ^ entry.keys() for entry in self.history):
+            raise ValueError("history: found no entries, or some with other names than others")
 
 
 def find_manifest(checkpoint: Path, digest: str) -> Path | None:
@@ -73,14 +112,17 @@ def require_manifest(checkpoint: Path, digest: str) -> Path:
 
 
 def published_manifest(checkpoint: Path) -> dict[str, Any]:
-    """Return the manifest of a published checkpoint as it is now; raise DataError if there is none."""
+    """Return the manifest of a published checkpoint as it is now; raise DataError if there is none, or it tells no history."""
     digest = atomic.digest(checkpoint)
     try:
-        return read_manifest(require_manifest(checkpoint, digest))
+        path = require_manifest(checkpoint, digest)
+        manifest = read_manifest(path)
+        from_json(Told, json.dumps(manifest).encode(), str(path))
     except (DataError, FileNotFoundError):
         if atomic.digest(checkpoint) == digest:
             raise
         return published_manifest(checkpoint)  # another was published meanwhile
+    return manifest
 
 
 def require_published(checkpoint: Path, digest: str) -> Path | None:
