@@ -158,7 +158,7 @@ def has_checkpoint(folder: Path) -> bool:
 def describe(run: Run, config: Config) -> None:
     """Write what a run's key is made of to `run.json`, for people and for comparing two runs."""
     path = run.path / DESCRIPTION
-    if not path.exists():
+    if path.is_symlink() or not path.exists():
         atomic.write(path, _encoded(description_of(run, config)))
 
 

@@ -163,7 +163,7 @@ def check_content(tree: Tree) -> None:
         content = _adapter().validate_python(tree)
     except ValidationError as error:
         raise ValueError(_first_problem(error)) from None
-    _check_history(content)
+    _check_history(tree)
     _check_encoder(content, tree)
     _check_generator(content)
 
@@ -192,18 +192,17 @@ def shown(value: Any) -> str:
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
-def _check_history(content: Content) -> None:
+def _check_history(tree: Tree) -> None:
     """Raise ValueError unless there is an entry for each finished epoch, each with the same names."""
-    if len(content.history) != content.epoch:
-        raise ValueError(
-            f"history: found {len(content.history)} entries, expected {content.epoch}, those of the epochs"
-        )
-    for number, entry in enumerate(content.history, start=1):
-        name = f"history[{number - 1}]"
-        if entry.get("epoch") != number:
-            raise ValueError(f"{name}.epoch: found {shown(entry.get('epoch'))}, expected {number}")
-        if missing := {"learning_rate", "loss", *content.history[-1]} ^ entry.keys():
-            raise ValueError(f"{name}: found {', '.join(entry)[:200]}, expected as in each epoch: {min(missing)}")
+    history = tree["history"]
+    if len(history) != tree["epoch"]:
+        raise ValueError(f"history: found {len(history)} entries, expected {tree['epoch']}, those of the epochs")
+    for index, entry in enumerate(history):
+        name, epoch = f"history[{index}]", entry.get("epoch")
+        if type(epoch) is not int or epoch != index + 1:
+            raise ValueError(f"{name}.epoch: found {shown(epoch)}, expected {index + 1}")
+        if strange := {"learning_rate", "loss", *history[-1]} ^ entry.keys():
+            raise ValueError(f"{name}: found {', '.join(entry)[:200]}, expected as in each epoch: {min(strange)}")
         for part in ("learning_rate", "loss"):
             if not math.isfinite(entry[part]):
                 raise ValueError(f"{name}.{part}: found {entry[part]}, expected a finite number")

@@ -110,7 +110,7 @@ class CodeRecord:
     def mend(self, path: Path, guard: Callable[[], None]) -> None:
         """Write the record to a `code.json` that is not there or has other bytes."""
         content = seal(json.dumps(dataclasses.asdict(self), indent=1).encode())
-        if not path.exists() or own_files.read(path) != content:
+        if path.is_symlink() or not path.is_file() or own_files.read(path) != content:
             atomic.write(path, content, guard)
 
     @property
