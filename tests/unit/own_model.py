@@ -63,6 +63,26 @@ class OfPrecision(nn.Module):
         return (logits, logits) if self.pair and self.training else logits
 
 
+class Masked(nn.Module):
+    """Has buffers that are no finite numbers, and one that counts."""
+
+    def __init__(self, features: FeatureSpec) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(len(features.numbers), 4), nn.Linear(4, features.outputs)
+        self.register_buffer("mask", torch.tensor([0.0, 0.0, 0.0, -torch.inf]))
+        self.register_buffer("largest", torch.tensor(torch.nan))
+        self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
+
+    def forward(
+        self, numbers: Float[Tensor, "batch numbers"], codes: Int[Tensor, "batch categories"]
+    ) -> Float[Tensor, "batch outputs"]:
+        hidden = self.first(numbers)
+        if self.training:
+            self.get_buffer("calls").add_(1)
+            self.get_buffer("largest").copy_(torch.fmax(self.get_buffer("largest"), hidden.detach().max()))
+        return self.last((hidden + self.get_buffer("mask")).softmax(dim=1))
+
+
 class RandomFeatures(nn.Module):
     """Projects onto directions that are drawn when it is built, and that no checkpoint holds."""
 
