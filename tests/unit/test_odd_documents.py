@@ -24,7 +24,7 @@ from unbroken.serving.prediction import load_predictor
 from unbroken.serving.registry import Registry
 from unbroken.storage.sealed import seal, unseal
 
-FAST, ALL = 40, 300
+FAST, ALL = 15, 300
 VALUES: tuple[Any, ...] = (
     None, True, -1, 0.5, 10**30, float("nan"), float("inf"), "", "a", "\x1b[31m\n", "../../etc", "\0", [], {}, [[]], {"a": 1},
     "9" * 5000,
@@ -45,7 +45,7 @@ def configured(folder: Path) -> RetrainConfig:
     return RetrainConfig(
         model="rows",
         models_folder=str(folder / "models"),
-        gate=GateConfig(resamples=20),
+        gate=GateConfig(resamples=100),
         train=Config(
             data=DataConfig(source=str(folder / "in")),
             model=ModelConfig(options={"hidden": [4]}),
@@ -182,7 +182,7 @@ def test_an_odd_document_is_answered_or_refused_in_one_paragraph(
 
     asked = questions(project)
     with time_limit():
-        for question in asked if seed % 4 == 0 else asked[:-2]:  # those that train take longest
+        for question in asked if seed % 5 == 0 else asked[:-2]:  # those that train take longest
             try:
                 question()
             except UnbrokenError as error:

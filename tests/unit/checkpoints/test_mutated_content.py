@@ -29,7 +29,7 @@ from unbroken.storage.publication import publish
 from unbroken.storage.sealed import seal, unseal
 from unbroken.training.hooks import TrainHook
 
-FAST, ALL = 20, 300
+FAST, ALL = 15, 300
 EPOCHS, STEPS = 3, 3
 
 KINDS: dict[str, tuple[ModelConfig, dict[str, Any], type[TrainHook] | None]] = {

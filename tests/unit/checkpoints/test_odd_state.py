@@ -1,5 +1,6 @@
 """What a training remembers has to fit its model, its optimizer and its schedule; what an own model keeps is its own matter."""
 
+import copy
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from unbroken.checkpoints.format import read_checkpoint
 from unbroken.checkpoints.tree import Tree
 from unbroken.config import Config, DataConfig, ModelConfig, TrainingConfig
 from unbroken.errors import CheckpointError, CheckpointMismatchError
+from unbroken.pipeline import Prepared, finish, prepare
 from unbroken.run import open_run
 from unbroken.serving.prediction import load_predictor
 from unbroken.training.hooks import TrainHook
@@ -47,7 +49,9 @@ def test_an_own_model_with_buffers_that_are_no_finite_numbers_is_resumed_and_pre
 
 @dataclass(frozen=True)
 class Trained:
-    config: Config
+    """A run of two epochs: what it was prepared with, and the content of its last checkpoint."""
+
+    prepared: Prepared
     tree: Tree
 
 
@@ -62,7 +66,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Trained]:
     result = {}
     for name, (factory, training) in kinds.items():
         config = configured(tmp_path_factory.mktemp(name), factory, **training)
-        result[name] = Trained(config, read_checkpoint(Path(run_stages(config).path)))
+        prepared = prepare(config, open_run(config))
+        finish(prepared)
+        result[name] = Trained(prepared, read_checkpoint(prepared.run.published))
     return result
 
 
@@ -190,17 +196,15 @@ CHANGES: dict[str, tuple[str, Callable[[Tree], Any], str]] = {
 @pytest.mark.parametrize("name", CHANGES)
 def test_state_that_does_not_fit_is_refused_by_its_place(name: str, trained: dict[str, Trained], tmp_path: Path):
     kind, change, words = CHANGES[name]
-    made = trained[kind]
-    config = replace(made.config, runs_folder=str(tmp_path / "runs"), training=replace(made.config.training, epochs=2))
-    run = open_run(config)
-    shutil.copytree(open_run(made.config).path, run.path)
-    tree = read_checkpoint(run.published)
+    made = trained[kind].prepared
+    run = replace(made.run, folder=str(tmp_path / made.run.key))
+    shutil.copytree(made.run.path, run.path)
+    tree = copy.deepcopy(trained[kind].tree)
     change(tree)
     path = plant(run, encoded(tree), epoch=9)
-    run.finished.unlink(missing_ok=True)
 
     with pytest.raises(CheckpointMismatchError) as error:
-        run_stages(config)
+        finish(replace(made, run=run))
 
     assert str(error.value).startswith(f"{path}: ")
     assert words in str(error.value)

@@ -66,8 +66,13 @@ def test_links_at_all_names_of_a_run_are_replaced(made: tuple[Config, Run, bytes
     assert [name for name in names if (tmp_path / "runs" / run.key / name).is_symlink()] == []
 
 
-@pytest.mark.parametrize("name", REFUSED)
-@pytest.mark.parametrize("kind", ["a link", "a link to nothing", "a pipe", "a folder"])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        *((name, "a link") for name in REFUSED),
+        *(("journal.jsonl", kind) for kind in ("a link to nothing", "a pipe", "a folder")),
+    ],
+)
 def test_what_stands_where_a_run_writes_in_place_is_refused(
     name: str, kind: str, made: tuple[Config, Run, bytes], victim: Path, tmp_path: Path
 ):
@@ -92,7 +97,7 @@ def test_what_stands_where_a_run_writes_in_place_is_refused(
     assert open_run(again).published.read_bytes() == content
 
 
-@pytest.mark.parametrize("name", ["finished.json", "code.json", "checkpoint.json", "checkpoint.pth"])
+@pytest.mark.parametrize("name", ["finished.json", "code.json", "checkpoint.json"])
 def test_a_pipe_among_the_files_of_a_finished_run_is_not_waited_for(
     name: str, made: tuple[Config, Run, bytes], tmp_path: Path
 ):
