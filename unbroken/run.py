@@ -32,6 +32,8 @@ ATTEMPTS = 3
 SEMANTICS = 1
 """Raised whenever the same settings and data would give other weights."""
 PUBLISHED, CHECKPOINTS = "checkpoint.pth", "checkpoints"
+FOLDERS = (CHECKPOINTS, "data", "manifests", "results")
+"""What a run writes into, beside its own folder."""
 DESCRIPTION = "run.json"
 """The file in a run's folder that says what its key is made of."""
 
@@ -125,13 +127,14 @@ def open_run(config: Config) -> Run:
     Raises:
         ConfigError: No source is named, no run could be kept in `runs_folder`, or what a run starts from or is built
             by is not there.
-        DataError: The data cannot be read.
+        DataError: The data cannot be read, or a folder of the run is a link to elsewhere.
     """
     require_source("data.source", config.data.source)
     folder = Path(config.runs_folder).absolute()
     _require_writable(folder)
     fingerprint, parent = fingerprint_of(config.data.source), _warm_start_digest(config)
     key = hashlib.sha256(_encoded(_description(config, fingerprint, parent))).hexdigest()[:16]
+    own_files.require_no_link(*(folder / key / name for name in FOLDERS))
     return Run(key=key, folder=str(folder / key), fingerprint=fingerprint, parent=parent)
 
 

@@ -19,7 +19,7 @@ from unbroken.data.parquet import read_dataset
 from unbroken.data.prefetch import prefetch
 from unbroken.errors import DataError
 from unbroken.features.spec import FeatureSpec
-from unbroken.storage import atomic
+from unbroken.storage import atomic, own_files
 from unbroken.storage.artifact import Artifact, from_json, to_json
 
 Records = Int32[Tensor, "rows cells"]
@@ -118,7 +118,10 @@ def open_row_file(path: Path, dataset: Dataset, features: FeatureSpec, device: t
 def _is_current(path: Path, provenance_path: Path, dataset: Dataset) -> bool:
     if not (path.is_file() and provenance_path.is_file()):
         return False
-    provenance = from_json(_Provenance, provenance_path.read_bytes(), str(provenance_path))
+    try:
+        provenance = from_json(_Provenance, own_files.read(provenance_path), str(provenance_path))
+    except DataError:
+        return False
     return provenance.source == dataset.digest and provenance.digest == atomic.digest_as(path, provenance.digest)
 
 

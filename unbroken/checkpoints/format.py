@@ -65,7 +65,13 @@ def read_content(path: Path) -> bytes:
     """Return the bytes of a file; raise CorruptCheckpointError if it is none."""
     if not path.is_file():
         raise CorruptCheckpointError(f"{path}: found no regular file")
-    return path.read_bytes()
+    try:
+        return path.read_bytes()
+    except MemoryError as error:
+        size = path.stat().st_size
+        raise CorruptCheckpointError(
+            f"{path}: found {size:,} bytes, more than this machine can read at once"
+        ) from error
 
 
 def check_digest(path: Path, digest: str, expected: str) -> None:

@@ -22,7 +22,7 @@ from unbroken.data.schema import Column, Schema
 from unbroken.data.sources import SourceFile
 from unbroken.errors import CorruptCheckpointError
 from unbroken.retraining.learnt_kinds import as_kind
-from unbroken.storage import atomic
+from unbroken.storage import atomic, own_files
 
 Digests = NDArray[np.uint64]
 Mask = NDArray[np.bool_]
@@ -55,11 +55,14 @@ class SeenRows:
         """Read the digests back; of a version without them, none are known. Raise CorruptCheckpointError if they changed."""
         if not path.exists():
             return cls(digests=np.empty(0, np.uint64), complete=False)
-        digest, _, content = path.read_bytes().partition(b"\n")
+        digest, _, content = own_files.read(path).partition(b"\n")
         if (own := hashlib.sha256(content).hexdigest()) != digest.decode("latin-1"):
             raise CorruptCheckpointError(f"{path}: found SHA-256 {own}, expected that of its first line")
         head, _, words = content.partition(b"\n")
-        return cls(digests=np.frombuffer(words, "<u8"), complete=json.loads(head)["complete"])
+        try:
+            return cls(digests=np.frombuffer(words, "<u8"), complete=json.loads(head)["complete"] is True)
+        except (ValueError, TypeError, LookupError, RecursionError) as error:
+            raise CorruptCheckpointError(f"{path}: found no record of rows: {error}") from error
 
     def with_rows(self, new: Digests, replayed: Digests, *, complete: bool) -> "SeenRows":
         """Return what was seen once new rows and older ones were, which may be known."""

@@ -52,9 +52,9 @@ def _read(path: Path) -> Settings:
         if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST_DESCRIPTION:
             return {}
         description = json.loads(path.read_bytes())
+        return _flat(description) if isinstance(description, dict) else {}
     except (OSError, ValueError, RecursionError):
         return {}
-    return _flat(description) if isinstance(description, dict) else {}
 
 
 def _flat(settings: Settings, prefix: str = "") -> Settings:
@@ -89,5 +89,5 @@ def _words(previous: Settings, current: Settings) -> str:
 
 def _value(name: str, settings: Settings, defaults: Settings) -> str:
     value = settings.get(name, defaults.get(name))
-    text = NOT_SET if value is None else value[:8] if name in NAMES else json.dumps(value)
+    text = NOT_SET if value is None else str(value)[:8] if name in NAMES else json.dumps(value)
     return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."

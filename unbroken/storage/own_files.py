@@ -43,6 +43,13 @@ def read(path: Path) -> bytes:
         return file.read()
 
 
+def require_no_link(*folders: Path) -> None:
+    """Raise DataError if a folder that is written to is a link, which would lead elsewhere."""
+    for folder in folders:
+        if folder.is_symlink():
+            raise _refusal(folder, "a link", "a folder")
+
+
 def lock(path: Path) -> FileLock:
     """Return the lock of a private file, which is made once the lock is taken; raise DataError as `open_to_append` does."""
     if kind := _foreign_kind(path, follow=False):
@@ -72,5 +79,5 @@ def _foreign_kind(path: Path, *, follow: bool) -> str | None:
         return None  # nothing there, or nothing that can be seen
 
 
-def _refusal(path: Path, kind: str) -> DataError:
-    return DataError(f"{path}: found {kind}, expected a regular file or nothing. It is left as it is: move it away")
+def _refusal(path: Path, kind: str, expected: str = "a regular file") -> DataError:
+    return DataError(f"{path}: found {kind}, expected {expected} or nothing. It is left as it is: move it away")

@@ -112,6 +112,20 @@ def test_a_pipe_among_the_files_of_a_finished_run_is_not_waited_for(
     assert Path(restored.path).read_bytes() == content
 
 
+@pytest.mark.parametrize("name", ["checkpoints", "data", "manifests", "results"])
+def test_a_link_in_the_place_of_a_folder_of_a_run_is_refused(
+    name: str, made: tuple[Config, Run, bytes], tmp_path: Path
+):
+    config, run, _ = made
+    (tmp_path / "elsewhere").mkdir()
+    plant(tmp_path / "runs" / run.key / name, tmp_path / "elsewhere")
+
+    with pytest.raises(DataError, match=f"{name}: found a link, expected a folder or nothing"):
+        run_stages(replace(config, runs_folder=str(tmp_path / "runs")))
+
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
 @pytest.mark.parametrize("name", ["audit.jsonl", "lock"])
 def test_a_link_where_a_registry_writes_in_place_is_refused(name: str, victim: Path, tmp_path: Path):
     registry = Registry(tmp_path / "models" / "rows")
