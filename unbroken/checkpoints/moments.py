@@ -14,12 +14,14 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from unbroken.checkpoints.compatibility import WAY_OUT, first_bad
-from unbroken.checkpoints.tree import Tree, leaves
+from unbroken.checkpoints.tree import Tree, beyond, leaves
 from unbroken.checkpoints.validation import shown
 from unbroken.errors import CheckpointMismatchError
 
 MOVING = {"lr", "initial_lr", "max_lr", "min_lr", "momentum", "base_momentum", "max_momentum", "betas", "weight_decay"}
 """Options that a schedule or a hook changes while it trains."""
+STEPPED = {"last_epoch", "_step_count", "_last_lr", "best", "num_bad_epochs", "cooldown_counter", "T_cur", "T_i"}
+"""What changes in a schedule while it is stepped; all else is as it was built."""
 
 
 def check_optimizer(tree: Tree, optimizer: Optimizer, path: Path) -> None:
@@ -100,6 +102,12 @@ def check_schedule(tree: Tree, expected: Tree | None, per_step: bool, path: Path
     same_torch = tree["numerics"]["torch"] == str(torch.__version__)
     if same_torch and (strange := state.keys() - expected.keys()):
         raise _mismatch(name, min(strange), "no such name")
+    for key in expected.keys() & state.keys():
+        if key not in STEPPED and beyond(state[key], expected[key], key):
+            raise _mismatch(f"{name}.{key}", shown(state[key]), shown(expected[key]))
+        for (part, value), (_, own) in zip(leaves(state[key], key), leaves(expected[key], key), strict=True):
+            if isinstance(value, float) and not math.isfinite(value) and value != own:
+                raise _mismatch(f"{name}.{part}", value, "a finite number")
     done, last = tree["step"] if per_step else tree["epoch"], state.get("last_epoch", 0)
     # A plateau waits where the monitored metric is no finite number.
     if last != done and not ("num_bad_epochs" in state and 0 <= last <= done):

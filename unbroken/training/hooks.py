@@ -67,7 +67,7 @@ class TrainHook:
         """Take up the memory of a checkpoint, before `on_start`.
 
         Args:
-            kept: What `state_dict` gave.
+            kept: What `state_dict` gave; what belongs in it only the hook knows, and may refuse by a ValueError.
             weights: What was published, such as what `weights` gave.
         """
 

@@ -16,6 +16,7 @@ from tests.unit.mutated_content import Mutated, mutated
 from tests.unit.test_mutated_sources import time_limit
 from tests.unit.training.test_hooks import OwnAverage
 from unbroken.checkpoints.format import read_checkpoint
+from unbroken.checkpoints.tree import Tree
 from unbroken.cli.main import answer
 from unbroken.config import CheckpointConfig, Config, DataConfig, ModelConfig, TrainingConfig
 from unbroken.errors import UnbrokenError
@@ -32,6 +33,18 @@ from unbroken.training.hooks import TrainHook
 FAST, ALL = 15, 300
 EPOCHS, STEPS = 3, 3
 
+
+class CheckedAverage(OwnAverage):
+    """A hook that looks at its memory: what is in it, only the hook knows."""
+
+    def load_state_dict(self, kept: Tree, weights: Tree) -> None:
+        for name, value in weights.items():
+            average = kept["averages"][name]
+            if (average.dtype, average.shape) != (value.dtype, value.shape) or not average.isfinite().all():
+                raise ValueError(f"averages.{name}: found {average.dtype} {list(average.shape)}")
+        super().load_state_dict(kept, weights)
+
+
 KINDS: dict[str, tuple[ModelConfig, dict[str, Any], type[TrainHook] | None]] = {
     "an MLP": (ModelConfig(options={"hidden": [4], "dropout": 0.2}), {}, None),
     "an own model": (
@@ -42,7 +55,7 @@ KINDS: dict[str, tuple[ModelConfig, dict[str, Any], type[TrainHook] | None]] = {
     "an average": (
         ModelConfig(options={"hidden": [4]}),
         {"scheduler": "ReduceLROnPlateau", "scheduler_options": {"patience": 0}, "optimizer": "Adagrad"},
-        OwnAverage,
+        CheckedAverage,
     ),
 }
 

@@ -81,6 +81,16 @@ def group(tree: Tree) -> dict[str, Any]:
 
 
 CHANGES: dict[str, tuple[str, Callable[[Tree], Any], str]] = {
+    "another schedule": (
+        "schedule",
+        lambda tree: tree["scheduler_state_dict"].update(total_steps=99),
+        "total_steps: found 99, expected 6",
+    ),
+    "a schedule at no number": (
+        "schedule",
+        lambda tree: tree["scheduler_state_dict"].update(_last_lr=[float("nan")]),
+        "_last_lr[0]: found nan, expected a finite number",
+    ),
     "a running mean of NaN": (
         "own",
         lambda tree: tree["model_state_dict"]["norm.running_mean"].fill_(torch.nan),
