@@ -1,5 +1,6 @@
 """What is known of Parquet files without reading their rows."""
 
+import logging
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -11,10 +12,15 @@ from unbroken.data.kinds import CATEGORY, Kind
 from unbroken.data.parquet import open_parquet
 from unbroken.data.sources import SourceFile
 from unbroken.errors import DataError
+from unbroken.storage.artifact import from_json, to_json
+
+log = logging.getLogger(__name__)
 
 INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 """A partition value that is a number: its folder's name has no type. With a leading zero it is a code."""
 CODE = re.compile(r"-?[0-9]{1,18}")
+FORMATS = b"unbroken.csv_formats"
+"""Under this key our own Parquet files keep how the columns of the CSV files were written that their rows come from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,11 +60,25 @@ def read_footers(files: list[SourceFile], kinds: Mapping[str, Kind] | None = Non
 
 def _footer(file: SourceFile) -> Footer:
     with open_parquet(file.url) as parquet:
-        return Footer(file=file, rows=parquet.metadata.num_rows, schema=parquet.schema_arrow)
+        schema = parquet.schema_arrow
+        content = (schema.metadata or {}).get(FORMATS)
+        if content and not file.formats:
+            file = replace(file, formats=from_json(dict[str, str], content, f"{file.url}: {FORMATS.decode()}"))
+        return Footer(file=file, rows=parquet.metadata.num_rows, schema=schema)
+
+
+def with_formats(schema: pa.Schema, files: Iterable[SourceFile]) -> pa.Schema:
+    """Return the columns of a file to write, with how they are written in the CSV files that its rows come from."""
+    formats = {name: form for file in files for name, form in file.formats.items() if name in schema.names}
+    return schema.with_metadata({FORMATS: to_json(formats)}) if formats else schema
 
 
 def _with_partition_fields(footers: list[Footer], kinds: Mapping[str, Kind]) -> list[Footer]:
     names = footers[0].file.partition if footers else {}
+    if twice := [name for name in names if any(name in footer.schema.names for footer in footers)]:
+        log.warning(
+            "%s: %s is in the path and in the file: that of the path is taken", footers[0].file.url, ", ".join(twice)
+        )
     types = {
         name: _partition_type([footer.file.partition[name] for footer in footers], kinds.get(name)) for name in names
     }

@@ -21,8 +21,9 @@ from unbroken.storage import atomic
 
 Format = Literal["parquet", "csv"]
 SAMPLE = "sample"
+PARQUET = (".parquet", ".pq", ".parq")
 ENDINGS: dict[str, Format] = {
-    **dict.fromkeys((".parquet", ".pq", ".parq"), "parquet"),
+    **dict.fromkeys(PARQUET, "parquet"),
     **dict.fromkeys((".csv", ".csv.gz", ".tsv", ".tsv.gz"), "csv"),
 }
 NO_PLACES = (
@@ -45,6 +46,7 @@ class SourceFile:
         partition: The Hive partition columns that stand in its path; texts until the footers of all files are known.
         partition_dates: Those of them that are dates.
         origin: The CSV file that it was converted from.
+        formats: How columns of that are written, where their values do not tell: the order of a date, the marks of a number.
         labelled_by: The column without a value in which a row is passed over.
         digest: That of its content, once it was read whole.
         version: What a remote file system named that content by, if it does.
@@ -54,6 +56,7 @@ class SourceFile:
     partition: dict[str, int | str | None] = field(default_factory=dict)
     partition_dates: tuple[str, ...] = ()
     origin: str | None = None
+    formats: dict[str, str] = field(default_factory=dict)
     labelled_by: str | None = None
     digest: str | None = None
     version: str | None = None
@@ -172,6 +175,8 @@ def _open(source: str) -> tuple[AbstractFileSystem, str]:
 def _paths(file_system: AbstractFileSystem, root: str) -> tuple[str, list[str]]:
     """Return the folder below which names mean something, and the files; a path that exists is no glob."""
     if file_system.isfile(root):
+        if root.lower().endswith(PARQUET):
+            refuse_part_of_table(file_system, posixpath.dirname(root))
         return posixpath.dirname(root), [root]
     if file_system.isdir(root):
         return root, sorted(files_below(file_system, root, tuple(ENDINGS)))

@@ -75,7 +75,9 @@ def test_a_double_star_beside_letters_is_refused(tmp_path: Path):
         read(f"{tmp_path}/in/**.parquet", tmp_path)
 
 
-@pytest.mark.parametrize("source", ["", "/*.parquet", "/p=1", "/p=*", "/p=1/*.parquet", "/p=1/q=2"])
+@pytest.mark.parametrize(
+    "source", ["", "/*.parquet", "/p=1", "/p=*", "/p=1/*.parquet", "/p=1/q=2", "/a.parquet", "/p=1/q=2/a.parquet"]
+)
 @pytest.mark.parametrize("mark", [mark for marks in MARKS.values() for mark in marks])
 def test_a_table_of_another_format_is_refused_by_every_way_in(mark: str, source: str, tmp_path: Path):
     folder = tmp_path / "table" / ("data" if mark.startswith("metadata") else "")
@@ -189,3 +191,13 @@ def test_a_partition_without_a_value_is_missing_whatever_the_others_are(
 
     assert codes[100:] == [missing] * 100
     assert missing not in codes[:100]
+
+
+def test_a_column_that_is_in_the_path_and_in_the_file_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    for value in (1, 2):
+        write(tmp_path / f"in/x={value}/a.parquet", part(0, 100))
+
+    values = read(tmp_path / "in", tmp_path)
+
+    assert set(values) == {1, 2}
+    assert "x=1/a.parquet: x is in the path and in the file: that of the path is taken" in caplog.text
