@@ -17,7 +17,7 @@ class ChecksConfig:
     """What new rows may look like, measured against the rows the champion was trained on.
 
     A missing column, a column of another kind, a row without a label and a class that the champion does not know always
-    block: there is nothing to score them with. The rules below say what follows when their limit is passed.
+    block: there is nothing to score them with. The rules below say what follows when their limit is exceeded.
     """
 
     __pydantic_config__ = STRICT

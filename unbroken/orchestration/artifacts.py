@@ -2,6 +2,7 @@
 
 import contextvars
 import logging
+import re
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -13,10 +14,12 @@ import httpx
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
 from prefect.exceptions import PrefectException
 
-from unbroken.reports.retraining import decision_markdown
+from unbroken.config import RetrainConfig
+from unbroken.errors import UnbrokenError
+from unbroken.reports.retraining import decision_markdown, failure_markdown
 from unbroken.reports.run import RunReport
 from unbroken.retraining.data_check import DataCheck
-from unbroken.retraining.new_data import Cycle
+from unbroken.retraining.new_data import Cycle, registry_of
 from unbroken.retraining.promotion import Decision
 from unbroken.run import Run
 from unbroken.training.progress import Progress, Report
@@ -24,6 +27,8 @@ from unbroken.training.progress import Progress, Report
 log = logging.getLogger(__name__)
 UPDATE_SECONDS = 5.0
 LAST_UPDATE_SECONDS = 5.0
+KEY_LETTERS = re.compile(r"[^a-z0-9]+")
+"""What the key of an artifact cannot hold."""
 
 
 @contextmanager
@@ -61,6 +66,15 @@ def show_decision(decision: Decision, cycle: Cycle, check: DataCheck) -> None:
     key = f"decision-{cycle.path.name}"
     with _server_errors_logged():
         create_markdown_artifact(report, key=key, description="Gate, drift of the data and lineage.")
+
+
+def show_failed_round(error: UnbrokenError, config: RetrainConfig) -> None:
+    """Keep the report of a retraining that ended without a decision with its flow run."""
+    champion = registry_of(config).pointer.champion if config.model else None
+    key = KEY_LETTERS.sub("-", f"failed-{config.model or 'round'}".lower())
+    with _server_errors_logged():
+        description = "What ended the round: which files, which rule."
+        create_markdown_artifact(failure_markdown(error, config, champion), key=key, description=description)
 
 
 @contextmanager

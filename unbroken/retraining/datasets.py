@@ -23,6 +23,7 @@ from unbroken.errors import DataError
 from unbroken.retraining import watermark
 from unbroken.retraining.contract import WAY_OUT, agreed_data
 from unbroken.retraining.new_data import (
+    FITTING,
     Cycle,
     audit_data_errors,
     encoder_of,
@@ -78,11 +79,11 @@ def prepare_data(cycle: Cycle, config: RetrainConfig) -> CycleDatasets:
     """Write the rows of a cycle to its folder.
 
     Raises:
-        DataError: The rows do not fit the champion's columns, or a file changed since they were found to be new; noted in
+        BlockedError: The rows do not fit the champion's columns, or a file changed since they were found to be new; noted in
             the audit log.
     """
     files = (*cycle.new, *(cycle.older if config.replay else ()))
-    with audit_data_errors(registry_of(config), cycle.data):
+    with audit_data_errors(registry_of(config), cycle.data, FITTING):
         return read_verified(files, lambda: _write_rows(cycle, config))
 
 

@@ -17,7 +17,7 @@ from unbroken.csv.reading import Reading
 from unbroken.data.footers import Footer, read_footers
 from unbroken.data.sources import SourceFile, digest_files, find_files
 from unbroken.data.verification import read_verified
-from unbroken.errors import ConfigError, DataError
+from unbroken.errors import BlockedError, ConfigError, DataError
 from unbroken.features.encoder import Encoder
 from unbroken.features.learnt import learnt_reading
 from unbroken.retraining import watermark
@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 
 AHEAD = timedelta(days=1)
 """How far the time of a row may lie ahead of the clock: zones differ, and so do clocks."""
+
+
+FITTING = "every file can be read, and has the champion's columns and a label that it knows in every row"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,13 +183,20 @@ def new_footers(cycle: Cycle, config: RetrainConfig) -> list[Footer]:
 
 
 @contextmanager
-def audit_data_errors(registry: Registry, data: str) -> Generator[None]:
-    """Note a DataError as `blocked` in the audit log before it ends the run; the champion stays."""
+def audit_data_errors(registry: Registry, data: str, rule: str, report: Path | None = None) -> Generator[None]:
+    """Note a DataError as `blocked` in the audit log before it ends the run as BlockedError; the champion stays.
+
+    Args:
+        registry: The registry of the model.
+        data: The new files, for a person.
+        rule: What they have to be.
+        report: Where what was measured of them lies, if it was.
+    """
     try:
         yield
     except DataError as error:
         registry.note("blocked", data=data, reason=str(error))
-        raise
+        raise BlockedError(str(error), data=data, rule=rule, report=str(report) if report else None) from error
 
 
 def _with_latest_time(cycle: Cycle, config: RetrainConfig, limit: datetime) -> Cycle | None:
@@ -194,7 +204,7 @@ def _with_latest_time(cycle: Cycle, config: RetrainConfig, limit: datetime) -> C
 
     Rows later than the limit are named and left for a later cycle.
     """
-    with audit_data_errors(registry_of(config), cycle.data):
+    with audit_data_errors(registry_of(config), cycle.data, f"every row has a time in {config.watermark_column}"):
         times = read_verified(cycle.new, lambda: _times(cycle, config, limit))
     if times.ahead:
         log.warning(
@@ -220,7 +230,7 @@ def _has_unseen_rows(cycle: Cycle, config: RetrainConfig) -> bool:
     """Tell whether new files hold more than the champion saw, as they do not if they were only written anew."""
     if cycle.rival is None or cycle.since.until is not None:
         return True
-    with audit_data_errors(registry_of(config), cycle.data):
+    with audit_data_errors(registry_of(config), cycle.data, FITTING):
         mask = read_verified(cycle.new, lambda: _seen_rows(cycle, config))
     if mask is None:
         return True

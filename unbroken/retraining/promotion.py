@@ -64,6 +64,8 @@ def promote(
         expected_watermark=cycle.watermark,
         watermark=cycle.next_watermark,
         data=cycle.data,
+        source=config.train.data.source,
+        files=[file.url for file in cycle.new],
         reason=verdict.reason,
         start=datasets.start,
         scores=asdict(verdict),
