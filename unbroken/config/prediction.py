@@ -5,7 +5,15 @@ from pathlib import Path
 
 from unbroken.config.resume import ResumeConfig
 from unbroken.config.strict import STRICT
-from unbroken.config.validation import require, require_local_path, require_named, require_no_credentials, require_types
+from unbroken.config.training import DEVICES
+from unbroken.config.validation import (
+    choice,
+    require,
+    require_local_path,
+    require_named,
+    require_no_credentials,
+    require_types,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +39,7 @@ class PredictConfig:
     factory: str | None = None
     """The function that builds the model, if it is one of your own and not the project's: it has to be the one that the
     checkpoint names. The champion of a registry in the project needs none while its source is that which it was promoted with."""
-    device: str = "cpu"
+    device: str = choice("cpu", DEVICES)
     """Torch device. The last bits of the values depend on it."""
     resume: ResumeConfig = field(default_factory=ResumeConfig)
 

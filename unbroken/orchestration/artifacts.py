@@ -6,18 +6,22 @@ import re
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC
 from typing import cast
 from uuid import UUID
 
 import httpx
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
+from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectException
+from prefect.runtime import flow_run
 
 from unbroken.config import RetrainConfig
 from unbroken.errors import UnbrokenError
+from unbroken.reports.pace import Pace
 from unbroken.reports.retraining import decision_markdown, failure_markdown
-from unbroken.reports.run import RunReport
+from unbroken.reports.run import AttemptEnd, RunReport
 from unbroken.retraining.data_check import DataCheck
 from unbroken.retraining.new_data import Cycle, registry_of
 from unbroken.retraining.promotion import Decision
@@ -55,9 +59,24 @@ def progress_artifact(run: Run) -> Generator[Report]:
 
 def show_report(run: Run) -> None:
     """Keep the report of a finished training with its flow run."""
-    markdown = RunReport.read(run).markdown(run)
+    report = RunReport.read(run)
     with _server_errors_logged():
-        create_markdown_artifact(markdown, key=f"report-{run.key}", description="Epochs, curves, attempts and lineage.")
+        markdown = report.markdown(run, _ends_of_attempts() if report.interrupted else ())
+        description = "Result, settings, curves, epochs, attempts and lineage."
+        create_markdown_artifact(markdown, key=f"report-{run.key}", description=description)
+
+
+def _ends_of_attempts() -> list[AttemptEnd]:
+    """Return why attempts at the flow run ended, as the server knows it: it was told, or noticed the silence."""
+    with get_client(sync_client=True) as client:
+        states = client.read_flow_run_states(UUID(flow_run.root_flow_run_id or flow_run.id))
+    ended = [state for state in states if state.is_crashed() or state.is_failed() or state.is_paused()]
+    return [
+        AttemptEnd(
+            time=state.timestamp.astimezone(UTC).isoformat(), reason=f"{state.name}: {state.message or 'no reason'}"
+        )
+        for state in ended
+    ]
 
 
 def show_decision(decision: Decision, cycle: Cycle, check: DataCheck) -> None:
@@ -93,16 +112,18 @@ class _ProgressArtifact:
     run: Run
     progress: Progress | None = None
     id: UUID | None = None
+    pace: Pace = field(default_factory=Pace)
 
     def set_progress(self, progress: Progress) -> None:
         self.progress = progress
+        self.pace.add(progress)
 
     def update(self) -> None:
         progress = self.progress
         if progress is None:
             return
         percent = round(100 * (progress.epoch - 1 + progress.step / progress.steps) / progress.epochs, 1)
-        text = f"epoch {progress.epoch} of {progress.epochs}, {progress.rows:,} of {progress.total_rows:,} rows"
+        text = self.pace.words(progress)
         with _server_errors_logged():
             if self.id is None:
                 key = f"progress-{self.run.key}"

@@ -19,6 +19,7 @@ def decision_markdown(decision: Decision, cycle: Cycle, check: DataCheck) -> str
     parts = [
         f"# {'Promoted' if verdict.promote else 'The champion stays'}",
         paragraph(f"{cycle.data}: {verdict.reason}."),
+        *(["## Files left out", *map(paragraph, cycle.broken)] if cycle.broken else []),
         "## Gate",
         markdown_table(_scores(verdict, "champion" if cycle.rival else "a constant guess")),
         "## Data against the champion's",

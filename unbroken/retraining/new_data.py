@@ -21,13 +21,15 @@ from unbroken.errors import BlockedError, ConfigError, DataError
 from unbroken.features.encoder import Encoder
 from unbroken.features.learnt import learnt_reading
 from unbroken.retraining import watermark
-from unbroken.retraining.contract import WAY_OUT, changed_features, changed_prediction
+from unbroken.retraining.contract import WAY_OUT, changed_features, changed_prediction, require_fitting
 from unbroken.retraining.learnt_kinds import by_learnt_kinds
 from unbroken.retraining.seen_rows import SeenRows, record_path, seen_among
 from unbroken.retraining.watermark import Times
 from unbroken.serving.registry import NOTHING_SEEN, Registry, Version, Watermark
+from unbroken.storage import atomic
 from unbroken.storage.artifact import to_json
 from unbroken.storage.journal import Clock, utc_now
+from unbroken.storage.temporary import temporary_folder
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +53,7 @@ class Cycle:
         next_watermark: How far it has come when the cycle ends.
         since: The rows after it are new; the watermark, unless all begins anew.
         new_line: Whether the challenger takes up another contract, so that the champion cannot be compared with it.
+        broken: Why files were left out that came too, each by its name first.
     """
 
     folder: str
@@ -61,6 +64,7 @@ class Cycle:
     next_watermark: Watermark
     since: Watermark = NOTHING_SEEN
     new_line: bool = False
+    broken: tuple[str, ...] = ()
 
     @property
     def rival(self) -> Version | None:
@@ -118,19 +122,60 @@ def find_new_data(config: RetrainConfig, clock: Clock = utc_now) -> Cycle | None
     if not new:
         _say_what_waits(champion, config)
         return None
+    broken = _broken_files(new, None if new_line else champion, config)
+    names = [name for file, name in zip(files, names, strict=True) if file.url not in broken]
+    new = tuple(file for file in new if file.url not in broken)
     key = _cycle_key(sorted(set(names) - seen), names, champion, config)
     cycle = Cycle(
         folder=str(registry.folder.absolute() / "cycles" / key),
         new=new,
-        older=tuple(file for file in files if file not in new),
+        older=tuple(file for file in files if file not in new and file.url not in broken),
         champion=champion,
         watermark=pointer.watermark,
         next_watermark=watermark.add_files(pointer.watermark, names),
         since=since,
         new_line=new_line,
+        broken=tuple(broken.values()),
     )
     timed = cycle if config.watermark_column is None else _with_latest_time(cycle, config, latest)
     return timed if timed and _has_unseen_rows(timed, config) else None
+
+
+def _broken_files(new: tuple[SourceFile, ...], rival: Version | None, config: RetrainConfig) -> dict[str, str]:
+    """Return by their URLs why new files are left out, and say so; none where the settings let them block the round.
+
+    They are not counted as seen: mended or not, they are looked at again by the next round.
+
+    Raises:
+        BlockedError: None is left.
+    """
+    if config.on_broken_file == "block":
+        return {}
+    registry = registry_of(config)
+    atomic.make_folder(registry.folder)
+    with temporary_folder(registry.folder, "check") as folder:
+        complaints = {file.url: _complaint(file, rival, config, folder / str(index)) for index, file in enumerate(new)}
+    broken = {url: complaint for url, complaint in complaints.items() if complaint}
+    for complaint in broken.values():
+        log.warning("left out: %s", complaint)
+    if len(broken) == len(new):
+        with audit_data_errors(registry, f"{len(new)} new file{'s' * (len(new) > 1)}", FITTING):
+            raise DataError(f"every new file is broken: {'; '.join(broken.values())}")
+    return broken
+
+
+def _complaint(file: SourceFile, rival: Version | None, config: RetrainConfig, folder: Path) -> str:
+    """Return why a file cannot take part, its name first; nothing if it can."""
+    try:
+        footers = read_source_footers((file,), folder, rival, config.train.data)
+        for footer in footers:
+            if rival is not None:
+                require_fitting(footer, config.train.data, encoder_of(rival).schema)
+            if config.watermark_column is not None:
+                watermark.survey([footer.file], config.watermark_column, datetime.max)
+    except DataError as error:
+        return str(error)
+    return ""
 
 
 def registry_of(config: RetrainConfig) -> Registry:

@@ -66,6 +66,7 @@ def promote(
         data=cycle.data,
         source=config.train.data.source,
         files=[file.url for file in cycle.new],
+        left_out=list(cycle.broken),
         reason=verdict.reason,
         start=datasets.start,
         scores=asdict(verdict),
