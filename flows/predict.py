@@ -14,7 +14,7 @@ from unbroken.orchestration.flow_decorators import resumable_flow
 from unbroken.serving.standing import Predictions
 
 
-@resumable_flow("predict", lambda config, model: config.for_model(model).title)
+@resumable_flow("predict", lambda config, model="": config.for_model(model).title)
 def predict(config: PredictConfig = PredictConfig(), model: str = "") -> Predictions:  # noqa: B008 (frozen)
     """Write one row of predictions for each row of a Parquet or CSV source.
 

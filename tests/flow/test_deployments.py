@@ -98,7 +98,7 @@ def test_a_promotion_starts_the_scoring_of_its_rows_with_the_new_champion(served
 
     def scorings() -> list[UUID]:
         runs = served.runs_of("predict/champion")
-        return [UUID(run["id"]) for run in runs if run["parameters"]["model"] == str(model)]
+        return [UUID(run["id"]) for run in runs if run["parameters"].get("model") == str(model)]
 
     (scoring,) = served.eventually(scorings, "the scoring")
     served.wait_for(scoring, "Completed")

@@ -38,7 +38,7 @@ def settings(folder: Path, model: str, module: str) -> dict[str, Any]:
 
 def scorings(served: Served, deployment: str = "predict/champion") -> list[UUID]:
     runs = sorted(served.runs_of(deployment), key=lambda run: run["created"])
-    return [UUID(run["id"]) for run in runs if run["parameters"]["model"].endswith("/own")]
+    return [UUID(run["id"]) for run in runs if run["parameters"].get("model", "").endswith("/own")]
 
 
 def run(command: list[str], folder: Path, environment: dict[str, str]) -> str:
@@ -94,9 +94,14 @@ def test_a_mistake_of_a_user_is_one_paragraph_in_the_log_and_the_state(served: S
 
     state = served.wait_for(failed, "Failed")
     assert state["message"].startswith(f"{tmp_path}/nowhere.parquet: no such file")
+    contradiction = {"data": {"source": "sample"}, "split": {"kind": "time"}}
+    refused = served.start("train/by-hand", contradiction)
+    message = served.wait_for(refused, "Failed")["message"]
+    assert "split.column: found None, expected a column for group and time" in message
     lines = served.eventually(lambda: [line for line in served.logs(failed) if "Finished in state" in line], "the log")
     assert "no such file" in lines[0]
-    assert [line for line in served.logs(failed) if "Traceback" in line] == []
+    for ended in (failed, refused):
+        assert [line for line in served.logs(ended) if "Traceback" in line] == []
 
 
 def test_a_project_in_a_git_repository_is_cloned_for_each_run(served: Served, tmp_path: Path):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from prefect import Flow, flow
+from prefect.exceptions import ParameterTypeError
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
@@ -89,7 +90,7 @@ def with_failed_state(
 
 def is_no_known_error(record: logging.LogRecord) -> bool:
     """Tell whether a log record is something else than a traceback of an error that a user can mend: its state says it all."""
-    return not (record.exc_info and isinstance(record.exc_info[1], UnbrokenError))
+    return not (record.exc_info and isinstance(record.exc_info[1], UnbrokenError | ParameterTypeError))
 
 
 def name_flow_run(template: str | Callable[..., str]) -> str:
