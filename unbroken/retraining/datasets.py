@@ -21,7 +21,7 @@ from unbroken.data.split import TEST, TRAIN, assign, with_parts
 from unbroken.data.verification import read_verified
 from unbroken.errors import DataError
 from unbroken.retraining import watermark
-from unbroken.retraining.contract import WAY_OUT, agreed_data
+from unbroken.retraining.contract import WAY_OUT, agreed_data, require_fitting
 from unbroken.retraining.new_data import (
     FITTING,
     Cycle,
@@ -174,7 +174,12 @@ def _check_columns(new: list[Footer], cycle: Cycle, config: RetrainConfig) -> tu
         return agreed_data(replace(data, include=(), exclude=(), keep=()), schema), schema
     champion = encoder_of(cycle.rival).schema
     data = agreed_data(data, champion)
-    schema = check_contract(new, _strict(data), "").schema
+    try:
+        schema = check_contract(new, _strict(data), "").schema
+    except DataError:
+        for footer in new:  # where one file is at fault, it is named
+            require_fitting(footer, config.train.data, champion)
+        raise
     kinds = {column.name: column.kind for column in (*champion.features, champion.label)}
     for column in (*schema.features, schema.label):
         asked = column.name in {*data.types, *data.categories} and column is not schema.label
