@@ -61,12 +61,12 @@ def show_report(run: Run) -> None:
     """Keep the report of a finished training with its flow run."""
     report = RunReport.read(run)
     with _server_errors_logged():
-        markdown = report.markdown(run, _ends_of_attempts() if report.interrupted else ())
+        markdown = report.markdown(run, ends_of_attempts() if report.interrupted else ())
         description = "Result, settings, curves, epochs, attempts and lineage."
         create_markdown_artifact(markdown, key=f"report-{run.key}", description=description)
 
 
-def _ends_of_attempts() -> list[AttemptEnd]:
+def ends_of_attempts() -> list[AttemptEnd]:
     """Return why attempts at the flow run ended, as the server knows it: it was told, or noticed the silence."""
     with get_client(sync_client=True) as client:
         states = client.read_flow_run_states(UUID(flow_run.root_flow_run_id or flow_run.id))

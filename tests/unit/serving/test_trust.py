@@ -1,5 +1,6 @@
 """What builds a champion's model is called unnamed only where the registry, the module and its source are the project's own."""
 
+import shutil
 import sys
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -58,10 +59,22 @@ def promoted(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, modules: 
     return Project(folder, module)
 
 
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("original")
+    with pytest.MonkeyPatch.context() as patch:
+        promoted(folder, patch, "net_trusted", folder)
+    return folder
+
+
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Project]:
-    yield promoted(tmp_path, monkeypatch, "net_trusted", tmp_path)
-    sys.modules.pop("net_trusted")
+def project(original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Project]:
+    shutil.copytree(original, tmp_path, dirs_exist_ok=True)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    sys.modules.pop("net_trusted", None)
+    yield Project(tmp_path, tmp_path / "net_trusted.py")
+    sys.modules.pop("net_trusted", None)
 
 
 def test_a_champion_is_built_by_the_projects_module_and_the_options_that_it_was_promoted_with(project: Project):
@@ -75,7 +88,7 @@ def test_a_champion_is_built_by_the_projects_module_and_the_options_that_it_was_
 
 
 def test_a_scoring_needs_no_factory(project: Project):
-    predictions = predict(PredictConfig(model="models/toy"))
+    predictions = predict(PredictConfig(model="models/toy", source="in"))
 
     assert predictions.rows == 400
 
