@@ -15,13 +15,13 @@ from tasks.prepare_data import prepare_data
 from tasks.promote import promote
 from tasks.track_champion import track_champion
 from unbroken.config import RetrainConfig
-from unbroken.orchestration.artifacts import show_decision
+from unbroken.orchestration.artifacts import show_decision, show_failed_round
 from unbroken.orchestration.caching import ResultFolder
-from unbroken.orchestration.flow_decorators import resumable_flow, skipped
+from unbroken.orchestration.flow_decorators import decided, resumable_flow, skipped
 from unbroken.retraining.promotion import Decision
 
 
-@resumable_flow("retrain", "{config.model} from {config.train.data.source}")
+@resumable_flow("retrain", "{config.model} from {config.train.data.source}", show_failed_round)
 def retrain(config: RetrainConfig = RetrainConfig()) -> Decision:  # noqa: B008 (frozen)
     """Train a challenger on what is new, and make it the champion if it is truly better on rows that neither has seen.
 
@@ -40,4 +40,4 @@ def retrain(config: RetrainConfig = RetrainConfig()) -> Decision:  # noqa: B008 
     if config.train.tracking.uri:
         track_champion(config)
     show_decision(decision, cycle, check)
-    return decision
+    return decided(decision)

@@ -3,7 +3,7 @@
 from unbroken import pipeline as library
 from unbroken.config import PredictConfig
 from unbroken.orchestration.task_decorators import uncached_asset_task
-from unbroken.serving.scoring import Predictions
+from unbroken.serving.standing import Predictions
 
 
 @uncached_asset_task

@@ -1,8 +1,7 @@
 """Retraining, last: carry the verdict out."""
 
-from prefect.events import emit_event
-
 from unbroken.config import RetrainConfig
+from unbroken.orchestration.announcement import announce_from_run
 from unbroken.orchestration.task_decorators import uncached_task
 from unbroken.retraining import promotion as library
 from unbroken.retraining.data_check import DataCheck
@@ -25,10 +24,5 @@ def promote(
     """Register the challenger, and move the pointer if it won; an event then lets the server start the scoring."""
     decision = library.promote(cycle, datasets, check, challenger, verdict, config)
     if verdict.promote:
-        folder = str(registry_of(config).folder.absolute())
-        emit_event(
-            "unbroken.promoted",
-            resource={"prefect.resource.id": f"unbroken.model.{config.model}", "prefect.resource.name": config.model},
-            payload={"folder": folder, "source": config.train.data.source, "champion": decision.champion},
-        )
+        announce_from_run(registry_of(config))
     return decision

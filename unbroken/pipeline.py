@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from unbroken.retraining.promotion import Decision
     from unbroken.serving.prediction import Predictor
-    from unbroken.serving.scoring import Predictions
+    from unbroken.serving.standing import Predictions
     from unbroken.training.hooks import TrainHook
 
 log = logging.getLogger(__name__)
@@ -187,19 +187,14 @@ def retrain(config: RetrainConfig, report: Report = ignore_progress) -> "Decisio
 
 
 def predict(config: PredictConfig) -> "Predictions":
-    """Score a source of raw rows into one Parquet file.
+    """Score a source of raw rows into one Parquet file: see `serving.scoring.score`.
 
     Args:
         config: The model, the rows and where the predictions go.
     """
-    from unbroken.serving.prediction import load_predictor  # noqa: PLC0415 (torch)
-    from unbroken.serving.scoring import predict_files  # noqa: PLC0415
+    from unbroken.serving.scoring import score  # noqa: PLC0415 (torch)
 
-    config.require_complete()
-    predictor = load_predictor(
-        config.model, factory=config.factory, device=config.device, accept_code=config.resume.accept_code
-    )
-    return predict_files(predictor, config.source, Path(config.target), config.keep, overwrite=config.overwrite)
+    return score(config)
 
 
 def _logged(stage: str, result: Result) -> Result:

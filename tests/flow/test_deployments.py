@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import httpx
+import pyarrow.parquet as pq
 import pytest
 
 from tests.contract import write_rows
@@ -63,6 +65,19 @@ def test_every_setting_in_the_form_has_its_help(served: Served):
         assert lacking == []
 
 
+def test_the_form_refuses_what_the_settings_would_refuse(served: Served):
+    deployment = served.ask("GET", "/deployments/name/train/by-hand")["id"]
+    wrong: dict[str, Any] = {"epochs": -1, "optimizer": "Adamm", "learning_rate": 0, "ema_decay": 1}
+    for name, value in wrong.items():
+        config = {"data": {"source": "sample"}, "training": {name: value}}
+        body = {"parameters": {"config": config}, "state": {"type": "SCHEDULED"}}
+
+        answer = httpx.post(f"{served.api}/deployments/{deployment}/create_flow_run", json=body, timeout=90)
+
+        assert answer.status_code == httpx.codes.CONFLICT, answer.text
+        assert name in answer.text or str(value) in answer.text
+
+
 def _described(about: dict[str, Any], schema: dict[str, Any]) -> bool:
     references = [about.get("$ref"), *(part.get("$ref") for part in about.get("allOf", []))]
     return any("description" in schema["definitions"][ref.rpartition("/")[2]] for ref in references if ref)
@@ -75,21 +90,24 @@ def test_a_promotion_starts_the_scoring_of_its_rows_with_the_new_champion(served
 
     run = served.start("retrain/nightly", config)
 
-    served.wait_for(run, "Completed")
+    served.wait_for(run, "Promoted")
     (report,) = [artifact for artifact in served.artifacts(run) if artifact["key"].startswith("decision-")]
     assert report["data"].startswith("# Promoted")
     assert "auroc of a constant guess" in report["data"]
-    parameters = {"model": str(tmp_path / "models" / "toy"), "source": str(tmp_path / "incoming")}
+    model = tmp_path / "models" / "toy"
 
     def scorings() -> list[UUID]:
         runs = served.runs_of("predict/champion")
-        return [UUID(run["id"]) for run in runs if run["parameters"]["config"] == parameters]
+        return [UUID(run["id"]) for run in runs if run["parameters"].get("model") == str(model)]
 
     (scoring,) = served.eventually(scorings, "the scoring")
     served.wait_for(scoring, "Completed")
     second = served.start("retrain/nightly", config)
     assert served.wait_for(second, "Skipped", "Completed")["name"] == "Skipped"
     assert len(scorings()) == 1
+    (standing,) = (served.folder / "predictions" / "toy").glob("*/*.parquet")
+    assert standing.name.startswith("first-")
+    assert pq.read_table(standing).num_rows == 2000
 
 
 def test_a_training_shows_its_name_and_its_report(served: Served, tmp_path: Path):

@@ -1,5 +1,6 @@
 """Retraining and scoring as flows, on a real Prefect server."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from prefect.client.orchestration import get_client
@@ -30,7 +32,7 @@ from unbroken.config import (
     StartConfig,
     TrainingConfig,
 )
-from unbroken.errors import DataError
+from unbroken.errors import BlockedError, DataError
 from unbroken.serving.registry import Registry
 from unbroken.storage import atomic
 
@@ -179,6 +181,20 @@ def test_a_retraining_killed_while_it_trains_goes_on_and_decides_the_same(tmp_pa
     assert [event["event"] for event in registry.history()] == ["promoted"]
 
 
+def test_a_promoted_model_in_place_of_that_of_the_settings_scores_what_its_round_brought(tmp_path: Path):
+    source = arrives(tmp_path, "2024-01", 1)
+    retrain(config_for(tmp_path))
+    model, folder = tmp_path / "models" / "rows", tmp_path / "predictions"
+    settings = PredictConfig(model="models/another", keep=("colour",), predictions_folder=str(folder))
+
+    first, again = predict(settings, str(model)), predict(settings, str(model))
+
+    assert first == again
+    assert Path(first.path).parent == folder / "rows" / first.model[:16]
+    expected = unbroken.load(str(model)).predict(pq.read_table(source))
+    assert pq.read_table(first.path).drop_columns(["colour"]).equals(expected)
+
+
 def test_predict_scores_with_the_champion_of_the_moment(tmp_path: Path):
     source = arrives(tmp_path, "2024-01", 1)
     retrain(config_for(tmp_path))
@@ -194,16 +210,65 @@ def test_predict_scores_with_the_champion_of_the_moment(tmp_path: Path):
     assert pq.read_table(target).drop_columns(["colour"]).equals(expected)
 
 
-def test_a_skipped_run_is_visible_as_skipped_on_the_server(tmp_path: Path):
+def test_a_run_is_visible_by_what_came_of_it_on_the_server(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     arrives(tmp_path, "2024-01", 1)
     retrain(config_for(tmp_path))
     retrain(config_for(tmp_path))
+    arrives(tmp_path, "2024-02", 2)
+    kept = retrain(config_for(tmp_path, margin=0.4))
+    arrives(tmp_path, "2024-03", 3).write_bytes(b"not Parquet at all")
+    with pytest.raises(DataError), caplog.at_level(logging.DEBUG):
+        retrain(config_for(tmp_path))
 
     with get_client(sync_client=True) as client:
         named = FlowFilter(name=FlowFilterName(any_=["retrain"]))
-        newest = client.read_flow_runs(flow_filter=named, sort=FlowRunSort.START_TIME_DESC, limit=1)[0]
+        newest = client.read_flow_runs(flow_filter=named, sort=FlowRunSort.START_TIME_DESC, limit=4)
 
-    assert (newest.state_name, newest.state_type and newest.state_type.value) == ("Skipped", "COMPLETED")
+    states = [(run.state_name, run.state_type and run.state_type.value) for run in newest]
+    completed = [(name, "COMPLETED") for name in ("Kept", "Skipped", "Promoted")]
+    assert states == [("Blocked", "FAILED"), *completed]
+    messages = [(run.state and run.state.message) or "" for run in newest]
+    assert "2024-03.parquet: cannot be read" in messages[0]
+    assert messages[1] == str(kept)
+    failures = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert failures
+    assert [record for record in failures if record.exc_info] == []
+    assert "Traceback" not in caplog.text
+
+
+def test_a_blocked_round_leaves_a_report_of_the_files_the_rule_and_what_was_measured(tmp_path: Path):
+    config = replace(config_for(tmp_path), model="measured")
+    arrives(tmp_path, "2024-01", 1)
+    first = retrain(config)
+    path = arrives(tmp_path, "2024-02", 2)
+    rows = pq.read_table(path)
+    index = rows.column_names.index("number_0")
+    pq.write_table(rows.set_column(index, "number_0", pa.nulls(len(rows), pa.float64())), path)
+
+    with pytest.raises(BlockedError, match=r"number_0: share missing rose by 1\.000, expected at most 0\.5"):
+        retrain(config)
+
+    (report,) = [artifact.data for artifact in artifacts() if artifact.key == "failed-measured"]
+    assert report.startswith("# Blocked\n")
+    assert "| new files | `2024-02.parquet` |" in report
+    assert "no limit of `checks` that blocks is exceeded" in report
+    assert f"| champion, as before | `{first.champion}` |" in report
+    (line,) = [line for line in report.splitlines() if line.startswith("| number_0 |")]
+    assert "0.0% to 100.0%" in line
+    assert "share missing rose by (block)" in line
+
+
+def test_a_mistake_in_the_settings_fails_the_run_with_its_paragraph_and_leaves_a_report(tmp_path: Path):
+    config = replace(
+        config_for(tmp_path), model="mistaken", train=replace(config_for(tmp_path).train, data=DataConfig())
+    )
+
+    state = retrain(config, return_state=True)  # ty: ignore[no-matching-overload]
+
+    expected = "train.data.source: found nothing, expected a path, a glob or a URL of Parquet or CSV files, or `sample`"
+    assert (state.name, state.message) == ("Failed", expected)
+    (report,) = [artifact.data for artifact in artifacts() if artifact.key == "failed-mistaken"]
+    assert report.startswith("# Failed\n")
 
 
 def test_the_command_line_says_what_blocked(tmp_path: Path, environment: dict[str, str]):

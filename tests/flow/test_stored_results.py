@@ -34,7 +34,11 @@ def pickles_in(folder: Path) -> list[str]:
     return [str(path) for path in files if any(mark in path.read_bytes() for mark in MARKS)]
 
 
-def test_no_flow_stores_a_pickle_whether_it_ends_or_fails(tmp_path: Path):
+def fail(_: PredictConfig) -> None:
+    raise RuntimeError("a defect")
+
+
+def test_no_flow_stores_a_pickle_whether_it_ends_or_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     config = config_for(tmp_path)
     source = arrives(tmp_path, "2024-01", 1)
     scores = PredictConfig(
@@ -49,8 +53,11 @@ def test_no_flow_stores_a_pickle_whether_it_ends_or_fails(tmp_path: Path):
             predict(broken)
         with pytest.raises(UnbrokenError):
             retrain(replace(config, train=replace(config.train, data=DataConfig(source=broken.source))))
+        monkeypatch.setattr("unbroken.pipeline.predict", fail)
+        with pytest.raises(RuntimeError, match="a defect"):
+            predict(scores)
 
-    assert list((tmp_path / "storage").iterdir()), "what a flow fails with is stored"
+    assert list((tmp_path / "storage").iterdir()), "what a flow fails with unforeseen is stored"
     assert pickles_in(tmp_path) == []
     assert pickles_in(PREFECT_HOME.value()) == []
 

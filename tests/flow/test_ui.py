@@ -32,10 +32,10 @@ def test_a_retraining_shows_its_stages_its_log_and_its_decision(served: Served, 
     write_rows(tmp_path / "in" / "2024-01.parquet", "binary", rows=2000)
     train = {"data": {"source": str(tmp_path / "in")}, "runs_folder": str(tmp_path / "runs")}
     config = {"model": "toy", "models_folder": str(tmp_path / "models"), "train": train}
-    served.wait_for(served.start("retrain/nightly", config), "Completed")
+    served.wait_for(served.start("retrain/nightly", config), "Promoted")
     write_rows(tmp_path / "in" / "2024-02.parquet", "binary", rows=2000, seed=1)
     run = served.start("retrain/nightly", config)
-    served.wait_for(run, "Completed")
+    name = served.wait_for(run, "Promoted", "Kept")["name"]
     served.eventually(lambda: [line for line in served.logs(run) if "new rows judge" in line], "the log")
 
     page = shown(served, f"runs/flow-run/{run}", "retrain")
@@ -43,7 +43,7 @@ def test_a_retraining_shows_its_stages_its_log_and_its_decision(served: Served, 
     (training,) = served.ask("POST", "/flow_runs/filter", {"flow_runs": {"parent_flow_run_id": {"any_": [str(run)]}}})
     report = shown(served, report_of(served, UUID(training["id"]), "report-"), "report")
 
-    assert "Completed" in page
+    assert name in page
     assert "400 new rows judge, 1,600 new and 800 older train" in page
     assert [part in decision for part in ("auroc of champion", "PSI", "number_0", "champion before")] == [True] * 4
     assert [part in report for part in ("5 epochs", "checkpoint saved", "Curves", "data SHA-256")] == [True] * 4
@@ -53,7 +53,7 @@ def test_a_run_that_has_nothing_to_do_shows_it(served: Served, tmp_path: Path):
     write_rows(tmp_path / "in" / "2024-01.parquet", "binary", rows=800)
     train = {"data": {"source": str(tmp_path / "in")}, "runs_folder": str(tmp_path / "runs")}
     config = {"model": "idle", "models_folder": str(tmp_path / "models"), "train": train}
-    served.wait_for(served.start("retrain/nightly", config), "Completed")
+    served.wait_for(served.start("retrain/nightly", config), "Promoted")
     run = served.start("retrain/nightly", config)
     served.wait_for(run, "Skipped")
 

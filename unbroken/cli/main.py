@@ -13,6 +13,7 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_s
 import unbroken
 from unbroken.cli.settings import settings_files
 from unbroken.cli.terminal import make_console, one_line, report
+from unbroken.code.imports import import_from
 from unbroken.errors import ConfigError, UnbrokenError
 from unbroken.orchestration.garbage import freeze_at_exit
 
@@ -41,7 +42,7 @@ COMMANDS = {
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run a command line and exit: 0 fine, 1 what was looked at is faulty, 2 the user can mend it, 130 stopped by Ctrl-C."""
     freeze_at_exit()
-    _import_from_here()
+    import_from(Path.cwd())
     sys.exit(answer(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -88,10 +89,3 @@ def _parser(prog: str, description: str) -> ArgumentParser:
 
 def _module(command: str) -> Any:
     return importlib.import_module(f"unbroken.cli.{COMMANDS[command][0]}")
-
-
-def _import_from_here() -> None:
-    """Find the flows and models of the folder that a command is typed in, as `python -m` does and a script does not."""
-    here = str(Path.cwd())
-    if not {"", here} & set(sys.path):
-        sys.path.insert(0, here)

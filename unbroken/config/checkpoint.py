@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from unbroken.config.strict import STRICT
-from unbroken.config.validation import require, require_no_credentials, require_types
+from unbroken.config.validation import number, require, require_no_credentials, require_types
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,13 +14,13 @@ class CheckpointConfig:
 
     __pydantic_config__ = STRICT
 
-    every_steps: int | None = None
+    every_steps: int | None = number(None, least=1)
     """Also write one every so many steps."""
-    every_seconds: float | Literal["auto"] | None = 60.0
+    every_seconds: float | Literal["auto"] | None = number(60.0, above=0)
     """Also write one when so many seconds have passed since the last; `auto` computes them from what one costs here."""
-    hours_between_failures: float = 24.0
+    hours_between_failures: float = number(24.0, above=0)
     """Mean time between two failures of the machine or its processes, for `auto`."""
-    keep_last: int = 2
+    keep_last: int = number(2, least=2)
     """How many of the newest are kept, at least 2, so that a corrupt one has a whole one behind it."""
     publish: Literal["last", "best"] = "last"
     """Which epoch becomes `checkpoint.pth`: the last, or the best by `training.monitor`, which is always kept."""
@@ -29,15 +29,6 @@ class CheckpointConfig:
 
     def __post_init__(self) -> None:
         require_types(self, "checkpoint.")
-        require(
-            self.every_steps is None or self.every_steps >= 1, "checkpoint.every_steps", self.every_steps, "at least 1"
-        )
-        seconds = self.every_seconds
-        unset = seconds is None or seconds == "auto"
-        require(unset or seconds > 0, "checkpoint.every_seconds", seconds, "above 0, or auto")
-        hours = self.hours_between_failures
-        require(hours > 0, "checkpoint.hours_between_failures", hours, "above 0")
-        require(self.keep_last >= 2, "checkpoint.keep_last", self.keep_last, "at least 2")
 
 
 @dataclass(frozen=True, kw_only=True)

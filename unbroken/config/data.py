@@ -4,7 +4,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from unbroken.config.strict import STRICT
-from unbroken.config.validation import require, require_named, require_no_credentials, require_path, require_types
+from unbroken.config.validation import (
+    number,
+    require,
+    require_named,
+    require_no_credentials,
+    require_path,
+    require_types,
+)
 
 NULL_WORDS = (
     *("NA", "N/A", "NULL", "null", "NaN", "nan", "None", "<NA>", "n/a", "NaT", "#N/A", "#N/A N/A", "#NA"),
@@ -85,9 +92,9 @@ class DataConfig:
     """Words in CSV files that stand for a missing value, beside empty cells; by default NA, N/A, null, NaN, None and their
     like. In a column that `types` calls text, only those given here."""
     csv: CsvConfig = field(default_factory=CsvConfig)
-    max_columns: int = MAX_COLUMNS
+    max_columns: int = number(MAX_COLUMNS, least=1)
     """A table of more columns than these is refused before it is read."""
-    max_expansion: int = MAX_EXPANSION
+    max_expansion: int = number(MAX_EXPANSION, least=1)
     """A compressed CSV file that unpacks to more than 256 MiB and to more than so many times its own size is refused."""
 
     def __post_init__(self) -> None:
@@ -102,8 +109,6 @@ class DataConfig:
             duplicates = sorted({column for column in columns if columns.count(column) > 1})
             require(not duplicates, f"data.{name}", duplicates, "each column once")
             require(name == "categories" or self.label not in columns, f"data.{name}", self.label, "not the label")
-        for name in ("max_columns", "max_expansion"):
-            require(getattr(self, name) >= 1, f"data.{name}", getattr(self, name), "at least 1")
         overlap = sorted(set(self.include) & set(self.exclude))
         require(not overlap, "data.include and data.exclude", overlap, "no column in both")
         overlap = sorted(set(self.keep) & set(self.exclude))
@@ -121,15 +126,13 @@ class PreprocessConfig:
 
     __pydantic_config__ = STRICT
 
-    clip_quantile: float = 0.0
+    clip_quantile: float = number(0.0, least=0, most=0.25)
     """Share of a numeric column's training values cut off at each end before scaling, 0 .. 0.25; 0 scales by min and max."""
-    max_categories: int = 1000
+    max_categories: int = number(1000, least=1)
     """Most frequent values of a category column that get a code of their own; the rest share the code of unseen values."""
 
     def __post_init__(self) -> None:
         require_types(self, "preprocess.")
-        require(0 <= self.clip_quantile <= 0.25, "preprocess.clip_quantile", self.clip_quantile, "0 .. 0.25")
-        require(self.max_categories >= 1, "preprocess.max_categories", self.max_categories, "at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,9 +143,9 @@ class SplitConfig:
 
     kind: Literal["random", "stratified", "group", "time"] = "random"
     """`stratified` keeps the shares of the classes, `group` keeps rows of one group together, `time` tests on the latest rows."""
-    test_fraction: float = 0.2
+    test_fraction: float = number(0.2, above=0, below=1)
     """Share of the rows that test, above 0 and below 1."""
-    validation_fraction: float = 0.0
+    validation_fraction: float = number(0.0, least=0.0, below=1)
     """Share of the rows held out to choose the best epoch or stop early; 0 for none."""
     column: str | None = None
     """Column that groups or dates the rows, for `group` and `time`."""
@@ -151,9 +154,7 @@ class SplitConfig:
 
     def __post_init__(self) -> None:
         require_types(self, "split.")
-        require(0 < self.test_fraction < 1, "split.test_fraction", self.test_fraction, "above 0 and below 1")
         held_out = self.test_fraction + self.validation_fraction
-        require(self.validation_fraction >= 0, "split.validation_fraction", self.validation_fraction, "0 or more")
         require(held_out < 1, "split.test_fraction + split.validation_fraction", held_out, "below 1")
         needs_column = self.kind in ("group", "time")
         require(

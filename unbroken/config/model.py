@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from unbroken.config.strict import STRICT
-from unbroken.config.validation import require, require_local_path, require_types
+from unbroken.config.validation import number, require, require_local_path, require_types
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class StartConfig:
     change into the first layer, so that the first prediction is the same."""
     optimizer: Literal["reset", "keep"] = "reset"
     """`keep` goes on with the optimizer's moments; only with the same optimizer and scaler `keep`."""
-    learning_rate_factor: float = 1.0
+    learning_rate_factor: float = number(1.0, above=0)
     """Multiplies `training.learning_rate` in a warm start."""
 
     def __post_init__(self) -> None:
@@ -61,5 +61,3 @@ class StartConfig:
         require(
             not conflict, "start.optimizer", self.optimizer, "'reset' with start.scaler refit, whose weights it changes"
         )
-        factor = self.learning_rate_factor
-        require(factor > 0, "start.learning_rate_factor", factor, "a finite number above 0")

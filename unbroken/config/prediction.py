@@ -1,10 +1,19 @@
 """What a user can set of scoring."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from unbroken.config.resume import ResumeConfig
 from unbroken.config.strict import STRICT
-from unbroken.config.validation import require, require_local_path, require_named, require_no_credentials, require_types
+from unbroken.config.training import DEVICES
+from unbroken.config.validation import (
+    choice,
+    require,
+    require_local_path,
+    require_named,
+    require_no_credentials,
+    require_types,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,30 +25,51 @@ class PredictConfig:
     model: str = ""
     """Folder of a model, whose champion scores, or a published checkpoint.pth. Needed."""
     source: str = ""
-    """Parquet or CSV: a file, a folder, a glob or an fsspec URL; needs no label. Needed."""
-    target: str = "predictions.parquet"
-    """Parquet file to write."""
+    """Parquet or CSV: a file, a folder, a glob or an fsspec URL; needs no label. When not given, the files that the last round
+    of retraining brought to the model."""
+    target: str | None = None
+    """Parquet file to write. When not given, one for each version of the model and content of the source, in
+    `predictions_folder`, where what stands already is not computed again."""
+    predictions_folder: str = "predictions"
+    """Folder of the predictions that are given no target: `<model>/<version>/<source>.parquet`."""
     keep: tuple[str, ...] = ()
     """Columns of the source that are copied before the predictions."""
     overwrite: bool = False
     """Replace a target that holds something else than predictions."""
-    factory: str = "mlp"
-    """The function that builds the model, if it is one of your own: it has to be the one that the checkpoint names."""
-    device: str = "cpu"
+    factory: str | None = None
+    """The function that builds the model, if it is one of your own and not the project's: it has to be the one that the
+    checkpoint names. The champion of a registry in the project needs none while its source is that which it was promoted with."""
+    device: str = choice("cpu", DEVICES)
     """Torch device. The last bits of the values depend on it."""
     resume: ResumeConfig = field(default_factory=ResumeConfig)
 
     def __post_init__(self) -> None:
         require_types(self, "")
-        for name in ("model", "source", "target"):
-            unset = name != "target" and not getattr(self, name)
-            require(unset or bool(getattr(self, name).strip()), name, getattr(self, name), "a path")
-            require_no_credentials(name, getattr(self, name))
-            if name != "source" and getattr(self, name):
-                require_local_path(name, getattr(self, name))
-        require(self.target.endswith(".parquet"), "target", self.target, "a name that ends in .parquet")
+        for name in ("model", "source", "target", "predictions_folder"):
+            value = getattr(self, name)
+            if value is None or (not value and name in ("model", "source")):
+                continue
+            require(bool(value.strip()), name, value, "a path")
+            require_no_credentials(name, value)
+            if name != "source":
+                require_local_path(name, value)
+        if self.target is not None:
+            require(self.target.endswith(".parquet"), "target", self.target, "a name that ends in .parquet")
 
     def require_complete(self) -> None:
-        """Raise ConfigError if the model or the source is not named; a form needs neither."""
+        """Raise ConfigError if the model is not named; a form does not need it."""
         require_named("model", self.model, "the folder of a model, or a published checkpoint.pth")
-        require_named("source", self.source, "a path, a glob or a URL of Parquet or CSV files")
+
+    def for_model(self, model: str) -> "PredictConfig":
+        """Return the settings for another model, for the same one where none is named."""
+        return replace(self, model=model) if model else self
+
+    @property
+    def title(self) -> str:
+        """What is scored by what, for a person."""
+        return f"{self.source or 'new rows'} by {self.model}"
+
+    @property
+    def place(self) -> str:
+        """The target, or the folder where the model's predictions lie."""
+        return self.target or str(Path(self.predictions_folder) / Path(self.model).name)

@@ -7,9 +7,10 @@ from unbroken.config.config import Config
 from unbroken.config.data import SplitConfig, require_source
 from unbroken.config.metrics import METRICS
 from unbroken.config.strict import STRICT
-from unbroken.config.validation import require, require_local_path, require_named, require_types
+from unbroken.config.validation import choice, number, require, require_local_path, require_named, require_types
 
 Rule = Literal["block", "warn", "ignore"]
+GATE_METRICS = ("auto", *(metric.name for metric in METRICS.values() if metric.gated))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,40 +18,38 @@ class ChecksConfig:
     """What new rows may look like, measured against the rows the champion was trained on.
 
     A missing column, a column of another kind, a row without a label and a class that the champion does not know always
-    block: there is nothing to score them with. The rules below say what follows when their limit is passed.
+    block: there is nothing to score them with. The rules below say what follows when their limit is exceeded.
     """
 
     __pydantic_config__ = STRICT
 
     nulls: Rule = "block"
     """The share of missing values of a feature rose by more than `null_rise`."""
-    null_rise: float = 0.5
+    null_rise: float = number(0.5, least=0.0)
     """Largest rise of that share, 0 .. 1."""
     ranges: Rule = "warn"
     """More than `outside_share` of a number's values lie below the least or above the greatest of training."""
-    outside_share: float = 0.05
+    outside_share: float = number(0.05, least=0.0)
     """Largest share of values outside, 0 .. 1."""
     unseen: Rule = "warn"
     """More than `unseen_share` of a category's values were never seen in training."""
-    unseen_share: float = 0.05
+    unseen_share: float = number(0.05, least=0.0)
     """Largest share of unseen values, 0 .. 1."""
     label: Rule = "warn"
     """The share of a class, or for regression the mean in standard deviations, moved by more than `label_shift`."""
-    label_shift: float = 0.2
+    label_shift: float = number(0.2, least=0.0)
     """Largest move of the label."""
     psi: Rule = "warn"
     """The population stability index of a feature is above `psi_limit`."""
-    psi_limit: float = 0.25
+    psi_limit: float = number(0.25, least=0.0)
     """Largest index; by convention 0.1 is a small shift and 0.25 a large one."""
     ks: Rule = "ignore"
     """The Kolmogorov-Smirnov distance of a number is above `ks_limit`."""
-    ks_limit: float = 0.2
+    ks_limit: float = number(0.2, least=0.0)
     """Largest distance of the two cumulative distributions, 0 .. 1."""
 
     def __post_init__(self) -> None:
         require_types(self, "checks.")
-        for name in ("null_rise", "outside_share", "unseen_share", "label_shift", "psi_limit", "ks_limit"):
-            require(getattr(self, name) >= 0, f"checks.{name}", getattr(self, name), "0 or more")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,19 +58,19 @@ class GateConfig:
 
     __pydantic_config__ = STRICT
 
-    metric: str = "auto"
+    metric: str = choice("auto", GATE_METRICS)
     """What is compared; `auto` is auroc for classes and rmse for regression."""
-    margin: float = 0.0
+    margin: float = number(0.0, least=0.0)
     """Gain, in units of the metric, that the lower end of its confidence interval has to exceed."""
-    confidence: float = 0.95
+    confidence: float = number(0.95, above=0.5, below=1)
     """Confidence of the two-sided bootstrap interval, above 0.5 and below 1."""
-    resamples: int = 1000
+    resamples: int = number(1000, least=100)
     """Bootstrap resamples, at least 100."""
     slices: tuple[str, ...] = ()
     """Columns whose every value is a slice on which the challenger may not fall far behind."""
-    slice_bound: float = 0.02
+    slice_bound: float = number(0.02, least=0.0)
     """Largest loss, in units of the metric, on any slice."""
-    slice_rows: int = 200
+    slice_rows: int = number(200, least=1)
     """Smallest slice that counts."""
     replace: bool = False
     """Whether a challenger that the champion cannot be compared with, since the settings name another label, another task
@@ -81,13 +80,8 @@ class GateConfig:
 
     def __post_init__(self) -> None:
         require_types(self, "gate.")
-        names = [metric.name for metric in METRICS.values() if metric.gated]
-        require(self.metric in ("auto", *names), "gate.metric", self.metric, f"auto or one of {', '.join(names)}")
-        require(self.margin >= 0, "gate.margin", self.margin, "0 or more")
-        require(0.5 < self.confidence < 1, "gate.confidence", self.confidence, "above 0.5 and below 1")
-        require(self.resamples >= 100, "gate.resamples", self.resamples, "at least 100")
-        require(self.slice_bound >= 0, "gate.slice_bound", self.slice_bound, "0 or more")
-        require(self.slice_rows >= 1, "gate.slice_rows", self.slice_rows, "at least 1")
+        auto, *names = GATE_METRICS
+        require(self.metric in GATE_METRICS, "gate.metric", self.metric, f"{auto} or one of {', '.join(names)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +97,10 @@ class RetrainConfig:
     watermark_column: str | None = None
     """Timestamp or date column that tells which rows are new: those later than all before, so that a late row with an
     early time is passed over. When not given, a file is new if its content is."""
-    replay: float = 0.5
+    on_broken_file: Literal["block", "skip"] = "block"
+    """What follows of a new file that cannot be read, lacks a column of the champion's or has rows without a label that it
+    knows: `block` ends the round, `skip` leaves the file out, names it in log and report, and looks at it again next time."""
+    replay: float = number(0.5, least=0.0)
     """Older rows mixed into the training, as a multiple of the new training rows, so that the model does not forget."""
     start: Literal["auto", "scratch"] = "auto"
     """`auto` starts from the champion's weights if there is one, by the settings in `train.start`."""
@@ -119,7 +116,6 @@ class RetrainConfig:
         require_local_path("models_folder", self.models_folder)
         plain = self.model.replace("-", "").replace("_", "").replace(".", "").isalnum() and self.model[0].isalnum()
         require(plain or not self.model, "model", self.model, "letters, digits, '-', '_' and '.'")
-        require(self.replay >= 0, "replay", self.replay, "0 or more")
         fraction = self.holdout.validation_fraction
         require(fraction == 0, "holdout.validation_fraction", fraction, "0; set train.split.validation_fraction")
         warm_from = self.train.start.warm_from

@@ -6,7 +6,27 @@ from typing import Any, Literal
 
 from unbroken.config.metrics import METRICS, smaller_is_better
 from unbroken.config.strict import STRICT
-from unbroken.config.validation import require, require_types
+from unbroken.config.validation import choice, number, require, require_types
+
+OPTIMIZERS = (
+    *("ASGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Muon", "NAdam", "RAdam", "RMSprop"),
+    *("Rprop", "SGD"),
+)
+SCHEDULERS = (
+    *(
+        "ChainedScheduler",
+        "ConstantLR",
+        "CosineAnnealingLR",
+        "CosineAnnealingWarmRestarts",
+        "CyclicLR",
+        "ExponentialLR",
+    ),
+    *("LambdaLR", "LinearLR", "MultiStepLR", "MultiplicativeLR", "OneCycleLR", "PolynomialLR", "ReduceLROnPlateau"),
+    *("SequentialLR", "StepLR"),
+)
+DEVICES = ("cpu", "cuda", *(f"cuda:{index}" for index in range(8)), "mps", "xpu")
+MONITORS = tuple(f"{part}_{metric}" for part in ("test", "validation") for metric in METRICS)
+"""What a form lets choose from; torch decides what there is."""
 
 MOST_THREADS = 1024
 
@@ -22,23 +42,23 @@ class TrainingConfig:
 
     __pydantic_config__ = STRICT
 
-    epochs: int = 5
+    epochs: int = number(5, least=1)
     """Total number of epochs, those already done included: raise it to train on. Where the scheduler takes its length from
     it, another number is another run."""
-    batch_size: int = DEFAULT_BATCH_SIZE
+    batch_size: int = number(DEFAULT_BATCH_SIZE, least=1)
     """Rows per gradient, and, unless gradients are accumulated, per optimizer step; all rows that train where these are fewer
     than the default. The last batch of an epoch holds the rows that are left; where that is one row, and the model cannot
     train on one, as BatchNorm cannot, the training is refused before its first step."""
-    accumulate: int = 1
+    accumulate: int = number(1, least=1)
     """Batches whose gradients make one optimizer step, which then sees `accumulate` times `batch_size` rows in the memory that
     one batch needs."""
-    learning_rate: float = 3e-3
+    learning_rate: float = number(3e-3, above=0)
     """The optimizer's `lr`."""
-    optimizer: str = "Adam"
+    optimizer: str = choice("Adam", OPTIMIZERS)
     """Name of a class in `torch.optim`."""
     optimizer_options: dict[str, Any] = field(default_factory=dict)
     """Further keyword arguments of the optimizer."""
-    scheduler: str | None = None
+    scheduler: str | None = choice(None, SCHEDULERS)
     """Name of a class in `torch.optim.lr_scheduler`."""
     scheduler_options: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments of the scheduler. ReduceLROnPlateau takes `mode` from the monitored metric. OneCycleLR and
@@ -46,51 +66,37 @@ class TrainingConfig:
     precision: Literal["float32", "bfloat16"] = "float32"
     """Numbers that the model computes with while it trains: `bfloat16` is faster on hardware made for it, by autocast;
     weights, updates and evaluation stay in float32."""
-    ema_decay: float | None = None
+    ema_decay: float | None = number(None, above=0, below=1)
     """Share of itself that an exponential moving average of the weights keeps at each step, e.g. 0.999, less in the first steps.
     The averaged weights are then evaluated and published; training goes on with its own. No average when not given."""
     class_weights: Literal["none", "balanced"] | tuple[float, ...] = "none"
     """Weight of each class in the loss: `balanced` by inverse frequency, or one number a class."""
-    gradient_clip: float | None = None
+    gradient_clip: float | None = number(None, above=0)
     """Largest 2-norm of the whole gradient; none when not given."""
-    monitor: str = "test_loss"
+    monitor: str = choice("test_loss", MONITORS)
     """Metric that picks the best epoch, stops early and drives ReduceLROnPlateau, e.g. `validation_auroc`; an epoch where it is
     no finite number counts for none of them."""
-    patience: int | None = None
+    patience: int | None = number(None, least=1)
     """Stop after this many epochs whose monitored metric is no better; never when not given."""
-    min_delta: float = 0.0
+    min_delta: float = number(0.0, least=0.0)
     """Smallest change of the monitored metric that counts as better."""
     seed: int = 0
     """Seed of the weights, the data order and dropout."""
-    shuffle_rows: int = 1 << 19
+    shuffle_rows: int = number(1 << 19, least=BLOCK_ROWS)
     """Rows that are shuffled together, at least 1024. More rows than that are cut into blocks of 1024, and each epoch shuffles
     the rows of so many at a time, in blocks chosen anew from everywhere."""
-    memory_limit: int | None = None
+    memory_limit: int | None = number(None, least=1)
     """MiB that the rows may take; half of this machine's memory when not given. More than that are streamed from disk, in the
     same order: the weights do not depend on it."""
-    device: str = "cpu"
+    device: str = choice("cpu", DEVICES)
     """Torch device, e.g. `cpu` or `cuda:0`. The bits of the result depend on it."""
-    threads: int = 1
+    threads: int = number(1, least=1, most=MOST_THREADS)
     """Torch threads. The bits of the result can depend on it; small models are fastest with 1."""
 
     def __post_init__(self) -> None:
         require_types(self, "training.")
-        require(self.epochs >= 1, "training.epochs", self.epochs, "at least 1")
-        require(self.batch_size >= 1, "training.batch_size", self.batch_size, "at least 1")
-        require(self.accumulate >= 1, "training.accumulate", self.accumulate, "at least 1")
-        decay = self.ema_decay
-        require(decay is None or 0 < decay < 1, "training.ema_decay", decay, "above 0 and below 1")
-        require(1 <= self.threads <= MOST_THREADS, "training.threads", self.threads, f"1 .. {MOST_THREADS}")
-        require(self.shuffle_rows >= BLOCK_ROWS, "training.shuffle_rows", self.shuffle_rows, f"at least {BLOCK_ROWS}")
-        limit = self.memory_limit
-        require(limit is None or limit >= 1, "training.memory_limit", limit, "at least 1")
-        require(self.learning_rate > 0, "training.learning_rate", self.learning_rate, "a finite number above 0")
         unset = "lr" not in self.optimizer_options
         require(unset, "training.optimizer_options", self.optimizer_options, "no `lr`: that is training.learning_rate")
-        clip = self.gradient_clip
-        require(clip is None or clip > 0, "training.gradient_clip", clip, "a finite number above 0")
-        require(self.patience is None or self.patience >= 1, "training.patience", self.patience, "at least 1")
-        require(self.min_delta >= 0, "training.min_delta", self.min_delta, "0 or more")
         part, _, metric = self.monitor.partition("_")
         valid = part in ("test", "validation") and metric in METRICS
         require(valid, "training.monitor", self.monitor, f"test_ or validation_ and one of {', '.join(METRICS)}")

@@ -1,6 +1,8 @@
 """What a setting must be: each check names the field, the value found and what was expected."""
 
+import dataclasses
 import math
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, get_type_hints
 
@@ -10,6 +12,55 @@ from unbroken.config.credentials import mask_urls, may_hold_credentials
 from unbroken.errors import ConfigError
 
 LARGEST_INTEGER = (1 << 63) - 1
+LIMITS, CHOICES = "limits", "choices"
+"""What the metadata of a field can hold beside its help: what a number has to be, and the words to choose from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a number has to be; an end that is None is open.
+
+    Attributes:
+        least: The least number.
+        above: The number that it has to exceed.
+        most: The greatest number.
+        below: The number that it must not reach.
+    """
+
+    least: float | None = None
+    above: float | None = None
+    most: float | None = None
+    below: float | None = None
+
+    def hold(self, value: float) -> bool:
+        """Tell whether a number is within."""
+        return (
+            (self.least is None or value >= self.least)
+            and (self.above is None or value > self.above)
+            and (self.most is None or value <= self.most)
+            and (self.below is None or value < self.below)
+        )
+
+    def __str__(self) -> str:
+        if self.least is not None and self.most is not None:
+            return f"{self.least:g} .. {self.most:g}"
+        ends = [self._low()] if self.least is not None or self.above is not None else []
+        return " and ".join([*ends, *([f"below {self.below:g}"] if self.below is not None else [])])
+
+    def _low(self) -> str:
+        if self.above is not None:
+            return f"above {self.above:g}" if self.below is not None else f"a finite number above {self.above:g}"
+        return f"at least {self.least}" if isinstance(self.least, int) else f"{self.least:g} or more"
+
+
+def number(default: float | None, **limits: float) -> Any:
+    """Return a field of a dataclass for a number within `Limits`; a default of another type is taken as it is."""
+    return dataclasses.field(default=default, metadata={LIMITS: Limits(**limits)})
+
+
+def choice(default: str | None, choices: tuple[str, ...]) -> Any:
+    """Return a field of a dataclass for a text that a form lets choose; others may be right too."""
+    return dataclasses.field(default=default, metadata={CHOICES: choices})
 
 
 def require(condition: bool, name: str, value: object, expected: str) -> None:
@@ -35,7 +86,8 @@ def require_named(name: str, value: str, expected: str) -> None:
 
 
 def require_types(settings: Any, group: str) -> None:
-    """Raise ConfigError naming the first field of a dataclass that is not of its declared type, or no bounded number."""
+    """Raise ConfigError naming the first field of a dataclass that is not of its type, no bounded number, or out of limits."""
+    fields = {field.name: field for field in dataclasses.fields(settings)}
     for name, declared in _declared_types(type(settings)).items():
         value = getattr(settings, name)
         try:
@@ -44,6 +96,9 @@ def require_types(settings: Any, group: str) -> None:
             expected = " or ".join(problem["msg"].removeprefix("Input should be ") for problem in error.errors())
             raise ConfigError(f"{group}{name}: found {_shown(value)}, expected {expected}") from None
         require_finite(f"{group}{name}", value)
+        limits = fields[name].metadata.get(LIMITS)
+        if limits is not None and isinstance(value, int | float):
+            require(limits.hold(value), f"{group}{name}", value, str(limits))
 
 
 def require_finite(name: str, value: object) -> None:

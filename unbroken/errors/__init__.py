@@ -3,6 +3,7 @@
 UnbrokenError
 ├── ConfigError                  a setting is out of range or contradicts another
 ├── DataError                    a file, column or value does not fit
+│   └── BlockedError             new rows do not fit the champion, which stays
 ├── TrainingError                the training diverged: a loss is NaN or infinite
 ├── LockedError                  another process is training this run, or another thread of this process any run
 ├── StoppedError                 a signal ended the training, its checkpoint is saved
@@ -34,6 +35,20 @@ class ConfigError(UnbrokenError, ValueError):
 
 class DataError(UnbrokenError):
     """A file, column or value does not fit."""
+
+
+class BlockedError(DataError):
+    """New rows do not fit the champion, which stays; nothing is trained.
+
+    Attributes:
+        data: The new files, for a person.
+        rule: What they have to be.
+        report: The path of what was measured of them, if that was done.
+    """
+
+    def __init__(self, message: str, *, data: str, rule: str, report: str | None = None) -> None:
+        super().__init__(message)
+        self.data, self.rule, self.report = data, rule, report
 
 
 class ChangedSourceError(DataError):

@@ -2,21 +2,28 @@
 
 import contextvars
 import logging
+import re
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC
 from typing import cast
 from uuid import UUID
 
 import httpx
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
+from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectException
+from prefect.runtime import flow_run
 
-from unbroken.reports.retraining import decision_markdown
-from unbroken.reports.run import RunReport
+from unbroken.config import RetrainConfig
+from unbroken.errors import UnbrokenError
+from unbroken.reports.pace import Pace
+from unbroken.reports.retraining import decision_markdown, failure_markdown
+from unbroken.reports.run import AttemptEnd, RunReport
 from unbroken.retraining.data_check import DataCheck
-from unbroken.retraining.new_data import Cycle
+from unbroken.retraining.new_data import Cycle, registry_of
 from unbroken.retraining.promotion import Decision
 from unbroken.run import Run
 from unbroken.training.progress import Progress, Report
@@ -24,6 +31,8 @@ from unbroken.training.progress import Progress, Report
 log = logging.getLogger(__name__)
 UPDATE_SECONDS = 5.0
 LAST_UPDATE_SECONDS = 5.0
+KEY_LETTERS = re.compile(r"[^a-z0-9]+")
+"""What the key of an artifact cannot hold."""
 
 
 @contextmanager
@@ -50,9 +59,24 @@ def progress_artifact(run: Run) -> Generator[Report]:
 
 def show_report(run: Run) -> None:
     """Keep the report of a finished training with its flow run."""
-    markdown = RunReport.read(run).markdown(run)
+    report = RunReport.read(run)
     with _server_errors_logged():
-        create_markdown_artifact(markdown, key=f"report-{run.key}", description="Epochs, curves, attempts and lineage.")
+        markdown = report.markdown(run, ends_of_attempts() if report.interrupted else ())
+        description = "Result, settings, curves, epochs, attempts and lineage."
+        create_markdown_artifact(markdown, key=f"report-{run.key}", description=description)
+
+
+def ends_of_attempts() -> list[AttemptEnd]:
+    """Return why attempts at the flow run ended, as the server knows it: it was told, or noticed the silence."""
+    with get_client(sync_client=True) as client:
+        states = client.read_flow_run_states(UUID(flow_run.root_flow_run_id or flow_run.id))
+    ended = [state for state in states if state.is_crashed() or state.is_failed() or state.is_paused()]
+    return [
+        AttemptEnd(
+            time=state.timestamp.astimezone(UTC).isoformat(), reason=f"{state.name}: {state.message or 'no reason'}"
+        )
+        for state in ended
+    ]
 
 
 def show_decision(decision: Decision, cycle: Cycle, check: DataCheck) -> None:
@@ -61,6 +85,15 @@ def show_decision(decision: Decision, cycle: Cycle, check: DataCheck) -> None:
     key = f"decision-{cycle.path.name}"
     with _server_errors_logged():
         create_markdown_artifact(report, key=key, description="Gate, drift of the data and lineage.")
+
+
+def show_failed_round(error: UnbrokenError, config: RetrainConfig) -> None:
+    """Keep the report of a retraining that ended without a decision with its flow run."""
+    champion = registry_of(config).pointer.champion if config.model else None
+    key = KEY_LETTERS.sub("-", f"failed-{config.model or 'round'}".lower())
+    with _server_errors_logged():
+        description = "What ended the round: which files, which rule."
+        create_markdown_artifact(failure_markdown(error, config, champion), key=key, description=description)
 
 
 @contextmanager
@@ -79,16 +112,18 @@ class _ProgressArtifact:
     run: Run
     progress: Progress | None = None
     id: UUID | None = None
+    pace: Pace = field(default_factory=Pace)
 
     def set_progress(self, progress: Progress) -> None:
         self.progress = progress
+        self.pace.add(progress)
 
     def update(self) -> None:
         progress = self.progress
         if progress is None:
             return
         percent = round(100 * (progress.epoch - 1 + progress.step / progress.steps) / progress.epochs, 1)
-        text = f"epoch {progress.epoch} of {progress.epochs}, {progress.rows:,} of {progress.total_rows:,} rows"
+        text = self.pace.words(progress)
         with _server_errors_logged():
             if self.id is None:
                 key = f"progress-{self.run.key}"

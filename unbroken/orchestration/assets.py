@@ -23,5 +23,5 @@ def asset_key(location: str) -> str:
 
 
 def declare_assets(task: MaterializingTask, target: str, *sources: str) -> MaterializingTask:
-    """Return the task as the maker of the file `target` from the files `sources`; all are paths or URLs."""
-    return task.with_options(assets=[asset_key(target)], asset_deps=[asset_key(source) for source in sources])
+    """Return the task as the maker of the file `target` from the files `sources`; all are paths or URLs, sources may be empty."""
+    return task.with_options(assets=[asset_key(target)], asset_deps=[asset_key(source) for source in sources if source])

@@ -1,7 +1,9 @@
-"""The report of a retraining: the verdict, both scores, the slices, the drift of the data, and lineage."""
+"""The report of a retraining: the verdict, both scores, the slices, the drift of the data, and lineage; or what ended it."""
 
 from pathlib import Path
 
+from unbroken.config import RetrainConfig
+from unbroken.errors import BlockedError, UnbrokenError
 from unbroken.reports.markdown import format_gain, format_number, format_share, markdown_table, paragraph, values_table
 from unbroken.retraining.data_check import DataCheck, DataReport
 from unbroken.retraining.gate import SliceScore, Verdict
@@ -17,6 +19,7 @@ def decision_markdown(decision: Decision, cycle: Cycle, check: DataCheck) -> str
     parts = [
         f"# {'Promoted' if verdict.promote else 'The champion stays'}",
         paragraph(f"{cycle.data}: {verdict.reason}."),
+        *(["## Files left out", *map(paragraph, cycle.broken)] if cycle.broken else []),
         "## Gate",
         markdown_table(_scores(verdict, "champion" if cycle.rival else "a constant guess")),
         "## Data against the champion's",
@@ -24,6 +27,25 @@ def decision_markdown(decision: Decision, cycle: Cycle, check: DataCheck) -> str
         "## Lineage",
         values_table(_lineage(decision, cycle)),
     ]
+    return "\n\n".join(parts) + "\n"
+
+
+def failure_markdown(error: UnbrokenError, config: RetrainConfig, champion: str | None) -> str:
+    """Return the report of a round that ended without a decision as Markdown.
+
+    Args:
+        error: What ended it.
+        config: Its settings.
+        champion: The digest of the champion, which stays.
+    """
+    details: dict[str, object] = {"model": config.model or "-", "source": config.train.data.source or "-"}
+    parts = [f"# {'Blocked' if isinstance(error, BlockedError) else 'Failed'}", paragraph(str(error))]
+    if isinstance(error, BlockedError):
+        details |= {"new files": error.data, "rule": error.rule}
+    parts += ["## What ended it", values_table(details | {"champion, as before": champion or "none"})]
+    if isinstance(error, BlockedError) and error.report:
+        data = from_json(DataReport, Path(error.report).read_bytes(), error.report)
+        parts += ["## Data against the champion's", _drift(data)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -57,7 +79,7 @@ def _drift(data: DataReport) -> str:
         ]
         for drift in data.drifts
     ]
-    return markdown_table([["column", "PSI", "KS", "missing", "outside the range", "unseen", "limit passed"], *rows])
+    return markdown_table([["column", "PSI", "KS", "missing", "outside the range", "unseen", "limit exceeded"], *rows])
 
 
 def _lineage(decision: Decision, cycle: Cycle) -> dict[str, object]:

@@ -1,15 +1,17 @@
-"""The report of a run: epochs, curves, attempts and lineage, from its history and its journal."""
+"""The report of a run: its result, settings, curves, epochs, attempts and lineage, from its history and its journal."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from unbroken.checkpoints.history import History
+from unbroken.checkpoints.history import History, best_epoch
 from unbroken.reports.markdown import code, format_number, markdown_table, values_table
 from unbroken.run import Run
+from unbroken.stages.nearest_run import default_settings, flat_settings
 from unbroken.storage.journal import Event, Journal
 from unbroken.storage.publication import published_manifest
 
@@ -18,6 +20,20 @@ LONGEST_CURVE = 60
 LEFT_OUT = {"checkpoint saved", "code recorded"}
 """Events that say nothing about how attempts went: they have places of their own."""
 PLACED = {"checkpoint saved", "resumed"}
+
+
+ALWAYS_SHOWN = (
+    *("model.factory", "training.optimizer", "training.learning_rate", "training.batch_size", "training.scheduler"),
+    *("training.seed", "split.kind"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttemptEnd:
+    """When an attempt at a run ended without finishing it (UTC, ISO 8601), and why."""
+
+    time: str
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,18 +74,31 @@ class RunReport:
             table.add_row(*row)
         return table
 
-    def markdown(self, run: Run) -> str:
-        """Return the report as Markdown: result, epochs, curves, attempts and lineage."""
+    @property
+    def interrupted(self) -> bool:
+        """Whether it took more than one attempt."""
+        return any(event["event"] == "resumed" for event in self.events)
+
+    def markdown(self, run: Run, ends: Sequence[AttemptEnd] = ()) -> str:
+        """Return the report as Markdown.
+
+        Args:
+            run: The run.
+            ends: Why its attempts ended, as far as somebody knows.
+        """
         last = self.history[-1]
         parts = [
             f"# {self.manifest['epoch']} epochs",
             f"{code(str(run.published))}: {_test_metrics(last)}",
-            "## Epochs",
-            markdown_table(self.epochs()),
+            values_table(self._result()),
+            "## Settings",
+            values_table(self._settings()),
             "## Curves",
             markdown_table([["metric", "first to last epoch", "last"], *self._curves()]),
+            "## Epochs",
+            markdown_table(self.epochs()),
             "## Attempts",
-            markdown_table([["time (UTC)", "what happened"], *self._attempts()]),
+            markdown_table([["time (UTC)", "what happened"], *self._attempts(ends)]),
             "## Lineage",
             values_table(self._lineage(run)),
         ]
@@ -79,9 +108,26 @@ class RunReport:
         curves = {name: [entry[name] for entry in self.history] for name in ["loss", *self._metrics()]}
         return [[name, _sparkline(values), format_number(values[-1])] for name, values in curves.items()]
 
-    def _attempts(self) -> list[list[str]]:
-        events = [event for event in self.events if event["event"] not in LEFT_OUT]
-        return [[event["time"][:19].replace("T", " "), _description(event)] for event in events]
+    def _result(self) -> dict[str, object]:
+        training = self.manifest["lineage"]["config"]["training"]
+        best = best_epoch(self.history, training["monitor"])
+        value = format_number(self.history[best - 1][training["monitor"]]) if best else "-"
+        return {
+            "published": f"epoch {self.manifest['epoch']} of {len(self.history)}",
+            "best": f"epoch {best or '-'} by {training['monitor']}: {value}",
+            "SHA-256": self.manifest["sha256"],
+        }
+
+    def _settings(self) -> dict[str, object]:
+        """Return the settings that always matter, and those that are not at their defaults."""
+        settings, defaults = flat_settings(self.manifest["lineage"]["config"]), default_settings()
+        changed = {name: value for name, value in settings.items() if value != defaults.get(name)}
+        return {name: settings[name] for name in ALWAYS_SHOWN if name in settings} | changed
+
+    def _attempts(self, ends: Sequence[AttemptEnd]) -> list[list[str]]:
+        events = [(event["time"], _description(event)) for event in self.events if event["event"] not in LEFT_OUT]
+        rows = sorted([*events, *((end.time, f"ended: {end.reason}") for end in ends)])
+        return [[time[:19].replace("T", " "), what] for time, what in rows]
 
     def _lineage(self, run: Run) -> dict[str, object]:
         lineage = self.manifest["lineage"]

@@ -86,7 +86,8 @@ def score_rows(model: Predictor, rows: Dataset, classes: tuple[ClassValue, ...])
 def load_champion(champion: Version, config: RetrainConfig) -> Predictor:
     """Load a champion by the factory that built it."""
     path = Path(champion.path)
-    return _load(path, champion_factory(read_published(path)[0], path, config), config)
+    tree, digest = read_published(path)
+    return _load(path, champion_factory(tree, digest, path, config), config)
 
 
 def _load(path: str | Path, factory: str, config: RetrainConfig) -> Predictor:

@@ -3,8 +3,10 @@
 from dataclasses import replace
 
 from unbroken.config import DataConfig
+from unbroken.contract.labels import label_values
+from unbroken.data.footers import Footer
 from unbroken.data.schema import Schema
-from unbroken.errors import ConfigError
+from unbroken.errors import ConfigError, DataError
 
 WAY_OUT = (
     "Give the champion's settings, give the new contract a `model` of its own, or set gate.replace: a challenger "
@@ -44,6 +46,18 @@ def feature_names(data: DataConfig, champion: Schema) -> tuple[str, ...]:
             f"Name others in data.keep"
         )
     return own if set(names) == set(own) else names
+
+
+def require_fitting(footer: Footer, data: DataConfig, champion: Schema) -> None:
+    """Raise DataError unless a file by itself has the columns that are asked for, and in every row a label that is known."""
+    names = (*feature_names(data, champion), champion.label.name)
+    if missing := [name for name in names if name not in footer.schema.names]:
+        raise DataError(f"{footer.file.name}: no column {', '.join(missing)}; found {', '.join(footer.schema.names)}")
+    values, _ = label_values([footer.file], champion.label, replace(data, null_labels="refuse"))
+    if unknown := sorted((values or set()) - set(champion.classes)) if champion.classes else []:
+        raise DataError(
+            f"{footer.file.name}: label {champion.label.name}: found {unknown[0]!r}, expected one of {list(champion.classes)}"
+        )
 
 
 def changed_prediction(data: DataConfig, champion: Schema) -> list[str]:

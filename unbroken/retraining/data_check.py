@@ -12,10 +12,12 @@ from unbroken.storage import atomic
 from unbroken.storage.artifact import Artifact, from_json, to_json
 from unbroken.storage.sealed import read_sealed, seal
 
+LIMITS = "no limit of `checks` that blocks is exceeded"
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataReport:
-    """What was measured against the champion's rows, column by column, and what passed a limit."""
+    """What was measured against the champion's rows, column by column, and what exceeded a limit."""
 
     drifts: tuple[Drift, ...] = ()
     findings: tuple[Finding, ...] = ()
@@ -30,15 +32,15 @@ class DataCheck:
     warnings: int
 
     def __str__(self) -> str:
-        return f"limits passed: {self.warnings}" if self.warnings else "nothing to remark"
+        return f"limits exceeded: {self.warnings}" if self.warnings else "nothing to remark"
 
 
 def check_data(cycle: Cycle, datasets: CycleDatasets, config: RetrainConfig) -> DataCheck:
-    """Write the drift report and the training profile; raise DataError, noted in the audit log, if a rule blocks."""
+    """Write the drift report and the training profile; raise BlockedError, noted in the audit log, if a rule blocks."""
     report = _measure(cycle, datasets, config)
     report_path, profile_path = cycle.path / "data_report.json", cycle.path / "profile.json"
     atomic.write(report_path, to_json(report, indent=1))
-    with audit_data_errors(registry_of(config), cycle.data):
+    with audit_data_errors(registry_of(config), cycle.data, LIMITS, report_path):
         enforce_rules(list(report.findings), cycle.data)
     profile = profile_rows(datasets.training, datasets.schema)
     atomic.write(profile_path, seal(to_json(profile, indent=1)))

@@ -21,8 +21,9 @@ from unbroken.data.split import TEST, TRAIN, assign, with_parts
 from unbroken.data.verification import read_verified
 from unbroken.errors import DataError
 from unbroken.retraining import watermark
-from unbroken.retraining.contract import WAY_OUT, agreed_data
+from unbroken.retraining.contract import WAY_OUT, agreed_data, require_fitting
 from unbroken.retraining.new_data import (
+    FITTING,
     Cycle,
     audit_data_errors,
     encoder_of,
@@ -79,11 +80,11 @@ def prepare_data(cycle: Cycle, config: RetrainConfig) -> CycleDatasets:
     """Write the rows of a cycle to its folder.
 
     Raises:
-        DataError: The rows do not fit the champion's columns, or a file changed since they were found to be new; noted in
+        BlockedError: The rows do not fit the champion's columns, or a file changed since they were found to be new; noted in
             the audit log.
     """
     files = (*cycle.new, *(cycle.older if config.replay else ()))
-    with audit_data_errors(registry_of(config), cycle.data):
+    with audit_data_errors(registry_of(config), cycle.data, FITTING):
         return read_verified(files, lambda: _write_rows(cycle, config))
 
 
@@ -176,7 +177,12 @@ def _check_columns(new: list[Footer], cycle: Cycle, config: RetrainConfig) -> tu
     champion = encoder_of(cycle.rival).schema
     _say_what_is_passed_over(new[0].schema.names if new else [], champion, cycle, config)
     data = agreed_data(data, champion)
-    schema = check_contract(new, _strict(data), "").schema
+    try:
+        schema = check_contract(new, _strict(data), "").schema
+    except DataError:
+        for footer in new:  # where one file is at fault, it is named
+            require_fitting(footer, config.train.data, champion)
+        raise
     kinds = {column.name: column.kind for column in (*champion.features, champion.label)}
     for column in (*schema.features, schema.label):
         asked = column.name in {*data.types, *data.categories} and column is not schema.label

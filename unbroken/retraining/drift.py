@@ -38,7 +38,7 @@ class Drift:
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """A limit that was passed and what follows."""
+    """A limit that was exceeded and what follows."""
 
     action: Rule
     rule: str
@@ -56,7 +56,7 @@ def measure_drift(reference: Profile, current: Profile) -> list[Drift]:
 
 
 def check_drift(reference: Profile, current: Profile, rules: ChecksConfig) -> list[Finding]:
-    """Return every limit of a rule that is not ignored and was passed."""
+    """Return every limit of a rule that is not ignored and was exceeded."""
     return [
         Finding(action=action, rule=rule, column=column, found=value, limit=limit)
         for column, rule, action, value, limit in _measured_rules(reference, current, rules)

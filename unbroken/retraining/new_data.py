@@ -17,22 +17,27 @@ from unbroken.csv.reading import Reading
 from unbroken.data.footers import Footer, read_footers
 from unbroken.data.sources import SourceFile, digest_files, find_files
 from unbroken.data.verification import read_verified
-from unbroken.errors import ConfigError, DataError
+from unbroken.errors import BlockedError, ConfigError, DataError
 from unbroken.features.encoder import Encoder
 from unbroken.features.learnt import learnt_reading
 from unbroken.features.learnt_kinds import by_learnt_kinds
 from unbroken.retraining import watermark
-from unbroken.retraining.contract import WAY_OUT, changed_features, changed_prediction
+from unbroken.retraining.contract import WAY_OUT, changed_features, changed_prediction, require_fitting
 from unbroken.retraining.seen_rows import SeenRows, record_path, seen_among
 from unbroken.retraining.watermark import Times
 from unbroken.serving.registry import NOTHING_SEEN, Registry, Version, Watermark
+from unbroken.storage import atomic
 from unbroken.storage.artifact import to_json
 from unbroken.storage.journal import Clock, utc_now
+from unbroken.storage.temporary import temporary_folder
 
 log = logging.getLogger(__name__)
 
 AHEAD = timedelta(days=1)
 """How far the time of a row may lie ahead of the clock: zones differ, and so do clocks."""
+
+
+FITTING = "every file can be read, and has the champion's columns and a label that it knows in every row"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +53,7 @@ class Cycle:
         next_watermark: How far it has come when the cycle ends.
         since: The rows after it are new; the watermark, unless all begins anew.
         new_line: Whether the challenger takes up another contract, so that the champion cannot be compared with it.
+        broken: Why files were left out that came too, each by its name first.
     """
 
     folder: str
@@ -58,6 +64,7 @@ class Cycle:
     next_watermark: Watermark
     since: Watermark = NOTHING_SEEN
     new_line: bool = False
+    broken: tuple[str, ...] = ()
 
     @property
     def rival(self) -> Version | None:
@@ -115,19 +122,60 @@ def find_new_data(config: RetrainConfig, clock: Clock = utc_now) -> Cycle | None
     if not new:
         _say_what_waits(champion, config)
         return None
+    broken = _broken_files(new, None if new_line else champion, config)
+    names = [name for file, name in zip(files, names, strict=True) if file.url not in broken]
+    new = tuple(file for file in new if file.url not in broken)
     key = _cycle_key(sorted(set(names) - seen), names, champion, config)
     cycle = Cycle(
         folder=str(registry.folder.absolute() / "cycles" / key),
         new=new,
-        older=tuple(file for file in files if file not in new),
+        older=tuple(file for file in files if file not in new and file.url not in broken),
         champion=champion,
         watermark=pointer.watermark,
         next_watermark=watermark.add_files(pointer.watermark, names),
         since=since,
         new_line=new_line,
+        broken=tuple(broken.values()),
     )
     timed = cycle if config.watermark_column is None else _with_latest_time(cycle, config, latest)
     return timed if timed and _has_unseen_rows(timed, config) else None
+
+
+def _broken_files(new: tuple[SourceFile, ...], rival: Version | None, config: RetrainConfig) -> dict[str, str]:
+    """Return by their URLs why new files are left out, and say so; none where the settings let them block the round.
+
+    They are not counted as seen: mended or not, they are looked at again by the next round.
+
+    Raises:
+        BlockedError: None is left.
+    """
+    if config.on_broken_file == "block":
+        return {}
+    registry = registry_of(config)
+    atomic.make_folder(registry.folder)
+    with temporary_folder(registry.folder, "check") as folder:
+        complaints = {file.url: _complaint(file, rival, config, folder / str(index)) for index, file in enumerate(new)}
+    broken = {url: complaint for url, complaint in complaints.items() if complaint}
+    for complaint in broken.values():
+        log.warning("left out: %s", complaint)
+    if len(broken) == len(new):
+        with audit_data_errors(registry, f"{len(new)} new file{'s' * (len(new) > 1)}", FITTING):
+            raise DataError(f"every new file is broken: {'; '.join(broken.values())}")
+    return broken
+
+
+def _complaint(file: SourceFile, rival: Version | None, config: RetrainConfig, folder: Path) -> str:
+    """Return why a file cannot take part, its name first; nothing if it can."""
+    try:
+        footers = read_source_footers((file,), folder, rival, config.train.data)
+        for footer in footers:
+            if rival is not None:
+                require_fitting(footer, config.train.data, encoder_of(rival).schema)
+            if config.watermark_column is not None:
+                watermark.survey([footer.file], config.watermark_column, datetime.max)
+    except DataError as error:
+        return str(error)
+    return ""
 
 
 def registry_of(config: RetrainConfig) -> Registry:
@@ -180,13 +228,20 @@ def new_footers(cycle: Cycle, config: RetrainConfig) -> list[Footer]:
 
 
 @contextmanager
-def audit_data_errors(registry: Registry, data: str) -> Generator[None]:
-    """Note a DataError as `blocked` in the audit log before it ends the run; the champion stays."""
+def audit_data_errors(registry: Registry, data: str, rule: str, report: Path | None = None) -> Generator[None]:
+    """Note a DataError as `blocked` in the audit log before it ends the run as BlockedError; the champion stays.
+
+    Args:
+        registry: The registry of the model.
+        data: The new files, for a person.
+        rule: What they have to be.
+        report: Where what was measured of them lies, if it was.
+    """
     try:
         yield
     except DataError as error:
         registry.note("blocked", data=data, reason=str(error))
-        raise
+        raise BlockedError(str(error), data=data, rule=rule, report=str(report) if report else None) from error
 
 
 def _with_latest_time(cycle: Cycle, config: RetrainConfig, limit: datetime) -> Cycle | None:
@@ -194,7 +249,7 @@ def _with_latest_time(cycle: Cycle, config: RetrainConfig, limit: datetime) -> C
 
     Rows later than the limit are named and left for a later cycle.
     """
-    with audit_data_errors(registry_of(config), cycle.data):
+    with audit_data_errors(registry_of(config), cycle.data, f"every row has a time in {config.watermark_column}"):
         times = read_verified(cycle.new, lambda: _times(cycle, config, limit))
     if times.ahead:
         log.warning(
@@ -220,7 +275,7 @@ def _has_unseen_rows(cycle: Cycle, config: RetrainConfig) -> bool:
     """Tell whether new files hold more than the champion saw, as they do not if they were only written anew."""
     if cycle.rival is None or cycle.since.until is not None:
         return True
-    with audit_data_errors(registry_of(config), cycle.data):
+    with audit_data_errors(registry_of(config), cycle.data, FITTING):
         mask = read_verified(cycle.new, lambda: _seen_rows(cycle, config))
     if mask is None:
         return True

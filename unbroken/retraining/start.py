@@ -13,8 +13,9 @@ from unbroken.errors import CheckpointMismatchError, ConfigError
 from unbroken.features.encoder import Encoder
 from unbroken.models.factory import build_model
 from unbroken.retraining.datasets import CycleDatasets
-from unbroken.retraining.new_data import Cycle
+from unbroken.retraining.new_data import Cycle, registry_of
 from unbroken.serving.registry import Version
+from unbroken.serving.trust import objection
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +54,8 @@ def starting_point(champion: Version | None, schema: Schema, config: RetrainConf
     if champion is None:
         return StartingPoint(config=scratch, reason="there is no champion to start from")
     path = Path(champion.path)
-    tree, _ = read_published(path)
-    champion_factory(tree, path, config)
+    tree, digest = read_published(path)
+    champion_factory(tree, digest, path, config)
     if config.start == "scratch":
         return StartingPoint(config=scratch)
     if reason := _obstacle(tree, path, schema, config):
@@ -71,14 +72,16 @@ def starting_point(champion: Version | None, schema: Schema, config: RetrainConf
     return StartingPoint(config=warm)
 
 
-def champion_factory(tree: Tree, path: Path, config: RetrainConfig) -> str:
-    """Return what builds a champion's model; raise ConfigError unless the settings name it: a file alone may not."""
+def champion_factory(tree: Tree, digest: str, path: Path, config: RetrainConfig) -> str:
+    """Return what builds a champion's model; raise ConfigError unless the settings name it, or it is trusted by its promotion."""
     factory = tree["config"]["model"]["factory"]
     named = ("mlp", config.train.model.factory, config.gate.champion_factory)
-    if factory not in named:
+    if factory in named:
+        return factory
+    if reason := objection(path, digest, factory, registry_of(config).folder, Path.cwd()):
         raise ConfigError(
             f"{path}: the champion's model is built by {factory!r}, found train.model.factory "
-            f"{config.train.model.factory!r}. If you trust it, give gate.champion_factory {factory!r}"
+            f"{config.train.model.factory!r}: {reason}. If you trust it, give gate.champion_factory {factory!r}"
         )
     return factory
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from unbroken.code.record import CodeRecord, installed_version, model_modules, naming_change, present_code
+from unbroken.code.record import Code, CodeRecord, installed_version, model_modules, naming_change, present_code
 from unbroken.code.source import library_digest
 from unbroken.errors import CheckpointMismatchError, CodeChangedError, ConfigError, DataError
 from unbroken.features.encoder import Encoder
@@ -103,6 +103,12 @@ class CodeCheck:
         except DataError as error:
             return float("inf"), f"Its recorded rows are refused: {error}"
         return distance, f"Its recorded outputs differ by {distance:.1g} of their size"
+
+
+def recorded_code(file: Path, digest: str) -> Code | None:
+    """Return the code that trained a published checkpoint of that SHA-256, None if it is not recorded; raise DataError."""
+    path = find_manifest(file, digest)
+    return _code_record(read_manifest(path), path).latest.code if path else None
 
 
 def _code_record(manifest: dict[str, Any], path: Path) -> CodeRecord:

@@ -18,7 +18,7 @@ from unbroken.data.dictionary import decode_column, value_type
 from unbroken.data.kinds import CATEGORY, Subject, can_be_coded, kind_of
 from unbroken.data.parquet import BATCH_ROWS
 from unbroken.data.schema import Column
-from unbroken.errors import CheckpointMismatchError, DataError
+from unbroken.errors import DataError
 from unbroken.features.encoder import Encoder
 from unbroken.features.learnt import data_config, learnt_reading
 from unbroken.features.learnt_kinds import ALIKE, as_kind
@@ -28,6 +28,7 @@ from unbroken.serving.code_check import CodeCheck
 from unbroken.serving.computing import compute, compute_in_order
 from unbroken.serving.registry import champion_path
 from unbroken.serving.tables import as_table
+from unbroken.serving.trust import require_trusted
 from unbroken.training.rebuilding import rebuild
 
 PROBABILITY, CLASS, VALUE, MODEL = "probability", "class", "value", "model"
@@ -131,34 +132,38 @@ class Predictor:
 
 
 def load_predictor(
-    path: str | Path, *, factory: str = "mlp", device: str = "cpu", accept_code: bool = False
+    path: str | Path,
+    *,
+    factory: str | None = None,
+    device: str = "cpu",
+    accept_code: bool = False,
+    project: Path | None = None,
 ) -> Predictor:
     """Load a published model for prediction.
 
     Args:
         path: A `checkpoint.pth`, or a model's folder, of which the champion is loaded. Where the manifest lies beside the
             checkpoint, its bytes have to be those that were published.
-        factory: The function that builds the model. A checkpoint names its own, but only the one given here is called,
-            since a file from elsewhere could name any.
+        factory: The function that builds the model. A checkpoint names its own, but a file from elsewhere could name any: so
+            only the one given here is called, and without one `mlp` or, for the champion of a registry in the project, that
+            which it was promoted with, if it is the project's and its source has not changed.
         device: Where the model computes, as torch names it.
         accept_code: Whether to go on where this code gives other outputs than were recorded when the model was published.
+        project: The folder of the project; the present one when not given.
 
     Raises:
-        CheckpointError: The file is not whole, or names another factory.
+        CheckpointError: The file is not whole, or names a factory that may not be called.
         CodeChangedError: Other code trained the model, and gives other outputs.
         LockedError: Another thread of the process is training, and the model is built by a factory of the user's own.
         RegistryError: The folder has no champion.
     """
-    file = champion_path(Path(path)) if Path(path).is_dir() else Path(path)
+    registry = Path(path) if Path(path).is_dir() else None
+    file = champion_path(registry) if registry else Path(path)
     tree, digest = read_published(file)
     config = ModelConfig(**tree["config"]["model"])
-    if config.factory != factory:
-        raise CheckpointMismatchError(
-            f"{file}: its model is built by {config.factory!r}, expected {factory!r}. "
-            f"If you trust it, give factory={config.factory!r}"
-        )
+    require_trusted(file, digest, config.factory, factory, registry, project or Path.cwd())
     encoder, threads = Encoder.of_tree(tree["scaler"], file), tree["numerics"]["threads"]
-    code = CodeCheck.read(file, digest, factory)
+    code = CodeCheck.read(file, digest, config.factory)
     with code.explaining():
         model = rebuild(config, encoder.features, tree["config"]["training"]["seed"], str(file))
         check_weights(tree["model_state_dict"], model, f"{file}: model_state_dict")

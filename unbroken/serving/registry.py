@@ -25,6 +25,7 @@ from unbroken.storage.journal import Clock, Event, Journal, utc_now
 from unbroken.storage.sealed import read_sealed, seal
 from unbroken.storage.temporary import sweep
 
+VERSIONS = "versions"
 SHORTEST_PREFIX = 6
 """Fewest hexadecimal digits that may name a version."""
 
@@ -81,6 +82,14 @@ class Pointer:
     def champion(self) -> str | None:
         """The digest of the champion, if there is one."""
         return self.champions[-1] if self.champions else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """What a round of retraining brought: the URLs of the files that were new in a source."""
+
+    source: str
+    files: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +201,16 @@ class Registry:
         """Return every event in order."""
         return self._audit.events()
 
+    def last_round(self) -> Round | None:
+        """Return what the last round of retraining brought, None before the first, and after one of an earlier version."""
+        rounds = [event for event in self.history() if "scores" in event]
+        if not rounds or "files" not in rounds[-1]:
+            return None
+        return Round(source=rounds[-1]["source"], files=tuple(rounds[-1]["files"]))
+
     @property
     def _versions(self) -> Path:
-        return self.folder / "versions"
+        return self.folder / VERSIONS
 
     @property
     def _audit(self) -> Journal:

@@ -1,39 +1,69 @@
 """Score files of raw rows into one Parquet file."""
 
-from collections.abc import Callable, Generator
+import logging
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
+from unbroken.config import PredictConfig
 from unbroken.csv.conversion import as_parquet
 from unbroken.data.dictionary import decode_field
 from unbroken.data.footers import Footer, read_footers
 from unbroken.data.parquet import Writer, read_slices
 from unbroken.data.sources import SourceFile, find_files
-from unbroken.data.verification import read_watched
-from unbroken.errors import DataError
-from unbroken.serving.prediction import Predictor
+from unbroken.data.verification import read_verified, read_watched
+from unbroken.errors import DataError, RegistryError
+from unbroken.serving.prediction import Predictor, load_predictor
+from unbroken.serving.standing import Predictions, Request, rows_to_score
 from unbroken.serving.target import MARK, require_target
 from unbroken.storage import atomic
-from unbroken.storage.artifact import Artifact
 from unbroken.storage.temporary import temporary_folder
 
+log = logging.getLogger(__name__)
 
-@dataclass(frozen=True, kw_only=True)
-class Predictions(Artifact):
-    """A Parquet file of predictions and the SHA-256 of the checkpoint that made them."""
 
-    rows: int
-    model: str
+def score(config: PredictConfig) -> Predictions:
+    """Score the rows that the settings name into the file that they name, or into one of model, version and content.
 
-    def __str__(self) -> str:
-        return f"{self.rows:,} rows scored by {self.model[:16]} in {self.path}"
+    The latter is not computed again if it stands.
+
+    Raises:
+        ConfigError: No model is named, or neither rows nor a round of retraining that brought some.
+        DataError: The rows do not fit the model, or they change meanwhile.
+        CheckpointError: The model cannot be used.
+        RegistryError: The model has no champion.
+    """
+    config.require_complete()
+    if config.target is not None:
+        source, files = rows_to_score(config)
+        return predict_files(_load(config), source, Path(config.target), config.keep, files, overwrite=config.overwrite)
+    request = Request.of(config)
+    if (standing := request.standing()) is not None:
+        log.info("%s: stands already, nothing is computed", standing.path)
+        return standing
+    predictor = _load(config)
+    if predictor.digest != request.model:
+        raise RegistryError(f"{config.model}: another version was promoted meanwhile; run again")
+    predictions = read_verified(
+        request.files,
+        lambda: predict_files(
+            *(predictor, request.source, request.target, request.keep, request.files), overwrite=config.overwrite
+        ),
+    )
+    request.write_manifest(predictions)
+    return predictions
 
 
 def predict_files(
-    predictor: Predictor, data_source: str, target: Path, keep: tuple[str, ...] = (), *, overwrite: bool = False
+    predictor: Predictor,
+    data_source: str,
+    target: Path,
+    keep: tuple[str, ...] = (),
+    files: Sequence[SourceFile] | None = None,
+    *,
+    overwrite: bool = False,
 ) -> Predictions:
     """Score a source into one Parquet file, a batch at a time; the file takes its name when it is complete.
 
@@ -42,12 +72,13 @@ def predict_files(
         data_source: The path, folder, glob or URL of Parquet or CSV files.
         target: The Parquet file to write.
         keep: Columns of the source that are copied before the predictions.
+        files: Those of the source to score; all when not given.
         overwrite: Whether a target that holds no predictions may be replaced.
 
     Raises:
         DataError: A column does not fit, the target holds anything but predictions, or the source does not rest.
     """
-    files = find_files(data_source)
+    files = find_files(data_source) if files is None else list(files)
     require_target(target, data_source, files, overwrite=overwrite)
     atomic.make_folder(target.parent)
     rows = read_watched(files, lambda require_rest: _score(predictor, files, target, keep, require_rest))
@@ -72,6 +103,11 @@ def _score(
                 writer.write(pa.record_batch([*copies, *predictions.columns], schema=schema))
             require_rest()
     return writer.rows
+
+
+def _load(config: PredictConfig) -> Predictor:
+    accept = config.resume.accept_code
+    return load_predictor(config.model, factory=config.factory, device=config.device, accept_code=accept)
 
 
 @contextmanager

@@ -27,7 +27,7 @@ def tell_nearest_run(run: Run, config: Config) -> None:
     """Log one line if a run is new, and another one in its folder has the same data and some of its settings."""
     if has_checkpoint(run.path):
         return
-    current = _flat(description_of(run, config))
+    current = flat_settings(description_of(run, config))
     previous = [(folder, settings) for folder in _newest_folders(run) if (settings := _read(folder / DESCRIPTION))]
     same_data = [pair for pair in previous if pair[1].get("data_sha256") == run.fingerprint]
     for folder, settings in sorted(same_data, key=lambda pair: len(_differences(pair[1], current))):
@@ -52,21 +52,22 @@ def _read(path: Path) -> Settings:
         if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST_DESCRIPTION:
             return {}
         description = json.loads(path.read_bytes())
-        return _flat(description) if isinstance(description, dict) else {}
+        return flat_settings(description) if isinstance(description, dict) else {}
     except (OSError, ValueError, RecursionError):
         return {}
 
 
-def _flat(settings: Settings, prefix: str = "") -> Settings:
+def flat_settings(settings: Settings, prefix: str = "") -> Settings:
+    """Return nested settings by their dotted names, as JSON has them."""
     leaves: Settings = {}
     for name, value in settings.items():
-        leaves |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+        leaves |= flat_settings(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return json.loads(json.dumps(leaves)) if not prefix else leaves
 
 
 def _differences(previous: Settings, current: Settings) -> list[str]:
     """Return the names of the settings that differ; one left out has its default."""
-    defaults = _defaults()
+    defaults = default_settings()
     return [
         name
         for name in dict.fromkeys([*current, *previous])
@@ -75,12 +76,13 @@ def _differences(previous: Settings, current: Settings) -> list[str]:
 
 
 @cache
-def _defaults() -> Settings:
-    return _flat(dataclasses.asdict(Config()))
+def default_settings() -> Settings:
+    """Return the defaults of all settings of a run by their dotted names."""
+    return flat_settings(dataclasses.asdict(Config()))
 
 
 def _words(previous: Settings, current: Settings) -> str:
-    names, defaults = _differences(previous, current), _defaults()
+    names, defaults = _differences(previous, current), default_settings()
     pairs = [(name, *(_value(name, settings, defaults) for settings in (previous, current))) for name in names]
     words = [f"{NAMES.get(name, name)}: {left} -> {right}" for name, left, right in pairs[:SHOWN_DIFFERENCES]]
     more = [f"{len(pairs) - SHOWN_DIFFERENCES} more"] if len(pairs) > SHOWN_DIFFERENCES else []

@@ -188,14 +188,16 @@ class TrainLoop:
         for index, value in enumerate(values, start=first):
             total += value * min(size, rows - index * size)
         self.state.loss_sum.fill_(total)
+        seen = min(step * size, rows)
         self.report(
             Progress(
                 epoch=self.state.epoch + 1,
                 epochs=self.inputs.config.training.epochs,
                 step=step,
                 steps=self.inputs.steps,
-                rows=min(step * size, rows),
+                rows=seen,
                 total_rows=rows,
+                loss=total / seen,
             )
         )
 

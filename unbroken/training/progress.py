@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far a training is; `step`, `steps`, `rows` and `total_rows` are within the epoch."""
+    """How far a training is; `step`, `steps`, `rows`, `total_rows` and the mean `loss` of the rows so far are within the epoch."""
 
     epoch: int
     epochs: int
@@ -14,6 +14,7 @@ class Progress:
     steps: int
     rows: int
     total_rows: int
+    loss: float
 
 
 Report = Callable[[Progress], None]

@@ -7,8 +7,9 @@ from rich.console import Console
 
 from tests.contract import run_stages, stopping_after, write_rows
 from unbroken.config import CheckpointConfig, Config, DataConfig, TrainingConfig
-from unbroken.reports.run import RunReport
+from unbroken.reports.run import AttemptEnd, RunReport
 from unbroken.run import open_run
+from unbroken.storage import atomic
 
 
 def disturbed(tmp_path: Path) -> Config:
@@ -56,17 +57,26 @@ def test_a_checkpoint_whose_process_died_before_it_could_say_so_is_told_by_the_n
     assert RunReport.read(run).observations(5) == "resumed from epoch 4, checkpoint saved"
 
 
-def test_the_report_as_markdown_shows_epochs_curves_attempts_and_lineage(tmp_path: Path):
+def test_the_report_as_markdown_shows_result_settings_curves_epochs_attempts_and_lineage(tmp_path: Path):
     run = open_run(disturbed(tmp_path))
 
-    report = RunReport.read(run).markdown(run)
+    died = AttemptEnd(time="1970-01-01T00:00:00+00:00", reason="Crashed: Process exited with status code: -9.")
+    report = RunReport.read(run).markdown(run, [died])
 
     last = RunReport.read(run).history[-1]
     assert report.startswith(f"# 4 epochs\n\n`{run.published}`: test loss {last['test_loss']:.4f}")
-    epochs, curves, attempts, lineage = (part.split("\n\n")[1].splitlines() for part in report.split("\n## ")[1:])
+    settings, curves, epochs, attempts, lineage = (
+        part.split("\n\n")[1].splitlines() for part in report.split("\n## ")[1:]
+    )
+    best = min(RunReport.read(run).history, key=lambda entry: entry["test_loss"])
+    assert f"| best | `epoch {best['epoch']:.0f} by test_loss: {best['test_loss']:.4f}` |" in report
+    assert f"| SHA-256 | `{atomic.digest(run.published)}` |" in report
+    assert {"| training.optimizer | `Adam` |", "| training.batch_size | `32` |"} <= set(settings)
+    assert not any("training.shuffle_rows" in line for line in settings)
     assert len(epochs) == 2 + 4
     assert "resumed from epoch 1, resumed from step 8" in epochs[3]
     assert any(line.startswith("| test_auroc | ") for line in curves)
-    assert [line.split(" | ")[1].split(",")[0] for line in attempts[2:]] == ["started", "resumed", "resumed"]
+    assert attempts[2] == "| 1970-01-01 00:00:00 | ended: Crashed: Process exited with status code: -9. |"
+    assert [line.split(" | ")[1].split(",")[0] for line in attempts[3:]] == ["started", "resumed", "resumed"]
     assert f"| data SHA-256 | `{run.fingerprint}` |" in lineage
     assert {line.count("|") for line in epochs} == {epochs[0].count("|")}
