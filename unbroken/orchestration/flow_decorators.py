@@ -9,8 +9,9 @@ from prefect.states import Completed
 
 from unbroken.errors.escaping import escape_controls
 from unbroken.orchestration.form import explain_parameters
+from unbroken.orchestration.heartbeat import with_heartbeat
 from unbroken.orchestration.records import VerifiedJSON
-from unbroken.orchestration.restart import restart_after_crash, stop_with_supervisor, with_end_event
+from unbroken.orchestration.restart import restart_after_crash, stop_with_supervisor
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -36,7 +37,7 @@ def resumable_flow(name: str, run_name: str) -> Callable[[Callable[Parameters, R
 
     def make_flow(function: Callable[Parameters, Result]) -> Flow[Parameters, Result]:
         explain_parameters(function)
-        return decorate(with_end_event(function))
+        return decorate(with_heartbeat(function))
 
     return make_flow
 
