@@ -6,7 +6,6 @@ EARLIER = (
     "unbroken: nothing after heartbeat",
     "unbroken: nothing after Crashed",
     "unbroken: nothing after Submitting",
-    "unbroken: a champion was promoted",
 )
 
 

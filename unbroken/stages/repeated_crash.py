@@ -12,6 +12,7 @@ from unbroken.config import Config
 from unbroken.data.dataset import Manifest, SplitDatasets
 from unbroken.data.parquet import read_slices
 from unbroken.data.permutation import Index
+from unbroken.data.sources import local_path
 from unbroken.data.split import TRAIN
 from unbroken.errors import TrainingError
 from unbroken.run import Run
@@ -92,7 +93,8 @@ def source_rows(data: Path, numbers: Index) -> dict[str, list[int]]:
         start += len(part)
         if len(inside):
             indices = inside if part.indices is None else part.indices.to_numpy()[inside]
-            names.setdefault(part.file.name, []).extend((part.start + indices).tolist())
+            name = local_path(part.file.name) or part.file.name
+            names.setdefault(name, []).extend((part.start + indices).tolist())
     return names
 
 

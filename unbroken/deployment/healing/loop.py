@@ -7,7 +7,7 @@ replaced by one that knows as much. Each act names the state that it answers, so
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -24,6 +24,7 @@ from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.states import Cancelled, Crashed
 
 from unbroken.deployment.healing.lease import Lease
+from unbroken.deployment.healing.promotions import last_promotion, retrained, start_if_missing
 from unbroken.deployment.healing.rules import (
     ACTIVE,
     TASK_ACTIVE,
@@ -35,7 +36,7 @@ from unbroken.deployment.healing.rules import (
     is_orphan,
     mark_of,
 )
-from unbroken.errors import LockedError
+from unbroken.errors import LockedError, UnbrokenError
 from unbroken.orchestration.reachability import INSTEAD_OF_A_DEPLOYMENTS, bypass_proxies, require_server
 from unbroken.orchestration.restart import GAVE_UP, LOST, TAG, propose, restart, tell
 
@@ -83,6 +84,8 @@ class Healer:
     answered: float = field(init=False)
     """When the server last answered all that a look asks."""
     holds: bool | None = None
+    predicted: set[str] = field(default_factory=set)
+    """The promotions that were seen to have their prediction."""
 
     def __post_init__(self) -> None:
         self.answered = self.clock()
@@ -120,13 +123,15 @@ class Healer:
         for worker in workers:
             if self.watch.silence(worker.id) >= self.times.silence:
                 self._try(worker.name, lambda worker=worker: self._remove(worker))
+        for run in retrained(self.client, datetime.now(UTC)):
+            self._try(run.name, lambda run=run: self._predict(run))
 
     def _try(self, name: str, act: Callable[[], str | None]) -> None:
         """Do one act; that it fails must not keep others from being done."""
         try:
             if said := act():
                 say(f"{name}: {said}")
-        except (httpx.HTTPError, PrefectException) as error:
+        except (httpx.HTTPError, PrefectException, UnbrokenError, OSError) as error:
             say(f"{name}: {error!r}; tried again at the next look")
 
     def _mend(self, run: FlowRun, act: Act) -> str | None:
@@ -151,6 +156,20 @@ class Healer:
         path = {"work_pool_name": self.pool, "name": worker.name}
         self.client.request("DELETE", "/work_pools/{work_pool_name}/workers/{name}", path_params=path)
         return f"no sign of life since {worker.last_heartbeat_time}: removed from the pool {self.pool}"
+
+    def _predict(self, run: FlowRun) -> str | None:
+        promotion = last_promotion(run.parameters)
+        if promotion is None or promotion.key in self.predicted or run.work_pool_name is None:
+            return None
+        if datetime.now(UTC) - promotion.time < timedelta(seconds=self.times.silence):
+            return None  # its event is on its way
+        started = start_if_missing(self.client, promotion, run.work_pool_name)
+        self.predicted.add(promotion.key)
+        if started is None:
+            return None
+        message = f"nothing has scored {promotion.source} with the new champion: started {started.name}"
+        tell(self.client, run.id, message)
+        return message
 
     def _runs(self) -> list[FlowRun]:
         """Return the flow runs that should have a process, and those that ended without being asked to."""
@@ -203,7 +222,7 @@ def _pages(read: Callable[[int], list[Item]]) -> Iterator[Item]:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _alone(folder: Path) -> Generator[None]:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = FileLock(folder / "healing.lock", mode=0o600)
     try:
