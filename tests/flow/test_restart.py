@@ -25,7 +25,7 @@ CRASH, PREEMPTION = Cause.CRASH, Cause.PREEMPTION
 
 def states(*makers: type | object) -> list[State]:
     """Return states a second apart, in reverse, since no order is promised."""
-    made = [make() for make in makers]  # ty: ignore[call-non-callable]
+    made = [make() for make in makers]  # ty: ignore[not-callable]
     return [
         state.model_copy(update={"timestamp": NOW + timedelta(seconds=second)}) for second, state in enumerate(made)
     ][::-1]
