@@ -7,15 +7,18 @@ an empty database, has the server keep its data there.
 import random
 import time
 from collections.abc import Callable, Generator
+from dataclasses import asdict
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 
+from tests.contract import run_stages
 from tests.flow.conftest import ROOT
 from tests.flow.served import SERVICES, Served, events, processes_of
-from tests.flow.test_self_resume import RUNS, slow_training, undisturbed, wait_for_attempt
+from tests.flow.test_self_resume import RUNS, attempts
 from tests.scorecard import Scorecard, mismatch
+from unbroken.config import Config, DataConfig, ModelConfig, TrainingConfig
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
@@ -23,10 +26,28 @@ KILLS = 30
 SEED = 12
 
 
+def resting_training(runs: Path) -> Config:
+    """Return settings of a training of a minute, which is long enough to die several times."""
+    return Config(
+        data=DataConfig(source="sample"),
+        model=ModelConfig(factory="tests.flow.slow_model:Slow", options={"seconds": 0.05}),
+        training=TrainingConfig(epochs=75, batch_size=50),
+        runs_folder=str(runs),
+    )
+
+
+def start(served: Served, runs: Path) -> UUID:
+    """Start the training by its deployment, and return once it has saved an epoch."""
+    run = served.start(RUNS, asdict(resting_training(runs)), env={"PYTHONPATH": str(ROOT)})
+    served.eventually(lambda: attempts(runs), "the first epoch")
+    return run
+
+
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """Return the checkpoint of the training that all runs here do, never disturbed."""
-    return undisturbed(tmp_path_factory.mktemp("undisturbed"))
+    runs = tmp_path_factory.mktemp("undisturbed")
+    return Path(run_stages(resting_training(runs)).path).read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -92,8 +113,7 @@ def test_a_run_survives(
     deployment: Served, tmp_path: Path, expected: bytes, scorecard: Scorecard, death: str, circumstance: str
 ):
     runs = tmp_path / "runs"
-    run = deployment.start(RUNS, slow_training(runs))
-    wait_for_attempt(deployment, 1, runs)
+    run = start(deployment, runs)
     if circumstance == "after a restart of the server":
         server_dies(deployment, run)
         wait_for_progress(deployment, runs, run)
@@ -120,9 +140,7 @@ def test_runs_survive_random_kills_of_random_processes(
     deployment: Served, tmp_path: Path, expected: bytes, scorecard: Scorecard
 ):
     draw = random.Random(SEED)
-    folders = {deployment.start(RUNS, slow_training(folder)): folder for folder in (tmp_path / "one", tmp_path / "two")}
-    for folder in folders.values():
-        wait_for_attempt(deployment, 1, folder)
+    folders = {start(deployment, folder): folder for folder in (tmp_path / "one", tmp_path / "two")}
 
     for _ in range(KILLS):
         kill_one(deployment, draw, list(folders))

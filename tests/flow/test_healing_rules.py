@@ -38,7 +38,7 @@ def flow_run(state: State, *, deployed: bool = True, beats: bool = False, run_co
         (Cancelling(), 60, Act.CANCEL),
         (Crashed(), 9, None),
         (Crashed(), 10, Act.RESTART),
-        (Crashed(name=LOST), 10, Act.RESTART),
+        (Crashed(name=LOST), 0, Act.RESTART),
         (Crashed(name=GAVE_UP), 10**9, None),
         *((state, 10**9, None) for state in (AwaitingRetry(), Completed(), Cancelled(), Paused())),
     ],

@@ -204,5 +204,5 @@ def _stop_after(supervisor: int) -> None:
 
 def _budget(client: SyncPrefectClient, run: FlowRun) -> Budget:
     assert run.deployment_id is not None
-    variables = client.read_deployment(run.deployment_id).job_variables | (run.job_variables or {})
-    return Budget.of(variables.get("env", {}))
+    variables = client.read_deployment(run.deployment_id).job_variables, run.job_variables or {}
+    return Budget.of({name: value for part in variables for name, value in part.get("env", {}).items()})

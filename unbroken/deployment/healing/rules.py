@@ -11,7 +11,7 @@ from prefect.client.schemas.objects import FlowRun, StateType, TaskRun
 
 from unbroken.errors import ConfigError
 from unbroken.orchestration.heartbeat import HEARTBEAT, HEARTBEAT_SECONDS, LABEL, seconds
-from unbroken.orchestration.restart import GAVE_UP, TAG
+from unbroken.orchestration.restart import GAVE_UP, LOST, TAG
 
 SILENCE = "UNBROKEN_SILENCE"
 SUBMISSION = "UNBROKEN_SUBMISSION"
@@ -120,9 +120,11 @@ def act_for(run: FlowRun, silence: float, times: Times) -> Act | None:
     state = run.state
     if state is None or not is_watched(run):
         return None
-    if state.is_crashed():  # its process may just be starting it again
-        open_ended = may_restart(run) and state.name != GAVE_UP and silence >= times.heartbeat
-        return Act.RESTART if open_ended else None
+    if state.is_crashed():
+        if not may_restart(run) or state.name == GAVE_UP:
+            return None
+        unattended = state.name == LOST or silence >= times.heartbeat  # who reported the crash may just be starting it
+        return Act.RESTART if unattended else None
     if state.type not in ACTIVE:
         return None
     if silence < (times.submission if state.is_pending() else times.silence):
