@@ -7,7 +7,7 @@ an empty database, has the server keep its data there.
 import random
 import time
 from collections.abc import Callable, Generator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from uuid import UUID
 
@@ -16,9 +16,10 @@ import pytest
 from tests.contract import run_stages
 from tests.flow.conftest import ROOT
 from tests.flow.served import SERVICES, Served, events, processes_of
-from tests.flow.test_self_resume import RUNS, attempts
+from tests.flow.slow_model import RESTING
+from tests.flow.test_self_resume import RUNS
 from tests.scorecard import Scorecard, mismatch
-from unbroken.config import Config, DataConfig, ModelConfig, TrainingConfig
+from unbroken.config import CheckpointConfig, Config, DataConfig, ModelConfig, TrainingConfig
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
@@ -26,28 +27,58 @@ KILLS = 30
 SEED = 12
 
 
-def resting_training(runs: Path) -> Config:
-    """Return settings of a training of a minute, which is long enough to die several times."""
+def training(runs: Path) -> Config:
+    """Return settings of a training that lasts five minutes at most, and some seconds once it is let go."""
     return Config(
         data=DataConfig(source="sample"),
-        model=ModelConfig(factory="tests.flow.slow_model:Slow", options={"seconds": 0.05}),
-        training=TrainingConfig(epochs=75, batch_size=50),
+        model=ModelConfig(factory="tests.flow.slow_model:Slow", options={"hidden": [8], "dropout": 0.2}),
+        training=TrainingConfig(epochs=150, batch_size=100),
+        checkpoint=CheckpointConfig(every_steps=2),  # so that no step is killed twice by chance
         runs_folder=str(runs),
     )
 
 
-def start(served: Served, runs: Path) -> UUID:
-    """Start the training by its deployment, and return once it has saved an epoch."""
-    run = served.start(RUNS, asdict(resting_training(runs)), env={"PYTHONPATH": str(ROOT)})
-    served.eventually(lambda: attempts(runs), "the first epoch")
-    return run
+@dataclass(frozen=True)
+class Resting:
+    """A training that waits, by its flow run and the folder of its runs."""
+
+    run: UUID
+    runs: Path
+
+    @classmethod
+    def start(cls, served: Served, runs: Path) -> "Resting":
+        """Start the training by its deployment, and return once it has saved a checkpoint."""
+        runs.mkdir(parents=True)
+        (runs / "resting").touch()
+        environment = {"PYTHONPATH": str(ROOT), RESTING: str(runs / "resting")}
+        resting = cls(served.start(RUNS, asdict(training(runs)), env=environment), runs)
+        resting.wait_for_progress(served)
+        return resting
+
+    def saves(self) -> int:
+        """Return how many checkpoints were saved."""
+        return sum(event["event"] == "checkpoint saved" for event in events(self.runs))
+
+    def wait_for_progress(self, served: Served) -> None:
+        """Return when one more checkpoint is saved than now."""
+        before = self.saves()
+        served.eventually(lambda: self.saves() > before, "the next checkpoint")
+
+    def outcome(self, served: Served, expected: bytes, case: str) -> str | None:
+        """Let the training end, and return how it differs from one that was never disturbed."""
+        (self.runs / "resting").unlink()
+        end = served.wait_for(self.run, "Completed", "Failed", "GaveUp", "Cancelled")
+        if end["name"] != "Completed":
+            return f"{case}: {served.states(self.run)}: {end['message']}"
+        (published,) = self.runs.glob("*/checkpoint.pth")
+        return mismatch(case, published.read_bytes() == expected, True)
 
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """Return the checkpoint of the training that all runs here do, never disturbed."""
     runs = tmp_path_factory.mktemp("undisturbed")
-    return Path(run_stages(resting_training(runs)).path).read_bytes()
+    return Path(run_stages(training(runs)).path).read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -96,61 +127,39 @@ DEATHS: dict[str, Death] = {
 }
 
 
-def epochs(runs: Path) -> int:
-    """Return how many epochs of a training were saved, those that were trained twice counted twice."""
-    return sum(event["event"] == "checkpoint saved" for event in events(runs))
-
-
-def wait_for_progress(served: Served, runs: Path, run: UUID) -> None:
-    """Return when a training has saved one more epoch than now, or is completed."""
-    before = epochs(runs)
-    served.eventually(lambda: epochs(runs) > before or served.state(run)["name"] == "Completed", "the next epoch")
-
-
 @pytest.mark.parametrize("circumstance", ["alone", "after a restart of the server", "twice"])
 @pytest.mark.parametrize("death", DEATHS)
 def test_a_run_survives(
     deployment: Served, tmp_path: Path, expected: bytes, scorecard: Scorecard, death: str, circumstance: str
 ):
-    runs = tmp_path / "runs"
-    run = start(deployment, runs)
+    resting = Resting.start(deployment, tmp_path / "runs")
     if circumstance == "after a restart of the server":
-        server_dies(deployment, run)
-        wait_for_progress(deployment, runs, run)
+        server_dies(deployment, resting.run)
+        resting.wait_for_progress(deployment)
 
     for _ in range(2 if circumstance == "twice" else 1):
         died = time.monotonic()
-        DEATHS[death](deployment, run)
-        wait_for_progress(deployment, runs, run)
+        DEATHS[death](deployment, resting.run)
+        resting.wait_for_progress(deployment)
         scorecard.recovered(death, time.monotonic() - died)
 
-    scorecard.judge("deaths of deployed runs", [outcome(deployment, run, runs, expected, f"{death}, {circumstance}")])
-
-
-def outcome(served: Served, run: UUID, runs: Path, expected: bytes, case: str) -> str | None:
-    """Return how the end of a run differs from that of one that was never disturbed."""
-    end = served.wait_for(run, "Completed", "Failed", "GaveUp", "Cancelled")
-    if end["name"] != "Completed":
-        return f"{case}: {served.states(run)}: {end['message']}"
-    (published,) = runs.glob("*/checkpoint.pth")
-    return mismatch(case, published.read_bytes() == expected, True)
+    outcome = resting.outcome(deployment, expected, f"{death}, {circumstance}")
+    scorecard.judge("deaths of deployed runs", [outcome])
 
 
 def test_runs_survive_random_kills_of_random_processes(
     deployment: Served, tmp_path: Path, expected: bytes, scorecard: Scorecard
 ):
     draw = random.Random(SEED)
-    folders = {start(deployment, folder): folder for folder in (tmp_path / "one", tmp_path / "two")}
+    trainings = [Resting.start(deployment, tmp_path / name) for name in ("one", "two")]
 
     for _ in range(KILLS):
-        kill_one(deployment, draw, list(folders))
+        kill_one(deployment, draw, [resting.run for resting in trainings])
         time.sleep(draw.uniform(0, 6))
         deployment.deploy("serve")
 
-    scorecard.judge(
-        "deaths of deployed runs",
-        [outcome(deployment, run, folder, expected, folder.name) for run, folder in folders.items()],
-    )
+    outcomes = [resting.outcome(deployment, expected, resting.runs.name) for resting in trainings]
+    scorecard.judge("deaths of deployed runs", outcomes)
 
 
 def kill_one(served: Served, draw: random.Random, runs: list[UUID]) -> None:
