@@ -141,6 +141,11 @@ class Served:
         """Kill the server, the worker, the healing, or the supervisor or engine of a flow run with SIGKILL."""
         os.kill(self.process(what) if run is None else process_of(what, run), signal.SIGKILL)
 
+    def kill_processes(self, run: UUID) -> None:
+        """Kill supervisor and engine of a flow run at once."""
+        for process in [process_of(what, run) for what in ("supervisor", "engine")]:
+            os.kill(process, signal.SIGKILL)
+
     def kill_machine(self, run: UUID) -> None:
         """Kill server, worker, healing, and supervisor and engine of a flow run at once, so that none can tell of another."""
         runs = [process_of(what, run) for what in ("supervisor", "engine")]
@@ -179,7 +184,7 @@ class Served:
 
         answer = self.eventually(answered, f"{method} {path}")
         assert answer.is_success, answer.text
-        return answer.json()
+        return answer.json() if answer.content else None
 
     def _worker_log(self) -> str:
         return (self.folder / ".serve" / "worker.log").read_text()[-4000:]

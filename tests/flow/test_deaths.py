@@ -97,8 +97,7 @@ def engine_dies(served: Served, run: UUID) -> None:
 
 
 def supervisor_dies(served: Served, run: UUID) -> None:
-    served.kill("supervisor", run)
-    served.kill("engine", run)
+    served.kill_processes(run)
 
 
 def worker_dies(served: Served, run: UUID) -> None:

@@ -75,8 +75,7 @@ def test_a_cancelled_run_whose_processes_are_gone_ends_cancelled(served: Served,
 
     served.kill("worker")
     os.kill(served.process("healing"), signal.SIGSTOP)
-    served.kill("supervisor", run)
-    served.kill("engine", run)
+    served.kill_processes(run)
     served.cancel(run)
     os.kill(served.process("healing"), signal.SIGCONT)
     served.deploy("serve")

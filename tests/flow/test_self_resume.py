@@ -126,8 +126,7 @@ def test_a_run_whose_machine_died_is_found_by_its_silence_and_goes_on_elsewhere(
     wait_for_attempt(served, 1, runs)
 
     served.kill("worker")
-    served.kill("supervisor", run)
-    served.kill("engine", run)
+    served.kill_processes(run)
     served.deploy("serve")
 
     wait_for_attempt(served, 2, runs)
