@@ -26,7 +26,7 @@ LABEL = "unbroken.heartbeat"
 
 HEARTBEAT = "UNBROKEN_HEARTBEAT"
 HEARTBEAT_SECONDS = 10.0
-LONGEST_REQUEST = 10.0
+LONGEST_REQUEST = 30.0
 LAST_REQUEST = 5.0
 
 
@@ -75,7 +75,7 @@ def _beat(client: SyncPrefectClient, run: str, interval: float, ended: threading
                     "/flow_runs/{id}/labels",
                     path_params={"id": run},
                     json={LABEL: count},
-                    timeout=max(LONGEST_REQUEST, interval),
+                    timeout=LONGEST_REQUEST,
                 )
             except (httpx.HTTPError, PrefectException, RuntimeError) as error:
                 log.debug("the server took no sign of life of run %s: %s", run, error)

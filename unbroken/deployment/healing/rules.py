@@ -71,7 +71,10 @@ class Times:
 
 @dataclass(frozen=True)
 class Watch:
-    """How long each thing has shown no sign of life; only time counts in which the server answered, look after look."""
+    """How long each thing has shown no sign of life; only time counts in which the server answered, look after look.
+
+    A look counts for one heartbeat at most, however long the server took: where all is slow, so are the signs of life.
+    """
 
     marks: Marks = field(default_factory=dict)
     silences: Mapping[UUID, float] = field(default_factory=dict)
@@ -87,7 +90,8 @@ class Watch:
         if elapsed > times.longest_gap:
             return Watch(marks, {})
         same = [key for key, mark in marks.items() if key in self.marks and self.marks[key] == mark]
-        return Watch(marks, {key: self.silence(key) + elapsed for key in same})
+        counted = min(elapsed, times.heartbeat)
+        return Watch(marks, {key: self.silence(key) + counted for key in same})
 
     def silence(self, key: UUID) -> float:
         """Return how long something has not changed."""
