@@ -139,21 +139,19 @@ class Served:
 
     def kill(self, what: str, run: UUID | None = None) -> None:
         """Kill the server, the worker, the healing, or the supervisor or engine of a flow run with SIGKILL."""
-        os.kill(self.process(what) if run is None else process_of(what, run), signal.SIGKILL)
+        _kill([self.process(what)] if run is None else processes_of(what, run))
 
     def kill_processes(self, run: UUID) -> None:
         """Kill supervisor and engine of a flow run at once."""
-        for process in [process_of(what, run) for what in ("supervisor", "engine")]:
-            os.kill(process, signal.SIGKILL)
+        _kill([*processes_of("supervisor", run), *processes_of("engine", run)])
 
     def kill_machine(self, run: UUID) -> None:
         """Kill server, worker, healing, and supervisor and engine of a flow run at once, so that none can tell of another."""
-        runs = [process_of(what, run) for what in ("supervisor", "engine")]
+        runs = [*processes_of("supervisor", run), *processes_of("engine", run)]
         groups = [self.process(service) for service in SERVICES]
         for process in (*runs, *groups):
             os.kill(process, signal.SIGSTOP)
-        for process in runs:
-            os.kill(process, signal.SIGKILL)
+        _kill(runs)
         for group in groups:
             os.killpg(group, signal.SIGKILL)
 
@@ -190,12 +188,6 @@ class Served:
         return (self.folder / ".serve" / "worker.log").read_text()[-4000:]
 
 
-def process_of(what: str, run: UUID) -> int:
-    """Return the number of the process that is the supervisor or the engine of a flow run."""
-    (number,) = processes_of(what, run)
-    return number
-
-
 def engine_runs(run: UUID) -> bool:
     """Tell whether a flow run has an engine."""
     return bool(processes_of("engine", run))
@@ -212,6 +204,14 @@ def processes_of(what: str, run: UUID) -> list[int]:
     part = {"supervisor": b"flow-run\0execute", "engine": b"prefect.engine"}[what]
     mine = f"PREFECT__FLOW_RUN_ID={run}".encode()
     return [number for number in _numbers() if part in _read(number, "cmdline") and mine in _read(number, "environ")]
+
+
+def _kill(numbers: list[int]) -> None:
+    """Kill processes, of which there must be one; one may still be ending while another has begun."""
+    assert numbers
+    for number in numbers:
+        with suppress(ProcessLookupError):
+            os.kill(number, signal.SIGKILL)
 
 
 def _numbers() -> list[int]:

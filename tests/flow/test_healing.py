@@ -28,6 +28,12 @@ def workers_of(served: Served) -> list[str]:
     return [worker["name"] for worker in served.ask("POST", "/work_pools/unbroken/workers/filter", {})]
 
 
+def let_promotions_trigger(served: Served, *, enabled: bool) -> None:
+    """Let the event of a promotion start its prediction, or be lost."""
+    (trigger,) = served.ask("POST", "/automations/filter", {})
+    served.ask("PATCH", f"/automations/{trigger['id']}", {"enabled": enabled})
+
+
 def test_a_run_of_a_terminal_that_was_killed_does_not_stay_running_and_neither_do_its_tasks(
     served: Served, tmp_path: Path
 ):
@@ -92,8 +98,7 @@ def test_a_worker_that_died_leaves_the_list_of_the_pool(served: Served):
 
 
 def test_a_promotion_whose_event_was_lost_is_predicted_once(served: Served, tmp_path: Path):
-    (trigger,) = served.ask("POST", "/automations/filter", {})
-    served.ask("PATCH", f"/automations/{trigger['id']}", {"enabled": False})
+    let_promotions_trigger(served, enabled=False)
     write_rows(tmp_path / "incoming" / "first.parquet", "binary", rows=2000)
     train = {"data": {"source": str(tmp_path / "incoming")}, "runs_folder": str(tmp_path / "runs")}
     config = {"model": "toy", "models_folder": str(tmp_path / "models"), "train": train}
@@ -115,7 +120,7 @@ def test_a_promotion_whose_event_was_lost_is_predicted_once(served: Served, tmp_
         assert healing.count("nothing has scored") == 1
         assert len(scorings()) == 1
     finally:
-        served.ask("PATCH", f"/automations/{trigger['id']}", {"enabled": True})
+        let_promotions_trigger(served, enabled=True)
 
 
 def test_a_retraining_outlives_a_server_that_forgets_who_has_its_slot(served: Served, tmp_path: Path):

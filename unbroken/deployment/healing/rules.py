@@ -16,7 +16,7 @@ from unbroken.orchestration.restart import GAVE_UP, LOST, TAG
 SILENCE = "UNBROKEN_SILENCE"
 SUBMISSION = "UNBROKEN_SUBMISSION"
 HEARTBEATS = 3
-"""How many signs of life must be missing at least before a run counts as lost."""
+"""How many signs of life must be missing at least before a run counts as lost, or as ended where a crash is reported."""
 
 ACTIVE = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
 """Types of the states in which a flow run should have a process."""
@@ -127,7 +127,8 @@ def act_for(run: FlowRun, silence: float, times: Times) -> Act | None:
     if state.is_crashed():
         if not may_restart(run) or state.name == GAVE_UP:
             return None
-        unattended = state.name == LOST or silence >= times.heartbeat  # who reported the crash may just be starting it
+        # Who reported the crash may just be starting it, or its process, whose supervisor died, may just be saving.
+        unattended = state.name == LOST or silence >= HEARTBEATS * times.heartbeat
         return Act.RESTART if unattended else None
     if state.type not in ACTIVE:
         return None
