@@ -139,11 +139,11 @@ class Served:
 
     def kill(self, what: str, run: UUID | None = None) -> None:
         """Kill the server, the worker, the healing, or the supervisor or engine of a flow run with SIGKILL."""
-        _kill([self.process(what)] if run is None else processes_of(what, run))
+        kill([self.process(what)] if run is None else processes_of(what, run))
 
     def kill_processes(self, run: UUID) -> None:
         """Kill supervisor and engine of a flow run at once."""
-        _kill([*processes_of("supervisor", run), *processes_of("engine", run)])
+        kill([*processes_of("supervisor", run), *processes_of("engine", run)])
 
     def kill_machine(self, run: UUID) -> None:
         """Kill server, worker, healing, and supervisor and engine of a flow run at once, so that none can tell of another."""
@@ -151,7 +151,7 @@ class Served:
         groups = [self.process(service) for service in SERVICES]
         for process in (*runs, *groups):
             os.kill(process, signal.SIGSTOP)
-        _kill(runs)
+        kill(runs)
         for group in groups:
             os.killpg(group, signal.SIGKILL)
 
@@ -199,19 +199,19 @@ def events(runs: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
-def processes_of(what: str, run: UUID) -> list[int]:
-    """Return the numbers of the processes that are supervisors or engines of a flow run."""
-    part = {"supervisor": b"flow-run\0execute", "engine": b"prefect.engine"}[what]
-    mine = f"PREFECT__FLOW_RUN_ID={run}".encode()
-    return [number for number in _numbers() if part in _read(number, "cmdline") and mine in _read(number, "environ")]
-
-
-def _kill(numbers: list[int]) -> None:
+def kill(numbers: list[int]) -> None:
     """Kill processes, of which there must be one; one may still be ending while another has begun."""
     assert numbers
     for number in numbers:
         with suppress(ProcessLookupError):
             os.kill(number, signal.SIGKILL)
+
+
+def processes_of(what: str, run: UUID) -> list[int]:
+    """Return the numbers of the processes that are supervisors or engines of a flow run."""
+    part = {"supervisor": b"flow-run\0execute", "engine": b"prefect.engine"}[what]
+    mine = f"PREFECT__FLOW_RUN_ID={run}".encode()
+    return [number for number in _numbers() if part in _read(number, "cmdline") and mine in _read(number, "environ")]
 
 
 def _numbers() -> list[int]:

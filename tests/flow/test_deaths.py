@@ -15,7 +15,7 @@ import pytest
 
 from tests.contract import run_stages
 from tests.flow.conftest import ROOT
-from tests.flow.served import SERVICES, Served, events, processes_of
+from tests.flow.served import SERVICES, Served, events, kill, processes_of
 from tests.flow.slow_model import RESTING
 from tests.flow.test_self_resume import RUNS
 from tests.scorecard import Scorecard, mismatch
@@ -163,7 +163,6 @@ def test_runs_survive_random_kills_of_random_processes(
 
 def kill_one(served: Served, draw: random.Random, runs: list[UUID]) -> None:
     """Kill a service, or the supervisor or engine of a run, that is alive."""
-    of_runs = [("supervisor", run) for run in runs] + [("engine", run) for run in runs]
-    alive = [(what, run) for what, run in of_runs if processes_of(what, run)]
-    what, run = draw.choice([*alive, *[(service, None) for service in SERVICES]])
-    served.kill(what, run)
+    of_runs = [processes_of(what, run) for what in ("supervisor", "engine") for run in runs]
+    of_services = [[served.process(service)] for service in SERVICES]
+    kill(draw.choice([numbers for numbers in (*of_runs, *of_services) if numbers]))
