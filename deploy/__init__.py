@@ -1,1 +1,1 @@
-"""`python -m deploy`, another name of `unbroken serve | apply | stop`."""
+"""`python -m deploy`, another name of `unbroken serve | apply | heal | stop`."""

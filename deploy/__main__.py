@@ -1,4 +1,4 @@
-"""`python -m deploy serve | stop | apply`."""
+"""`python -m deploy serve | stop | apply | heal`."""
 
 import sys
 

@@ -1,8 +1,10 @@
-"""What the fault suite tried in this session, for the table at its end."""
+"""What the fault suite tried in this session, and how long a recovery took, for the tables at its end."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
 
 KINDS = (
     "kill points",
@@ -13,6 +15,7 @@ KINDS = (
     "bad inputs",
     "racing processes",
     "hostile surroundings",
+    "deaths of deployed runs",
 )
 
 
@@ -22,6 +25,8 @@ class Scorecard:
 
     tried: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
+    recoveries: dict[str, list[float]] = field(default_factory=dict)
+    """By what died: the seconds until the training had gone on."""
 
     def judge(self, kind: str, outcomes: Sequence[str | None]) -> None:
         """Count cases of a kind; fail the test, naming the first few failures, unless all came out right.
@@ -37,20 +42,29 @@ class Scorecard:
         self.failed[kind] += len(failures)
         assert not failures, f"{len(failures)} of {len(outcomes)} {kind} went wrong:\n" + "\n".join(failures[:10])
 
-    def counts(self) -> dict[str, tuple[int, int]]:
-        """Return what was tried and what failed by kind, as plain values that another process can add."""
-        return {kind: (self.tried[kind], self.failed[kind]) for kind in self.tried}
+    def recovered(self, death: str, seconds: float) -> None:
+        """Note how long it took after a death until the training had gone on."""
+        self.recoveries.setdefault(death, []).append(seconds)
 
-    def add(self, counts: dict[str, tuple[int, int]]) -> None:
-        """Add the counts of another process."""
-        for kind, (tried, failed) in counts.items():
-            self.tried[kind] += tried
-            self.failed[kind] += failed
+    def counts(self) -> dict[str, Any]:
+        """Return all that is counted, as plain values that another process can add."""
+        return {"tried": dict(self.tried), "failed": dict(self.failed), "recoveries": self.recoveries}
+
+    def add(self, counts: dict[str, Any]) -> None:
+        """Add the counts of another process, if it sent any."""
+        self.tried.update(counts.get("tried", {}))
+        self.failed.update(counts.get("failed", {}))
+        for death, seconds in counts.get("recoveries", {}).items():
+            self.recoveries.setdefault(death, []).extend(seconds)
 
     def lines(self) -> list[str]:
-        """Return the table."""
+        """Return the tables."""
         rows = [f"{kind:<24}{self.tried[kind]:>8}{self.failed[kind]:>10}" for kind in KINDS if self.tried[kind]]
-        return [f"{'':<24}{'tried':>8}{'failed':>10}", *rows] if rows else []
+        faults = [f"{'':<24}{'tried':>8}{'failed':>10}", *rows] if rows else []
+        times = [
+            f"{death:<24}{median(seconds):>8.0f}{max(seconds):>10.0f}" for death, seconds in self.recoveries.items()
+        ]
+        return [*faults, *([f"{'seconds to recovery':<24}{'median':>8}{'longest':>10}", *times] if times else [])]
 
 
 def mismatch(case: str, result: object, expected: object) -> str | None:

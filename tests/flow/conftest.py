@@ -51,4 +51,4 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Generator[Served]:
         served.deploy("serve")
         yield served
     finally:
-        served.deploy("stop")
+        served.close()

@@ -1,4 +1,4 @@
-"""A copy of the project, served as a person serves it: real server, worker, automations and deployments."""
+"""A copy of the project, served as a person serves it: real server, worker, healing and deployments."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +20,9 @@ import httpx
 from tests.server import free_port
 
 PATIENCE = 400.0
+LIVELY = {"UNBROKEN_HEARTBEAT": "2", "UNBROKEN_SILENCE": "20", "UNBROKEN_SUBMISSION": "90"}
+"""Signs of life in quick succession, so that a test need not wait long for their absence."""
+SERVICES = ("server", "worker", "healing")
 PARTS = ("flows", "tasks", "unbroken", "deploy")
 
 
@@ -43,7 +46,11 @@ class Served:
             "PREFECT_HOME": str(folder / "prefect"),
             "PREFECT_SERVER_API_PORT": port,
             "PREFECT_WORKER_QUERY_SECONDS": "2",
+            "PREFECT_WORKER_HEARTBEAT_SECONDS": "5",
+            **LIVELY,
         }
+        if database := os.environ.get("UNBROKEN_TEST_DATABASE"):
+            environment["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = database
         return cls(folder, environment, f"http://127.0.0.1:{port}/api")
 
     def deploy(self, command: str) -> str:
@@ -143,9 +150,37 @@ class Served:
         return result
 
     def kill(self, what: str, run: UUID | None = None) -> None:
-        """Kill the server, the worker, or the supervisor or engine of a flow run with SIGKILL."""
-        service = self.folder / ".serve" / f"{what}.pid"
-        os.kill(int(service.read_text()) if run is None else process_of(what, run), signal.SIGKILL)
+        """Kill the server, the worker, the healing, or the supervisor or engine of a flow run with SIGKILL."""
+        kill([self.process(what)] if run is None else processes_of(what, run))
+
+    def kill_processes(self, run: UUID) -> None:
+        """Kill supervisor and engine of a flow run at once."""
+        kill([*processes_of("supervisor", run), *processes_of("engine", run)])
+
+    def kill_machine(self, run: UUID) -> None:
+        """Kill server, worker, healing, and supervisor and engine of a flow run at once, so that none can tell of another."""
+        runs = [*processes_of("supervisor", run), *processes_of("engine", run)]
+        groups = [self.process(service) for service in SERVICES]
+        for process in (*runs, *groups):
+            os.kill(process, signal.SIGSTOP)
+        kill(runs)
+        for group in groups:
+            os.killpg(group, signal.SIGKILL)
+
+    def process(self, service: str) -> int:
+        """Return the number of the process of a service."""
+        return int((self.folder / ".serve" / f"{service}.pid").read_text())
+
+    def close(self) -> None:
+        """End all that was started, whatever state it is in."""
+        try:
+            self.deploy("stop")
+        finally:
+            mine = f"PREFECT_HOME={self.folder / 'prefect'}".encode()
+            for number in _numbers():
+                if mine in _read(number, "environ").split(b"\0"):
+                    with suppress(ProcessLookupError):
+                        os.kill(number, signal.SIGKILL)
 
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """Return what the API answers; as Prefect's own client does, ask again while its database is locked."""
@@ -159,21 +194,15 @@ class Served:
 
         answer = self.eventually(answered, f"{method} {path}")
         assert answer.is_success, answer.text
-        return answer.json()
+        return answer.json() if answer.content else None
 
     def _worker_log(self) -> str:
         return (self.folder / ".serve" / "worker.log").read_text()[-4000:]
 
 
-def process_of(what: str, run: UUID) -> int:
-    """Return the number of the process that is the supervisor or the engine of a flow run."""
-    (number,) = _processes({"supervisor": b"flow-run\0execute", "engine": b"prefect.engine"}[what], run)
-    return number
-
-
 def engine_runs(run: UUID) -> bool:
     """Tell whether a flow run has an engine."""
-    return bool(_processes(b"prefect.engine", run))
+    return bool(processes_of("engine", run))
 
 
 def events(runs: Path) -> list[dict[str, Any]]:
@@ -182,10 +211,23 @@ def events(runs: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
-def _processes(part: bytes, run: UUID) -> list[int]:
-    numbers = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+def kill(numbers: list[int]) -> None:
+    """Kill processes, of which there must be one; one may still be ending while another has begun."""
+    assert numbers
+    for number in numbers:
+        with suppress(ProcessLookupError):
+            os.kill(number, signal.SIGKILL)
+
+
+def processes_of(what: str, run: UUID) -> list[int]:
+    """Return the numbers of the processes that are supervisors or engines of a flow run."""
+    part = {"supervisor": b"flow-run\0execute", "engine": b"prefect.engine"}[what]
     mine = f"PREFECT__FLOW_RUN_ID={run}".encode()
-    return [number for number in numbers if part in _read(number, "cmdline") and mine in _read(number, "environ")]
+    return [number for number in _numbers() if part in _read(number, "cmdline") and mine in _read(number, "environ")]
+
+
+def _numbers() -> list[int]:
+    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
 
 
 def _read(number: int, what: str) -> bytes:

@@ -31,12 +31,10 @@ def test_serving_again_starts_nothing_twice_and_changes_nothing(served: Served):
 
     assert "server   runs already" in printed
     assert "worker   runs already" in printed
+    assert "healing  runs already" in printed
     assert registered(served) == before
     assert sorted(before) == [
         TRIGGER,
-        "automations unbroken: nothing after Crashed",
-        "automations unbroken: nothing after Submitting",
-        "automations unbroken: nothing after heartbeat",
         "deployments by-hand",
         "deployments champion",
         "deployments nightly",

@@ -9,7 +9,7 @@ import pytest
 from tests.contract import run_stages
 from tests.flow.served import Served, engine_runs, events
 from unbroken.config import Config, DataConfig, TrainingConfig
-from unbroken.deployment.automations import SILENCE, UNATTENDED
+from unbroken.deployment.healing.rules import Times
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -126,13 +126,15 @@ def test_a_run_whose_machine_died_is_found_by_its_silence_and_goes_on_elsewhere(
     wait_for_attempt(served, 1, runs)
 
     served.kill("worker")
-    served.kill("supervisor", run)
-    served.kill("engine", run)
+    served.kill_processes(run)
     served.deploy("serve")
 
     wait_for_attempt(served, 2, runs)
     names = served.states(run)
-    assert names[names.index("Running") : names.index("AwaitingRetry") + 1] == ["Running", "Crashed", "AwaitingRetry"]
+    assert names[names.index("Running") : names.index("AwaitingRetry") + 1] == ["Running", "Lost", "AwaitingRetry"]
+    assert served.eventually(
+        lambda: [line for line in served.logs(run) if "no sign of life for 20 s" in line], "the log"
+    )
     assert served.wait_for(run, "Completed", "GaveUp")["name"] == "Completed"
 
 
@@ -145,7 +147,7 @@ def test_a_run_whose_worker_died_while_submitting_it_starts_anew(served: Served,
     served.deploy("serve")
 
     assert served.wait_for(run, "Completed", "GaveUp")["name"] == "Completed"
-    assert served.states(run)[:3] == ["Scheduled", "Submitting", "AwaitingRetry"]
+    assert served.states(run)[:4] == ["Scheduled", "Submitting", "Lost", "AwaitingRetry"]
 
 
 @pytest.mark.slow
@@ -159,7 +161,7 @@ def test_a_suspended_run_stays_so_until_a_person_resumes_it(served: Served, tmp_
     time.sleep(20)  # heartbeats go on until the stage ends, and their end must not be taken for a death
     assert engine_runs(run)
     served.eventually(lambda: not engine_runs(run), "the end of the engine")
-    time.sleep((SILENCE + UNATTENDED).total_seconds() + 30)
+    time.sleep(2 * Times.of(served.environment).silence)
 
     assert served.state(run)["name"] == "Suspended"
     served.resume(run)

@@ -54,3 +54,23 @@ def windows(rows: int, shuffle_rows: int, seed: int, epoch: int, position: int =
         if position < start + size:
             yield Window(start, members, Permutation(size, derive(seed, "order", epoch, number)))
         start += size
+
+
+def rows_at(rows: int, shuffle_rows: int, seed: int, epoch: int, start: int, stop: int) -> Index:
+    """Return which rows stand at the positions start .. stop-1 of an epoch's order.
+
+    Args:
+        rows: How many there are.
+        shuffle_rows: Rows a window, at least BLOCK_ROWS.
+        seed: That of the training.
+        epoch: From 0.
+        start: The first position.
+        stop: The position after the last.
+    """
+    parts = []
+    for window in windows(rows, shuffle_rows, seed, epoch, start):
+        if window.start >= stop:
+            break
+        first, last = max(0, start - window.start), min(len(window), stop - window.start)
+        parts.append(window.rows(window.order.at(first, last)))
+    return np.concatenate(parts)

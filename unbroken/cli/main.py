@@ -29,10 +29,14 @@ COMMANDS = {
     "track": ("tracking", "tell an MLflow server which version is the champion"),
     "serve": (
         "services",
-        "start Prefect's server, a worker, the automations and deployments of the project in this folder",
+        "start Prefect's server, a worker, the healing and the deployments of the project in this folder",
     ),
     "stop": ("services", "end what `serve` started; runs in training save, and go on with the next `serve`"),
-    "apply": ("services", "register work pool, automations and deployments with the server of the Prefect profile"),
+    "apply": ("services", "register work pool and deployments with the server of the Prefect profile"),
+    "heal": (
+        "services",
+        "start runs again whose processes are gone, on the server of the Prefect profile, until stopped",
+    ),
     "init": ("project", "write a project of your own into a new folder"),
     "demo": ("demo", "kill a training, resume it, and compare its bytes with those of one that was left alone"),
 }

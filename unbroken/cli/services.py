@@ -1,4 +1,4 @@
-"""`unbroken serve | stop | apply`: the project in the present folder, deployed on Prefect."""
+"""`unbroken serve | stop | apply | heal`: the project in the present folder, deployed on Prefect."""
 
 from pathlib import Path
 
@@ -21,5 +21,5 @@ def run(command: str, _: Namespace, __: Console) -> int:
         )
     from unbroken.deployment import serve  # noqa: PLC0415 (Prefect)
 
-    {"serve": serve.serve, "stop": serve.stop, "apply": serve.apply}[command]()
+    {"serve": serve.serve, "stop": serve.stop, "apply": serve.apply, "heal": serve.heal}[command]()
     return FINE

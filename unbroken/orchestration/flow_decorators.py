@@ -15,8 +15,9 @@ from unbroken.code.imports import import_from
 from unbroken.errors import BlockedError, StoppedError, UnbrokenError
 from unbroken.errors.escaping import escape_controls
 from unbroken.orchestration.form import explain_parameters
+from unbroken.orchestration.heartbeat import with_heartbeat
 from unbroken.orchestration.records import VerifiedJSON
-from unbroken.orchestration.restart import restart_after_crash, stop_with_supervisor, with_end_event
+from unbroken.orchestration.restart import restart_after_crash, stop_with_supervisor
 from unbroken.retraining.promotion import Decision
 
 Parameters = ParamSpec("Parameters")
@@ -53,7 +54,7 @@ def resumable_flow(
 
     def make_flow(function: Callable[Parameters, Result]) -> Flow[Parameters, Result]:
         explain_parameters(function)
-        return decorate(with_end_event(with_failed_state(in_project(function), on_error)))
+        return decorate(with_heartbeat(with_failed_state(in_project(function), on_error)))
 
     return make_flow
 

@@ -1,99 +1,199 @@
 """Restart deployed flow runs that crashed, under the same id and a bounded number of times."""
 
+import logging
 import os
+import re
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid5
 
 from prefect import Flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import LogCreate
 from prefect.client.schemas.objects import FlowRun
-from prefect.events import emit_event
-from prefect.runtime import flow_run as runtime
-from prefect.states import AwaitingRetry, Crashed, State
+from prefect.states import AwaitingRetry, Crashed, State, to_state_create
 
-Parameters = ParamSpec("Parameters")
-Result = TypeVar("Result")
+if TYPE_CHECKING:
+    from unbroken.config import Config
+    from unbroken.data.dataset import SplitDatasets
+    from unbroken.run import Run
+    from unbroken.training.hooks import TrainHook
 
 TAG = "auto-resume"
-"""Runs with this tag are started again; without it Prefect leaves them as they ended."""
+"""Deployed runs with this tag give signs of life and are started again; without it Prefect leaves them as they ended."""
 
-RESTARTS = 10
-"""How often one run is started again, unless its job variable `env` sets UNBROKEN_RESTARTS."""
+RESTARTS = "UNBROKEN_RESTARTS"
+PREEMPTIONS = "UNBROKEN_PREEMPTIONS"
 
 LONGEST_WAIT = timedelta(minutes=5)
 
 GAVE_UP = "GaveUp"
-"""Name of the last state of a run that crashed too often; its type is Crashed."""
+"""Name of the last state of a run that ended too often; its type is Crashed."""
+
+LOST = "Lost"
+"""Name of the state of a run whose processes are gone, so that no one could report its end; its type is Crashed."""
+
+TAKEN_AWAY = re.compile(
+    r"Execution was aborted by (a termination|an interrupt) signal"
+    r"|Process exited with status code: (-2|-15|130|143)\b"
+    # A worker reports the end of a supervisor; the end of an engine is reported by its supervisor.
+    r"|infrastructure exited with non-zero status code (-2|-9|-15|130|137|143)\b"
+)
+"""What Prefect says of a process that someone ended from outside."""
+
+
+class Cause(Enum):
+    """Why an attempt ended before its time."""
+
+    CRASH = "crashed"
+    PREEMPTION = "was taken away"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How often one run is started again after a crash, and after a preemption: its machine or processes were taken away."""
+
+    restarts: int = 10
+    preemptions: int = 100
+
+    @classmethod
+    def of(cls, variables: Mapping[str, str]) -> "Budget":
+        """Return what the job variable `env` of a run sets."""
+        return cls(int(variables.get(RESTARTS, cls.restarts)), int(variables.get(PREEMPTIONS, cls.preemptions)))
 
 
 def restart_after_crash(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:  # noqa: ARG001 (the names are the interface)
-    """Schedule a crashed run once more after 2, 4, 8 ... seconds, or end it for good if it crashed too often.
-
-    It reads the run again first: whoever came before decides, so that two reports of one crash start one attempt.
-    """
+    """Restart a flow run whose process reports its crash."""
     with get_client(sync_client=True) as client:
-        run = client.read_flow_run(flow_run.id)
-        crashed = run.state is not None and run.state.is_crashed() and run.state.name != GAVE_UP
-        if not crashed or run.deployment_id is None or TAG not in run.tags:
-            return
-        crashes = count_crashes(client.read_flow_run_states(run.id))
-        limit = _restart_limit(client, run)
-        next_state = retry_state(crashes, limit) if crashes <= limit else gave_up_state(crashes, limit, run.state)
-        client.set_flow_run_state(run.id, next_state, force=next_state.is_crashed())
+        restart(client, flow_run.id)
 
 
-def count_crashes(states: Sequence[State]) -> int:
-    """Count the attempts of a run that crashed since it was last given up; engine, supervisor and worker may each report one."""
-    crashes, reported = 0, False
+def restart(client: SyncPrefectClient, run_id: UUID) -> State | None:
+    """Schedule a crashed run once more, or end it for good if it ended too often; return its new state, if it has one.
+
+    The run is read again first, and the server takes one answer to one crash: whoever asks, one attempt starts.
+    """
+    run = client.read_flow_run(run_id)
+    last = run.state
+    if (
+        last is None
+        or not last.is_crashed()
+        or last.name == GAVE_UP
+        or run.deployment_id is None
+        or TAG not in run.tags
+    ):
+        return None
+    causes = causes_of(client.read_flow_run_states(run.id))
+    state = next_state(causes, _budget(client, run), last, datetime.now(UTC))
+    if not propose(client, run.id, state, transition=uuid5(last.id, "restart")):
+        return None
+    tell(client, run.id, f"{state.name}: {state.message}")
+    return state
+
+
+def causes_of(states: Sequence[State]) -> list[Cause]:
+    """Return why each attempt of a run ended since it was last given up; engine, supervisor and worker may each report one.
+
+    The first report of an attempt decides: those after it tell of what followed.
+    """
+    causes: list[Cause] = []
+    reported = False
     for state in sorted(states, key=lambda state: state.timestamp):
         if state.name == GAVE_UP:
-            crashes = 0
-        elif state.is_crashed():
-            crashes += not reported
+            causes.clear()
+        elif state.is_crashed() and not reported:
+            taken = state.name == LOST or TAKEN_AWAY.search(state.message or "")
+            causes.append(Cause.PREEMPTION if taken else Cause.CRASH)
         reported = state.is_crashed() or (reported and not state.is_pending())
-    return crashes
+    return causes
 
 
-def retry_state(crashes: int, limit: int) -> State:
-    """Return the state that starts a run again, later the more often it crashed."""
-    wait = min(timedelta(seconds=2**crashes), LONGEST_WAIT)
-    message = f"crashed {crashes} of at most {limit + 1} times; goes on from its newest checkpoint"
-    return AwaitingRetry(scheduled_time=datetime.now(UTC) + wait, message=message)
+def next_state(causes: Sequence[Cause], budget: Budget, last: State, now: datetime) -> State:
+    """Return what becomes of a run that crashed: it waits longer the more often it did, until it is given up.
+
+    Args:
+        causes: Why each attempt ended, the last one last; at least one.
+        budget: How often it may be started again.
+        last: Its present state.
+        now: The present time.
+    """
+    cause = causes[-1]
+    times = causes.count(cause)
+    limit, setting = (budget.restarts, RESTARTS) if cause is Cause.CRASH else (budget.preemptions, PREEMPTIONS)
+    if times > limit:
+        reason = last.message or "no reason was given"
+        message = (
+            f"{cause.value} {times} times, which is more than the {limit} restarts that {setting} allows. "
+            f"The last time: {reason} Its checkpoints are kept: mend the cause, then retry the run to go on from them"
+        )
+        return Crashed(name=GAVE_UP, message=message)
+    wait = min(timedelta(seconds=2 ** max(1, causes.count(Cause.CRASH))), LONGEST_WAIT)
+    message = f"{cause.value} {times} of at most {limit + 1} times; goes on from its newest checkpoint"
+    return AwaitingRetry(scheduled_time=now + wait, message=message)
 
 
-def gave_up_state(crashes: int, limit: int, last: State | None) -> State:
-    """Return the last state of a run that crashed more often than it may be restarted; `last` is its state before."""
-    reason = (last and last.message) or "no reason was given"
-    message = (
-        f"crashed {crashes} times, which is more than the {limit} restarts that UNBROKEN_RESTARTS allows. "
-        f"The last time: {reason} Its checkpoints are kept: mend the cause, then retry the run to go on from them"
-    )
-    return Crashed(name=GAVE_UP, message=message)
+def propose(client: SyncPrefectClient, run_id: UUID, state: State, transition: UUID) -> bool:
+    """Set the state of a flow run, whatever it ended in, and tell whether the server took it.
+
+    Args:
+        client: The server.
+        run_id: The flow run.
+        state: The state to set.
+        transition: Names the act: the server takes one of a name, by whomever, right after another state.
+    """
+    proposed = to_state_create(state)
+    proposed.state_details.flow_run_id = run_id
+    proposed.state_details.transition_id = transition
+    # A run that is given up goes from one final state to another, which the rules do not let.
+    body = {"state": proposed.model_dump(mode="json"), "force": state.name == GAVE_UP}
+    answer = client.request("POST", "/flow_runs/{id}/set_state", path_params={"id": run_id}, json=body)
+    return answer.json()["status"] == "ACCEPT"
+
+
+def tell(client: SyncPrefectClient, run_id: UUID, message: str) -> None:
+    """Write a line into the log of a flow run, where its page shows it."""
+    now = datetime.now(UTC)
+    line = LogCreate(name="unbroken.healing", level=logging.WARNING, message=message, timestamp=now, flow_run_id=run_id)
+    client.create_logs([line])
+
+
+def deployed_run() -> UUID | None:
+    """Return the flow run that this process was started for by a worker; None at a terminal."""
+    run = os.environ.get("PREFECT__FLOW_RUN_ID")
+    return UUID(run) if run else None
+
+
+@contextmanager
+def watch_crashes(config: "Config", splits: "SplitDatasets", run: "Run") -> "Generator[list[TrainHook]]":
+    """Yield what stops a deployed training that crashes again and again at one step; nothing where a person starts it."""
+    flow_run = deployed_run()
+    if flow_run is None:
+        yield []
+        return
+    from unbroken.stages.repeated_crash import stopping_at_repeated_crash  # noqa: PLC0415 (torch, which healing does without)
+
+    with stopping_at_repeated_crash(config, splits, run, lambda attempts: _crashed(flow_run, attempts)) as hook:
+        yield [hook]
+
+
+def _crashed(run_id: UUID, attempts: int) -> bool:
+    """Tell whether the last so many attempts of a flow run crashed, none of them taken away."""
+    with get_client(sync_client=True) as client:
+        causes = causes_of(client.read_flow_run_states(run_id))
+    return causes[-attempts:] == [Cause.CRASH] * attempts
 
 
 def stop_with_supervisor(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:  # noqa: ARG001 (as above)
     """Let a deployed run save and end when its supervisor dies, without which no cancellation could reach it."""
-    if os.environ.get("PREFECT__FLOW_RUN_ID") == str(flow_run.id):
+    if deployed_run() == flow_run.id:
         threading.Thread(target=_stop_after, args=(os.getppid(),), name="supervisor-watch", daemon=True).start()
-
-
-def with_end_event(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """Let a flow send an event when it ends by itself, as a suspended run does: silence then means a crash alone."""
-
-    @wraps(function)
-    def wrapper(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-        try:
-            return function(*args, **kwargs)
-        finally:
-            # The context adds the tags, by which the automations know the run.
-            emit_event("prefect.flow-run.left", {"prefect.resource.id": f"prefect.flow-run.{runtime.id}"})
-
-    return wrapper
 
 
 def _stop_after(supervisor: int) -> None:
@@ -102,7 +202,7 @@ def _stop_after(supervisor: int) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _restart_limit(client: SyncPrefectClient, run: FlowRun) -> int:
+def _budget(client: SyncPrefectClient, run: FlowRun) -> Budget:
     assert run.deployment_id is not None
-    variables = client.read_deployment(run.deployment_id).job_variables | (run.job_variables or {})
-    return int(variables.get("env", {}).get("UNBROKEN_RESTARTS", RESTARTS))
+    variables = client.read_deployment(run.deployment_id).job_variables, run.job_variables or {}
+    return Budget.of({name: value for part in variables for name, value in part.get("env", {}).items()})

@@ -1,0 +1,1 @@
+"""Runs that are not as they should be, found by looking and mended: `unbroken heal`."""
