@@ -1,8 +1,12 @@
 """Retraining, last: carry the verdict out."""
 
+import os
+from pathlib import Path
+
 from prefect.events import emit_event
 
 from unbroken.config import RetrainConfig
+from unbroken.config.project import Project
 from unbroken.orchestration.task_decorators import uncached_task
 from unbroken.retraining import promotion as library
 from unbroken.retraining.data_check import DataCheck
@@ -23,12 +27,17 @@ def promote(
     config: RetrainConfig,
 ) -> Decision:
     """Register the challenger, and move the pointer if it won; an event then lets the server start the scoring."""
+    project = Project.of(Path.cwd(), os.environ)
     decision = library.promote(cycle, datasets, check, challenger, verdict, config)
     if verdict.promote:
         folder = str(registry_of(config).folder.absolute())
         emit_event(
             "unbroken.promoted",
-            resource={"prefect.resource.id": f"unbroken.model.{config.model}", "prefect.resource.name": config.model},
+            resource={
+                "prefect.resource.id": f"unbroken.model.{config.model}",
+                "prefect.resource.name": config.model,
+                "unbroken.project": project.name,
+            },
             payload={"folder": folder, "source": config.train.data.source, "champion": decision.champion},
         )
     return decision

@@ -1,10 +1,8 @@
 """Rules on the server that restart tagged runs where no process is left to report their crash."""
 
 from datetime import timedelta
-from typing import Any
 
 from prefect.automations import AutomationCore
-from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import EventTrigger, Posture
@@ -31,24 +29,6 @@ def automations() -> list[AutomationCore]:
         ),
         _when_nothing_follows("Submitting", SUBMISSION, _set_state(StateType.SCHEDULED, "AwaitingRetry", stuck)),
     ]
-
-
-def apply() -> None:
-    """Create the automations, or update those of the same name that differ.
-
-    One that is right is left alone: an update would forget the runs that it watches.
-    """
-    with get_client(sync_client=True) as client:
-        for automation in automations():
-            existing = client.read_automations_by_name(automation.name)
-            if not existing:
-                client.create_automation(automation)
-            elif _content(existing[0]) != _content(automation):
-                client.update_automation(existing[0].id, automation)
-
-
-def _content(automation: AutomationCore) -> dict[str, Any]:
-    return automation.model_dump(mode="json", include={"description", "enabled", "trigger", "actions"})
 
 
 def _set_state(state: StateType, name: str, message: str) -> ChangeFlowRunState:
