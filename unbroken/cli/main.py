@@ -31,7 +31,7 @@ COMMANDS = {
         "start Prefect's server, a worker, the automations and deployments of the project in this folder",
     ),
     "stop": ("services", "end what `serve` started; runs in training save, and go on with the next `serve`"),
-    "apply": ("services", "register work pool, automations and deployments with the server of the Prefect profile"),
+    "apply": ("services", "create what is missing of work pool, automations and deployments, and show what differs"),
     "init": ("project", "write a project of your own into a new folder"),
     "demo": ("demo", "kill a training, resume it, and compare its bytes with those of one that was left alone"),
 }
