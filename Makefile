@@ -12,13 +12,13 @@ help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
 
 serve: $(STAMP)  ## server, work pool, worker, automations and deployments on this machine; says which URL to open
-	$(BIN)/unbroken serve
+	$(BIN)/unbroken serve $(ARGS)
 
 stop: $(STAMP)  ## end what `make serve` started; runs in training save, and go on with the next `make serve`
 	$(BIN)/unbroken stop
 
-apply: $(STAMP)  ## work pool, automations and deployments only, on the server of the Prefect profile
-	$(BIN)/unbroken apply
+apply: $(STAMP)  ## what is missing of work pool, automations and deployments, on the server of the Prefect profile or on that of `make serve`
+	$(BIN)/unbroken apply $(ARGS)
 
 test: $(STAMP)  ## all tests but the long ones
 	$(BIN)/python -m pytest -m "not slow" -n 2 --no-loadscope-reorder $(ARGS)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -24,6 +25,7 @@ LIVELY = {"UNBROKEN_HEARTBEAT": "2", "UNBROKEN_SILENCE": "20", "UNBROKEN_SUBMISS
 """Signs of life in quick succession, so that a test need not wait long for their absence."""
 SERVICES = ("server", "worker", "healing")
 PARTS = ("flows", "tasks", "unbroken", "deploy")
+FOREIGN = ("PREFECT_", "UNBROKEN_")
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Served:
         for name in ("pyproject.toml", "prefect.yaml"):
             shutil.copy(project / name, folder)
         port = str(free_port())
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")} | {
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)} | {
             "PREFECT_HOME": str(folder / "prefect"),
             "PREFECT_SERVER_API_PORT": port,
             "PREFECT_WORKER_QUERY_SECONDS": "2",
@@ -53,10 +55,30 @@ class Served:
             environment["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = database
         return cls(folder, environment, f"http://127.0.0.1:{port}/api")
 
-    def deploy(self, command: str) -> str:
-        """Run `python -m deploy COMMAND` and return what it prints."""
-        process = subprocess.run(
-            [sys.executable, "-m", "deploy", command],
+    @property
+    def project(self) -> str:
+        """The name of the project."""
+        return self.environment.get("UNBROKEN_PROJECT", self.folder.name)
+
+    @property
+    def secret(self) -> str:
+        """What its server asks for."""
+        return (self.folder / ".serve" / "auth").read_text()
+
+    def page(self, path: str) -> str:
+        """Return where the UI shows something."""
+        return f"{self.api.removesuffix('/api')}/{path}"
+
+    def deploy(self, *words: str) -> str:
+        """Run `python -m deploy ...` and return what it prints."""
+        process = self.try_deploy(*words)
+        assert process.returncode == 0, process.stdout + process.stderr
+        return process.stdout
+
+    def try_deploy(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run `python -m deploy ...`, which may refuse."""
+        return subprocess.run(
+            [sys.executable, "-m", "deploy", *words],
             cwd=self.folder,
             env=self.environment,
             capture_output=True,
@@ -64,8 +86,26 @@ class Served:
             timeout=PATIENCE,
             check=False,
         )
-        assert process.returncode == 0, process.stdout + process.stderr
-        return process.stdout
+
+    def paste(self, printed: str, source: str) -> subprocess.CompletedProcess[str]:
+        """Run the command that `serve` printed in a shell elsewhere, with a source of rows."""
+        (command,) = re.findall(r"^run      (.*) --watch$", printed, re.MULTILINE)
+        parameter = json.dumps({"data": {"source": source}})
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+        return subprocess.run(
+            ["sh", "-c", f"{command} --watch --param 'config={parameter}'"],
+            cwd="/",
+            env=environment | {"PREFECT_HOME": self.environment["PREFECT_HOME"]},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    def deployment(self, name: str) -> dict[str, Any]:
+        """Return a deployment by its name in prefect.yaml, as `train/by-hand`."""
+        flow, _, short = name.partition("/")
+        return self.ask("GET", f"/deployments/name/{flow}/{self.project}-{short}")
 
     @contextmanager
     def edited(self, module: str, old: str, new: str) -> Generator[None]:
@@ -81,13 +121,13 @@ class Served:
 
     def start(self, deployment: str, config: dict[str, Any], **job_variables: Any) -> UUID:
         """Start a deployment as the form in the UI does and return the id of the flow run."""
-        deployment_id = self.ask("GET", f"/deployments/name/{deployment}")["id"]
+        deployment_id = self.deployment(deployment)["id"]
         body = {"parameters": {"config": config}, "job_variables": job_variables, "idempotency_key": uuid4().hex}
         return UUID(self.ask("POST", f"/deployments/{deployment_id}/create_flow_run", body)["id"])
 
     def runs_of(self, deployment: str) -> list[dict[str, Any]]:
         """Return the flow runs of a deployment."""
-        deployment_id = self.ask("GET", f"/deployments/name/{deployment}")["id"]
+        deployment_id = self.deployment(deployment)["id"]
         return self.ask("POST", "/flow_runs/filter", {"deployments": {"id": {"any_": [deployment_id]}}})
 
     def artifacts(self, run: UUID) -> list[dict[str, Any]]:
@@ -182,12 +222,15 @@ class Served:
                     with suppress(ProcessLookupError):
                         os.kill(number, signal.SIGKILL)
 
-    def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
         """Return what the API answers; as Prefect's own client does, ask again while its database is locked."""
+
+        user, _, password = self.secret.partition(":")
+        auth = httpx.BasicAuth(user, password)
 
         def answered() -> httpx.Response | None:
             try:
-                answer = httpx.request(method, f"{self.api}{path}", json=body, timeout=90)
+                answer = httpx.request(method, f"{self.api}{path}", json=body, auth=auth, timeout=90)
             except httpx.TimeoutException:
                 return None
             return None if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else answer

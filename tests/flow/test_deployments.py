@@ -13,33 +13,114 @@ from tests.flow.served import Served
 
 pytestmark = pytest.mark.timeout(600)
 
-TRIGGER = "automations unbroken: a champion was promoted"
-
 
 def registered(served: Served) -> dict[str, str]:
-    """Return the names of what is registered and the ids, save of the trigger, which each deploying makes anew."""
+    """Return the names of what is registered and the ids."""
     kinds = {kind: served.ask("POST", f"/{kind}/filter", {}) for kind in ("automations", "work_pools", "deployments")}
     ids = {f"{kind} {item['name']}": item["id"] for kind, items in kinds.items() for item in items}
     assert len(ids) == sum(len(items) for items in kinds.values())
-    return ids | {TRIGGER: "any"}
+    return ids
 
 
-def test_serving_again_starts_nothing_twice_and_changes_nothing(served: Served):
-    before = registered(served)
+def edit(served: Served, model: str, *, active: bool, paused: bool, limit: int | None) -> None:
+    """Change parameters, schedule, pause and pool as the forms of the UI do."""
+    nightly, champion = served.deployment("retrain/nightly"), served.deployment("predict/champion")
+    config = nightly["parameters"]["config"] | {"model": model}
+    served.ask("PATCH", f"/deployments/{nightly['id']}", {"parameters": {"config": config}})
+    (schedule,) = nightly["schedules"]
+    served.ask("PATCH", f"/deployments/{nightly['id']}/schedules/{schedule['id']}", {"active": active})
+    served.ask("POST", f"/deployments/{champion['id']}/{'pause' if paused else 'resume'}_deployment")
+    served.ask("PATCH", f"/work_pools/{served.project}", {"concurrency_limit": limit})
 
-    printed = served.deploy("serve")
 
-    assert "server   runs already" in printed
-    assert "worker   runs already" in printed
-    assert "healing  runs already" in printed
-    assert registered(served) == before
-    assert sorted(before) == [
-        TRIGGER,
-        "deployments by-hand",
-        "deployments champion",
-        "deployments nightly",
-        "work_pools unbroken",
+def edited(served: Served) -> list[Any]:
+    """Return what `edit` changes, as it is."""
+    nightly, champion = served.deployment("retrain/nightly"), served.deployment("predict/champion")
+    return [
+        nightly["parameters"]["config"]["model"],
+        [schedule["active"] for schedule in nightly["schedules"]],
+        champion["paused"],
+        served.ask("GET", f"/work_pools/{served.project}")["concurrency_limit"],
     ]
+
+
+def shown(printed: str) -> list[str]:
+    """Return the differences that a command shows."""
+    return [line for line in printed.splitlines() if "->" in line]
+
+
+def differences(served: Served, word: str) -> list[str]:
+    """Return how the edit of these tests is shown."""
+    name = served.project
+    return [
+        f"{word:8} work pool {name}: concurrency_limit: 3 -> nothing",
+        f'{word:8} deployment retrain/{name}-nightly: parameters.config.model: "other" -> "flights"',
+        f"{word:8} deployment retrain/{name}-nightly: schedules[0].active: false -> true",
+        f"{word:8} deployment predict/{name}-champion: paused: true -> false",
+    ]
+
+
+def test_serving_again_starts_nothing_twice_and_changes_nothing_that_a_person_did(served: Served):
+    before, name = registered(served), served.project
+    edit(served, "other", active=False, paused=True, limit=3)
+
+    again = served.deploy("serve")
+
+    assert edited(served) == ["other", [False], True, 3]
+    edit(served, "flights", active=True, paused=False, limit=None)
+    assert "server   runs already" in again
+    assert "worker   runs already" in again
+    assert "healing  runs already" in again
+    assert "created" not in again
+    assert shown(again) == differences(served, "differs")
+    assert "to take the project's: unbroken apply --reset" in again
+    assert registered(served) == before
+    assert sorted(before) == sorted(
+        [
+            f"automations {name}: a champion was promoted",
+            f"deployments {name}-by-hand",
+            f"deployments {name}-champion",
+            f"deployments {name}-nightly",
+            f"work_pools {name}",
+        ]
+    )
+
+
+@pytest.mark.slow
+def test_a_reset_brings_back_what_the_project_says_and_shows_it(served: Served):
+    before, untouched = registered(served), edited(served)
+    edit(served, "other", active=False, paused=True, limit=3)
+    nightly, by_hand = served.deployment("retrain/nightly"), served.deployment("train/by-hand")
+    more = [{"schedule": {"interval": 3600, "timezone": "UTC"}, "active": False, "slug": "hourly"}]
+    served.ask("POST", f"/deployments/{by_hand['id']}/schedules", more)
+
+    reset = served.deploy("apply", "--reset")
+
+    assert shown(reset)[1].startswith(f"reset    deployment train/{served.project}-by-hand: schedules: [{{")
+    assert [line for line in shown(reset) if "by-hand" not in line] == differences(served, "reset")
+    assert edited(served) == untouched == ["flights", [True], False, None]
+    assert served.deployment("train/by-hand")["schedules"] == []
+    assert served.deployment("retrain/nightly")["schedules"][0]["schedule"] == nightly["schedules"][0]["schedule"]
+    assert registered(served) == before
+    assert shown(served.deploy("apply")) == []
+
+
+@pytest.mark.slow
+def test_what_a_project_changes_is_shown_and_not_done_until_it_is_asked_for(served: Served):
+    path, name = served.folder / "prefect.yaml", served.project
+    text = path.read_text()
+    path.write_text(text.replace("flows.train.train", "flows/train.py:train").replace('cron: "0 3', 'cron: "0 4'))
+    try:
+        left = served.deploy("apply")
+    finally:
+        path.write_text(text)
+
+    assert shown(left) == [
+        f'differs  deployment train/{name}-by-hand: entrypoint: "flows.train.train" -> "flows/train.py:train"',
+        f'differs  deployment retrain/{name}-nightly: schedules[0].schedule.cron: "0 3 * * *" -> "0 4 * * *"',
+    ]
+    assert served.deployment("train/by-hand")["entrypoint"] == "flows.train.train"
+    assert shown(served.deploy("apply")) == []
 
 
 def test_the_server_schedules_the_nightly_retraining(served: Served):
@@ -53,7 +134,7 @@ def test_the_server_schedules_the_nightly_retraining(served: Served):
 
 def test_every_setting_in_the_form_has_its_help(served: Served):
     for name in ("train/by-hand", "retrain/nightly", "predict/champion"):
-        schema = served.ask("GET", f"/deployments/name/{name}")["parameter_openapi_schema"]
+        schema = served.deployment(name)["parameter_openapi_schema"]
         lacking = [
             f"{group}.{field}"
             for group, definition in schema["definitions"].items()

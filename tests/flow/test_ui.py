@@ -14,12 +14,30 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 KEPT = Path(__file__).parent / "screenshots"
 
 
-def shown(served: Served, page: str, name: str) -> str:
-    """Keep a page as a picture and return its words."""
-    KEPT.mkdir(exist_ok=True)
-    url = f"{served.api.removesuffix('/api')}/{page}"
-    browser.screenshot(url, KEPT / f"{name}.png")
-    return browser.text_of(url)
+def shown(served: Served, path: str, name: str) -> str:
+    """Log in, keep a page as a picture and return its words."""
+    with browser.page() as page:
+        page.open(served.page(path))
+        page.log_in(served.secret)
+        page.keep(KEPT / f"{name}.png")
+        return page.words()
+
+
+def test_nothing_is_shown_to_whoever_does_not_know_the_secret(served: Served):
+    with browser.page() as page:
+        page.open(served.page("deployments"))
+        page.keep(KEPT / "login.png")
+        assert "/login" in page.url()
+        page.log_in("unbroken:wrong")
+        refused, place = page.words(), page.url()
+        page.open(served.page("deployments"))
+        page.log_in(served.secret)
+        page.keep(KEPT / "deployments.png")
+        let_in = page.words()
+
+    assert "/login" in place
+    assert served.project not in refused
+    assert f"{served.project}-nightly" in let_in
 
 
 def report_of(served: Served, run: UUID, kind: str) -> str:
@@ -61,7 +79,7 @@ def test_a_run_that_has_nothing_to_do_shows_it(served: Served, tmp_path: Path):
 
 
 def test_the_form_of_a_deployment_shows_each_setting_with_its_help(served: Served):
-    found = served.ask("GET", "/deployments/name/train/by-hand")
+    found = served.deployment("train/by-hand")
 
     page = shown(served, f"deployments/deployment/{found['id']}/run", "form")
 

@@ -2,9 +2,11 @@
 
 import importlib
 import io
+import os
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, redirect_stderr
+from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
@@ -15,6 +17,7 @@ from unbroken import pipeline
 from unbroken.cli.settings import add_settings, flow_file, project_file, settings_of
 from unbroken.cli.terminal import FINE, as_text, show_log
 from unbroken.config import PredictConfig, RetrainConfig
+from unbroken.config.project import Project
 from unbroken.errors import ConfigError
 from unbroken.orchestration.garbage import collector_paused
 
@@ -61,15 +64,16 @@ def choose_flow(name: str, console: Console, *, orchestrated: bool) -> Callable[
 
 def _import_flow(name: str) -> Callable[[Any], Any]:
     with collector_paused():
-        with _wrong_settings_in_words():
-            from unbroken.orchestration.reachability import explain_loss  # noqa: PLC0415 (Prefect)
+        with wrong_settings_in_words():
+            from unbroken.orchestration.reachability import explain_loss, use_own_secret  # noqa: PLC0415 (Prefect)
             from unbroken.orchestration.server import server_beside_imports  # noqa: PLC0415
+        use_own_secret(Project.of(Path.cwd(), os.environ))
         with server_beside_imports():
             return explain_loss(getattr(importlib.import_module(f"flows.{name}"), name))
 
 
 @contextmanager
-def _wrong_settings_in_words() -> Generator[None]:
+def wrong_settings_in_words(instead: str = ", or leave Prefect out with --no-orchestrator") -> Generator[None]:
     """Raise ConfigError if Prefect cannot be imported with its settings, without their values, which can be secret.
 
     Prefect itself prints them, as warnings before that.
@@ -83,6 +87,6 @@ def _wrong_settings_in_words() -> Generator[None]:
         problems = [f"{'.'.join(map(str, problem['loc'])) or 'settings'}: {problem['msg']}" for problem in wrong]
         raise ConfigError(
             f"Prefect does not start with its settings: {'; '.join(problems) or error}. Correct what PREFECT_... variables, "
-            f"the profile in profiles.toml, prefect.toml or .env say, or leave Prefect out with --no-orchestrator"
+            f"the profile in profiles.toml, prefect.toml or .env say{instead}"
         ) from None
     sys.stderr.write(warnings.getvalue())

@@ -32,7 +32,7 @@ COMMANDS = {
         "start Prefect's server, a worker, the healing and the deployments of the project in this folder",
     ),
     "stop": ("services", "end what `serve` started; runs in training save, and go on with the next `serve`"),
-    "apply": ("services", "register work pool and deployments with the server of the Prefect profile"),
+    "apply": ("services", "create what is missing of work pool and deployments, and show what differs"),
     "heal": (
         "services",
         "start runs again whose processes are gone, on the server of the Prefect profile, until stopped",

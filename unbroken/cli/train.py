@@ -21,8 +21,10 @@ from unbroken.storage.journal import Journal
 
 
 def add_arguments(command: str, parser: ArgumentParser) -> None:
-    """Add the settings of a training."""
+    """Add the settings of a training, and the name of the project, which stands among them in its file."""
     add_orchestrator_argument(parser)
+    name = "Name of this folder's project on a Prefect server, for run.toml; UNBROKEN_PROJECT wins, the folder's is used if unset."
+    parser.add_argument("--project", type=str, default="", help=name)
     add_settings(parser, Config, command)
 
 

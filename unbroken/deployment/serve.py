@@ -1,107 +1,116 @@
-"""All that deployed flows need, on this machine or on an existing server: work pool, worker, healing, deployments."""
+"""All that deployed flows need, on this machine or on an existing server: server, worker, healing, and what is applied."""
 
 import os
-import subprocess
+import shlex
 import sys
-import time
 from pathlib import Path
 
-import httpx
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.actions import WorkPoolCreate
-from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
-from prefect.workers.process import ProcessWorker
 
-from unbroken.deployment import automations
+from unbroken.config.project import VARIABLE, Project
+from unbroken.deployment import declared, own_server
+from unbroken.deployment.apply import apply as apply_to_server
 from unbroken.deployment.healing import loop
+from unbroken.deployment.own_server import Options
+from unbroken.deployment.pause import end_pause, paused_by_stop
+from unbroken.deployment.processes import MARK
+from unbroken.deployment.server_settings import without_database
 from unbroken.deployment.services import Service
+from unbroken.errors import ConfigError
 from unbroken.orchestration.reachability import (
     INSTEAD_OF_A_DEPLOYMENTS,
     bypass_proxies,
     require_server,
+    use_own_secret,
+    use_server,
     without_credentials,
 )
 
-ROOT = Path.cwd()
-"""The project: its flows, its `prefect.yaml`."""
-FOLDER = ROOT / ".serve"
-SERVER = Service("server", FOLDER)
-WORKER = Service("worker", FOLDER)
-HEALING = Service("healing", FOLDER)
-POOL = "unbroken"
-START_SECONDS = 120
-STOP_SECONDS = 60
-LEASES = {"PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem"}
-"""Kept in the server's memory, as by default, the slots of its runs would stay taken for ever once it died."""
 PREFECT = [sys.executable, "-m", "prefect"]
 
 
-def serve() -> None:
-    """Start what is not running: the server, unless the profile names one, and a worker; then apply the rest."""
+def serve(project: Project, options: Options) -> None:
+    """Start what is not running: the server, unless the profile names one, a worker, the healing; apply what is missing."""
     bypass_proxies()
-    if api := get_current_settings().api.url:
-        require_server(INSTEAD_OF_A_DEPLOYMENTS)
+    deployments = declared.read(project)
+    if _settings_name_a_server(project, options):
+        own_server.record(project, project.own_server)
     else:
-        api = _own_server()
-    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    environment = os.environ | {"PREFECT_API_URL": api, "PATH": programs}
-    applied = subprocess.run([sys.executable, "-m", "deploy", "apply"], cwd=ROOT, env=environment, check=False)
-    if applied.returncode:
-        sys.exit(applied.returncode)  # it has said why
-    started = WORKER.start([*PREFECT, "worker", "start", "--pool", POOL, "--type", "process"], environment)
-    print(f"worker   {'started' if started else 'runs already'}, log {WORKER.log}")
-    started = HEALING.start([sys.executable, "-m", "unbroken", "heal"], environment)
-    print(f"healing  {'started' if started else 'runs already'}, log {HEALING.log}")
-    shown = without_credentials(api)
-    print(f"open     {without_credentials(get_current_settings().ui_url or api).removesuffix('/api')}")
-    print(f"run      PREFECT_API_URL={shown} {PREFECT[0]} -m prefect deployment run train/by-hand --watch")
-
-
-def apply() -> None:
-    """Create or update the work pool and the deployments on the server of the profile."""
-    bypass_proxies()
-    if get_current_settings().api.url:
-        require_server(INSTEAD_OF_A_DEPLOYMENTS)
+        use_server(project, own_server.start(project, _service(project, "server"), options))
+    apply_to_server(project, deployments, reset=False)
     with get_client(sync_client=True) as client:
-        try:
-            client.read_work_pool(POOL)
-        except ObjectNotFound:
-            template = ProcessWorker.get_default_base_job_template()
-            client.create_work_pool(WorkPoolCreate(name=POOL, type="process", base_job_template=template))
-    automations.remove()
-    environment = os.environ | {"PWD": str(ROOT)}  # prefect.yaml lets runs begin there; only shells set it
-    command = [*PREFECT, "--no-prompt", "deploy", "--all"]
-    subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
-    print("applied  work pool and deployments")
+        end_pause(client, paused_by_stop(project.state))
+    environment = _worker_environment(project)
+    worker = [*PREFECT, "worker", "start", "--pool", project.name, "--type", "process"]
+    for name, command in (("worker", worker), ("healing", [sys.executable, "-m", "unbroken", "heal"])):
+        service = _service(project, name)
+        started = service.start(command, environment)
+        print(f"{name:8} {'started' if started else 'runs already'}, log {service.log}")
+    _say_how_to_use_it(project, deployments[0].full_name if deployments else None)
 
 
-def heal() -> None:
-    """Heal the runs of the server of the profile until stopped."""
-    loop.heal(POOL, FOLDER)
+def apply(project: Project, *, reset: bool) -> None:
+    """Create work pool and deployments that are missing on the server; change those that differ if told to."""
+    deployments = declared.read(project)
+    _use_a_server(project, "to apply to")
+    apply_to_server(project, deployments, reset=reset)
 
 
-def stop() -> None:
-    """End worker and server; a run in training saves, and goes on once a worker is back."""
-    for service in (HEALING, WORKER, SERVER):  # first, what would start a run again
-        print(f"{service.name:8} {'stopped' if service.stop(STOP_SECONDS) else 'did not run'}")
+def heal(project: Project) -> None:
+    """Heal the runs of the server until stopped."""
+    _use_a_server(project, "to heal")
+    loop.heal(project.name, project.state)
 
 
-def _own_server() -> str:
-    settings = get_current_settings().server.api
-    api = f"http://{settings.host}:{settings.port}/api"
-    started = SERVER.start([*PREFECT, "server", "start"], os.environ | LEASES)
-    deadline = time.monotonic() + START_SECONDS
-    while not _answers(api):
-        if not SERVER.is_running() or time.monotonic() > deadline:
-            sys.exit(f"error: {api}: the server did not start; see {SERVER.log}")
-        time.sleep(0.5)
-    print(f"server   {'started' if started else 'runs already'}, log {SERVER.log}")
-    return api
+def _use_a_server(project: Project, purpose: str) -> None:
+    """Use the server that the settings name, or that of the project; raise ConfigError if there is neither."""
+    bypass_proxies()
+    if _settings_name_a_server(project, Options()):
+        return
+    server = project.own_server
+    if server is None or not _service(project, "server").is_running():
+        raise ConfigError(
+            f"{project.folder}: found no Prefect server {purpose}, expected PREFECT_API_URL to name one, or the one "
+            f"that `unbroken serve` starts to run"
+        )
+    use_server(project, server)
 
 
-def _answers(api: str) -> bool:
-    try:
-        return httpx.get(f"{api}/health", timeout=5).is_success
-    except httpx.HTTPError:
+def _service(project: Project, name: str) -> Service:
+    return Service(name, project.state)
+
+
+def _settings_name_a_server(project: Project, options: Options) -> bool:
+    """Tell whether the settings name a server, which then can be used."""
+    url = get_current_settings().api.url
+    if not url:
         return False
+    if options.are_set:
+        raise ConfigError(
+            f"PREFECT_API_URL: found {without_credentials(url)}, expected none beside --port, --no-auth, --database and "
+            f"--keep-days, which are for a server that `unbroken serve` starts. Unset the one, or leave out the others"
+        )
+    use_own_secret(project)
+    require_server(INSTEAD_OF_A_DEPLOYMENTS)
+    return True
+
+
+def _worker_environment(project: Project) -> dict[str, str]:
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    kept = {name: value for name, value in os.environ.items() if name != "PREFECT_SERVER_API_AUTH_STRING"}
+    return without_database(kept) | {VARIABLE: project.name, MARK: str(project.folder), "PATH": programs}
+
+
+def _say_how_to_use_it(project: Project, deployment: str | None) -> None:
+    settings = get_current_settings()
+    api = without_credentials(settings.api.url or "")
+    variables = f"PREFECT_API_URL={shlex.quote(api)}"
+    print(f"open     {without_credentials(settings.ui_url or api).removesuffix('/api')}")
+    if project.secret and os.environ.get("PREFECT_API_AUTH_STRING") == project.secret:
+        secret = shlex.quote(str(project.secret_file))
+        print(f"log in   with the whole text of {secret}")
+        variables += f' PREFECT_API_AUTH_STRING="$(cat {secret})"'
+    if deployment:
+        run = f"{shlex.quote(sys.executable)} -m prefect deployment run {shlex.quote(deployment)} --watch"
+        print(f"run      {variables} {run}")

@@ -10,8 +10,9 @@ from urllib.request import getproxies_environment, proxy_bypass
 
 import httpx
 from prefect.client.orchestration import get_client
-from prefect.context import get_settings_context
+from prefect.context import get_settings_context, refresh_global_settings_context
 from prefect.settings import (
+    PREFECT_API_AUTH_STRING,
     PREFECT_API_REQUEST_TIMEOUT,
     PREFECT_API_URL,
     PREFECT_CLIENT_MAX_RETRIES,
@@ -19,6 +20,7 @@ from prefect.settings import (
     temporary_settings,
 )
 
+from unbroken.config.project import OwnServer, Project
 from unbroken.errors import ServerError
 
 log = logging.getLogger("unbroken.orchestration")
@@ -62,6 +64,33 @@ def require_server(instead: str) -> None:
             f"{without_credentials(url)}: no Prefect server can be used there: {_reason(error)}{_proxy(url)}. "
             f"The URL is set by {origin}. Start the server there, name another in PREFECT_API_URL, or {unset} {instead}"
         ) from error
+
+
+def use_own_secret(project: Project) -> None:
+    """Let this process and its children log in where PREFECT_API_URL names the server that `unbroken serve` started here.
+
+    A PREFECT_API_AUTH_STRING that is set comes first.
+    """
+    server, url = project.own_server, PREFECT_API_URL.value()
+    if server and server.auth and url and not PREFECT_API_AUTH_STRING.value() and _address(url) == _address(server.api):
+        use_server(project, server)
+
+
+def use_server(project: Project, server: OwnServer) -> None:
+    """Let this process and its children use the server that `unbroken serve` started for a project."""
+    os.environ["PREFECT_API_URL"] = server.api
+    os.environ.pop("PREFECT_API_AUTH_STRING", None)
+    if server.auth:
+        os.environ["PREFECT_API_AUTH_STRING"] = project.secret
+    refresh_global_settings_context()
+
+
+def _address(url: str) -> tuple[str, int | None]:
+    try:
+        parts = httpx.URL(url)
+    except httpx.InvalidURL:
+        return url, None
+    return LOOPBACK[0] if parts.host in LOOPBACK else parts.host, parts.port
 
 
 def explain_loss(flow: Callable[[Any], Any]) -> Callable[[Any], Any]:
