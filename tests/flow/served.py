@@ -45,10 +45,10 @@ class Served:
         }
         return cls(folder, environment, f"http://127.0.0.1:{port}/api")
 
-    def deploy(self, command: str) -> str:
-        """Run `python -m deploy COMMAND` and return what it prints."""
+    def deploy(self, command: str, *arguments: str) -> str:
+        """Run `python -m deploy COMMAND ARGUMENTS` and return what it prints."""
         process = subprocess.run(
-            [sys.executable, "-m", "deploy", command],
+            [sys.executable, "-m", "deploy", command, *arguments],
             cwd=self.folder,
             env=self.environment,
             capture_output=True,

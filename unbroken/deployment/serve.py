@@ -10,11 +10,16 @@ import httpx
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.exceptions import ObjectNotFound
-from prefect.settings import get_current_settings
+from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
 from prefect.workers.process import ProcessWorker
 
 from unbroken.deployment import automations
+from unbroken.deployment.database import require_database
+from unbroken.deployment.pause import end_pause
+from unbroken.deployment.processes import MARK
+from unbroken.deployment.server_settings import ServerSettings, database_set_for_prefect, without_database
 from unbroken.deployment.services import Service
+from unbroken.errors import ConfigError
 from unbroken.orchestration.reachability import (
     INSTEAD_OF_A_DEPLOYMENTS,
     bypass_proxies,
@@ -28,23 +33,34 @@ FOLDER = ROOT / ".serve"
 SERVER = Service("server", FOLDER)
 WORKER = Service("worker", FOLDER)
 POOL = "unbroken"
+PAUSE = FOLDER / "paused"
+"""Says that `stop` paused the pool."""
+SETTINGS = FOLDER / "server.json"
+"""What the server was started with last; it may hold a password, so only its owner can read it."""
 START_SECONDS = 120
-STOP_SECONDS = 60
 PREFECT = [sys.executable, "-m", "prefect"]
 
 
-def serve() -> None:
-    """Start what is not running: the server, unless the profile names one, and a worker; then apply the rest."""
+def serve(database: str | None = None, keep_days: int | None = None) -> None:
+    """Start what is not running: the server, unless the profile names one, and a worker; then apply the rest.
+
+    Args:
+        database: `sqlite`, or the URL of a PostgreSQL; None: as the last time.
+        keep_days: Days after its end that a run is kept with its log and reports; None: as the last time.
+    """
     bypass_proxies()
-    if api := get_current_settings().api.url:
+    api = server_url()
+    if get_current_settings().api.url:
         require_server(INSTEAD_OF_A_DEPLOYMENTS)
     else:
-        api = _own_server()
+        _own_server(api, database, keep_days)
     programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    environment = os.environ | {"PREFECT_API_URL": api, "PATH": programs}
+    environment = without_database(os.environ) | {"PREFECT_API_URL": api, "PATH": programs, MARK: str(ROOT)}
     applied = subprocess.run([sys.executable, "-m", "deploy", "apply"], cwd=ROOT, env=environment, check=False)
     if applied.returncode:
         sys.exit(applied.returncode)  # it has said why
+    with temporary_settings({PREFECT_API_URL: api}), get_client(sync_client=True) as client:
+        end_pause(client, PAUSE)
     started = WORKER.start([*PREFECT, "worker", "start", "--pool", POOL, "--type", "process"], environment)
     print(f"worker   {'started' if started else 'runs already'}, log {WORKER.log}")
     shown = without_credentials(api)
@@ -70,27 +86,45 @@ def apply() -> None:
     print("applied  work pool, automations and deployments")
 
 
-def stop() -> None:
-    """End worker and server; a run in training saves, and goes on once a worker is back."""
-    for service in (WORKER, SERVER):
-        print(f"{service.name:8} {'stopped' if service.stop(STOP_SECONDS) else 'did not run'}")
+def server_url() -> str:
+    """Return the URL of the API: the profile's, else that of the server that `serve` starts."""
+    settings = get_current_settings()
+    return settings.api.url or f"http://{settings.server.api.host}:{settings.server.api.port}/api"
 
 
-def _own_server() -> str:
-    settings = get_current_settings().server.api
-    api = f"http://{settings.host}:{settings.port}/api"
-    started = SERVER.start([*PREFECT, "server", "start"], os.environ)
-    deadline = time.monotonic() + START_SECONDS
-    while not _answers(api):
-        if not SERVER.is_running() or time.monotonic() > deadline:
-            sys.exit(f"error: {api}: the server did not start; see {SERVER.log}")
-        time.sleep(0.5)
-    print(f"server   {'started' if started else 'runs already'}, log {SERVER.log}")
-    return api
-
-
-def _answers(api: str) -> bool:
+def server_answers(api: str) -> bool:
+    """Tell whether a server is up."""
     try:
         return httpx.get(f"{api}/health", timeout=5).is_success
     except httpx.HTTPError:
         return False
+
+
+def _own_server(api: str, database: str | None, keep_days: int | None) -> None:
+    settings = _chosen(database, keep_days)
+    if not SERVER.is_running():
+        require_database(settings.database)
+        settings.write(SETTINGS)
+    started = SERVER.start([*PREFECT, "server", "start"], settings.environment())
+    deadline = time.monotonic() + START_SECONDS
+    while not server_answers(api):
+        if not SERVER.is_running() or time.monotonic() > deadline:
+            sys.exit(f"error: {api}: the server did not start; see {SERVER.log}")
+        time.sleep(0.5)
+    print(f"server   {'started' if started else 'runs already'}, {settings}, log {SERVER.log}")
+
+
+def _chosen(database: str | None, keep_days: int | None) -> ServerSettings:
+    """Return the settings of the last time, changed by those named now; raise ConfigError if a server runs with others."""
+    before = ServerSettings.read(SETTINGS)
+    databases = (database, database_set_for_prefect(), before.database)
+    chosen = ServerSettings(
+        database=next(name for name in databases if name is not None),
+        keep_days=before.keep_days if keep_days is None else keep_days,
+    )
+    if chosen != before and SERVER.is_running():
+        raise ConfigError(
+            f"{FOLDER}: found a server that runs with {before}, expected one with {chosen}. "
+            f"Stop it first (unbroken stop), then it starts so"
+        )
+    return chosen
