@@ -43,7 +43,7 @@ def test_a_postgresql_is_named_by_the_url_that_everyone_uses(spelling: str):
     ],
 )
 def test_what_is_no_database_for_prefect_is_refused_without_a_word_of_its_credentials(wrong: str):
-    with pytest.raises(ConfigError, match="expected sqlite or postgresql://USER@HOST") as error:
+    with pytest.raises(ConfigError, match="expected sqlite or postgresql://HOST:PORT/NAME") as error:
         ServerSettings(database=wrong)
 
     assert "secret" not in str(error.value)
@@ -82,7 +82,7 @@ def serve(folder: Path, *arguments: str, **variables: str) -> subprocess.Complet
     (folder / "prefect.yaml").write_bytes((ROOT / "prefect.yaml").read_bytes())
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     environment |= {"PREFECT_HOME": str(folder / "prefect"), "PREFECT_SERVER_API_PORT": str(free_port())} | variables
-    command = [sys.executable, "-m", "unbroken.cli.main", "serve", *arguments]
+    command = [Path(sys.executable).with_name("unbroken"), "serve", *arguments]
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300
     )

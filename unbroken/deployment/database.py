@@ -1,6 +1,7 @@
 """The database of a server: a PostgreSQL by its URL, or the SQLite file in PREFECT_HOME."""
 
 import asyncio
+import socket
 from importlib.util import find_spec
 
 from sqlalchemy import text
@@ -32,8 +33,8 @@ def connection_url(database: str) -> str | None:
     if url is None or url.drivername not in SPELLINGS or not url.database:
         kind = "no URL" if url is None else f"{url.drivername}://{'...' if url.database else ' without a database'}"
         raise ConfigError(
-            f"--database: found {kind}, expected {SQLITE} or postgresql://USER@HOST:PORT/NAME, with its password in the URL, "
-            f"in ~/.pgpass or in PGPASSWORD"
+            f"--database: found {kind}, expected {SQLITE} or postgresql://HOST:PORT/NAME, with user and password before the host "
+            f"or in ~/.pgpass"
         )
     return url.set(drivername=DRIVER).render_as_string(hide_password=False)
 
@@ -90,8 +91,10 @@ def _reason(error: BaseException) -> str:
         return "it has no database of that name: make it with createdb"
     if isinstance(error, TimeoutError):
         return f"it did not answer within {CONNECT_SECONDS:g} s"
+    if isinstance(error, socket.gaierror):
+        return "there is no host of that name: mend it"
     if isinstance(error, OSError):
-        return f"no PostgreSQL answers there ({error.strerror or kind}): start it, or mend host and port"
+        return f"no PostgreSQL answers there ({kind}): start it, or mend host and port"
     return f"it answers {kind}"
 
 

@@ -5,11 +5,16 @@ from pathlib import Path
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import WorkPoolUpdate
 from prefect.client.schemas.objects import WorkerStatus
+from prefect.exceptions import ObjectNotFound
 
 
 def pause(client: SyncPrefectClient, pool: str, record: Path) -> None:
     """Pause a pool, so that no worker starts a run of it, and note that in a file; leave a paused pool as it is."""
-    if not client.read_work_pool(pool).is_paused:
+    try:
+        paused = client.read_work_pool(pool).is_paused
+    except ObjectNotFound:
+        return  # `serve` did not come so far
+    if not paused:
         record.write_text(pool)  # before the pause: a pool that nobody ends the pause of would be worse
         client.update_work_pool(pool, WorkPoolUpdate(is_paused=True))
 
