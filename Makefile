@@ -12,7 +12,7 @@ help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
 
 serve: $(STAMP)  ## server, work pool, worker, automations and deployments on this machine; says which URL to open
-	$(BIN)/unbroken serve
+	$(BIN)/unbroken serve $(ARGS)
 
 stop: $(STAMP)  ## end what `make serve` started; runs in training save, and go on with the next `make serve`
 	$(BIN)/unbroken stop
