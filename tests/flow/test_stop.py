@@ -7,10 +7,9 @@ from uuid import UUID
 
 import pytest
 
-from tests.flow.served import Served, process_of
+from tests.flow.served import Served, events, process_of
 from tests.flow.test_self_resume import RUNS, slow_training, undisturbed, wait_for_attempt
 from unbroken.deployment.processes import MARK
-from unbroken.deployment.stop import SAVE_SECONDS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -53,6 +52,8 @@ def test_runs_in_training_save_and_go_on_with_the_next_serve_as_if_nothing_had_b
     assert "server   stopped" in printed
     assert "killed" not in printed
     assert processes_of(served) == []
+    saved = events(runs)[-1]
+    assert (saved["event"], saved["step"] > 0) == ("checkpoint saved", True), "not at its present step"
     served.deploy("serve")
     assert not is_paused(served)
     finish(served, run)
@@ -78,7 +79,7 @@ def test_a_run_that_does_not_end_in_time_is_killed_by_name_and_is_no_crash_eithe
 
     printed = served.deploy("stop")
 
-    assert f"{run}: did not save and end within {SAVE_SECONDS} s, killed" in printed
+    assert f"run      {run}: did not end in time and was killed" in printed
     assert processes_of(served) == []
     served.deploy("serve")
     finish(served, run)

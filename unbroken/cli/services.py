@@ -29,8 +29,8 @@ def run(command: str, arguments: Namespace, _: Console) -> int:
         raise ConfigError(
             f"{Path.cwd()}: found no prefect.yaml, expected the folder of a project. Go to one, or make one: unbroken init DIR"
         )
-    from unbroken.deployment import serve, stop  # noqa: PLC0415 (Prefect)
+    from unbroken.deployment import serve  # noqa: PLC0415 (Prefect)
 
     chosen = {name: value for name, value in vars(arguments).items() if name in ("database", "keep_days")}
-    {"serve": serve.serve, "stop": stop.stop, "apply": serve.apply}[command](**chosen)
+    {"serve": serve.serve, "stop": serve.stop, "apply": serve.apply}[command](**chosen)
     return FINE

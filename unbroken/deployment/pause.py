@@ -8,6 +8,11 @@ from prefect.client.schemas.objects import WorkerStatus
 from prefect.exceptions import ObjectNotFound
 
 
+def paused_by_stop(folder: Path) -> Path:
+    """Return the file in a folder of services that says so."""
+    return folder / "paused"
+
+
 def pause(client: SyncPrefectClient, pool: str, record: Path) -> None:
     """Pause a pool, so that no worker starts a run of it, and note that in a file; leave a paused pool as it is."""
     try:

@@ -5,20 +5,28 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.exceptions import ObjectNotFound
-from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
+from prefect.settings import (
+    PREFECT_API_REQUEST_TIMEOUT,
+    PREFECT_API_URL,
+    PREFECT_CLIENT_MAX_RETRIES,
+    get_current_settings,
+    temporary_settings,
+)
 from prefect.workers.process import ProcessWorker
 
 from unbroken.deployment import automations
 from unbroken.deployment.database import require_database
-from unbroken.deployment.pause import end_pause
+from unbroken.deployment.pause import end_pause, paused_by_stop
 from unbroken.deployment.processes import MARK
 from unbroken.deployment.server_settings import ServerSettings, database_set_for_prefect, without_database
 from unbroken.deployment.services import Service
+from unbroken.deployment.stop import Stop
 from unbroken.errors import ConfigError
 from unbroken.orchestration.reachability import (
     INSTEAD_OF_A_DEPLOYMENTS,
@@ -33,11 +41,10 @@ FOLDER = ROOT / ".serve"
 SERVER = Service("server", FOLDER)
 WORKER = Service("worker", FOLDER)
 POOL = "unbroken"
-PAUSE = FOLDER / "paused"
-"""Says that `stop` paused the pool."""
 SETTINGS = FOLDER / "server.json"
 """What the server was started with last; it may hold a password, so only its owner can read it."""
 START_SECONDS = 120
+REQUEST_SECONDS = 10.0
 PREFECT = [sys.executable, "-m", "prefect"]
 
 
@@ -60,7 +67,7 @@ def serve(database: str | None = None, keep_days: int | None = None) -> None:
     if applied.returncode:
         sys.exit(applied.returncode)  # it has said why
     with temporary_settings({PREFECT_API_URL: api}), get_client(sync_client=True) as client:
-        end_pause(client, PAUSE)
+        end_pause(client, paused_by_stop(FOLDER))
     started = WORKER.start([*PREFECT, "worker", "start", "--pool", POOL, "--type", "process"], environment)
     print(f"worker   {'started' if started else 'runs already'}, log {WORKER.log}")
     shown = without_credentials(api)
@@ -84,6 +91,15 @@ def apply() -> None:
     command = [*PREFECT, "--no-prompt", "deploy", "--all"]
     subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
     print("applied  work pool, automations and deployments")
+
+
+def stop() -> None:
+    """End what `serve` started; runs in training save, and go on under their ids with the next `serve`."""
+    bypass_proxies()
+    api = server_url()
+    limits: Any = {PREFECT_API_URL: api, PREFECT_CLIENT_MAX_RETRIES: 1, PREFECT_API_REQUEST_TIMEOUT: REQUEST_SECONDS}
+    with temporary_settings(limits), get_client(sync_client=True) as client:
+        Stop(ROOT, POOL, FOLDER).run(client, reachable=server_answers(api))
 
 
 def server_url() -> str:

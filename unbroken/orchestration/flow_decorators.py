@@ -8,6 +8,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from unbroken.errors.escaping import escape_controls
+from unbroken.orchestration.acknowledgement import acknowledge_in_training
 from unbroken.orchestration.form import explain_parameters
 from unbroken.orchestration.records import VerifiedJSON
 from unbroken.orchestration.restart import restart_after_crash, stop_with_supervisor, with_end_event
@@ -30,7 +31,7 @@ def resumable_flow(name: str, run_name: str) -> Callable[[Callable[Parameters, R
         flow_run_name=lambda: name_flow_run(run_name),
         persist_result=False,
         result_serializer=VerifiedJSON(),  # Prefect stores what a flow fails with all the same
-        on_running=[stop_with_supervisor],
+        on_running=[stop_with_supervisor, acknowledge_in_training],
         on_crashed=[restart_after_crash],
     )
 
