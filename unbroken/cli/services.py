@@ -3,6 +3,7 @@
 import os
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
@@ -12,19 +13,26 @@ from unbroken.cli.terminal import FINE
 from unbroken.config.project import Project
 from unbroken.errors import ConfigError
 
+if TYPE_CHECKING:
+    from unbroken.deployment.own_server import Options
+
 HOME = Path("~/.prefect")
+PORT = "Port of the server that is started; 4200, or what PREFECT_SERVER_API_PORT says, if unset."
+NO_AUTH = "Let whoever reaches the port see, start and change all, without a secret."
+DATABASE = "Where the server keeps what it knows: a PostgreSQL, or `sqlite` for a file in .serve, which is the default."
+KEEP_DAYS = "Days after its end that the server keeps a run with its log and reports (30); what runs wrote is not touched."
+RESET = "Also change what differs on the server to what the project says."
 
 
 def add_arguments(command: str, parser: ArgumentParser) -> None:
     """Add what can be asked of a server, or of what is on it; the project says the rest."""
     if command == "serve":
-        port = "Port of the server that is started; 4200, or what PREFECT_SERVER_API_PORT says, if unset."
-        parser.add_argument("--port", type=int, metavar="N", help=port)
-        without = "Let whoever reaches the port see, start and change all, without a secret."
-        parser.add_argument("--no-auth", action="store_true", help=without)
+        parser.add_argument("--port", type=int, metavar="N", help=PORT)
+        parser.add_argument("--no-auth", action="store_true", help=NO_AUTH)
+        parser.add_argument("--database", type=str, metavar="URL", help=DATABASE)
+        parser.add_argument("--keep-days", type=int, metavar="N", help=KEEP_DAYS)
     if command == "apply":
-        reset = "Also change what differs on the server to what the project says."
-        parser.add_argument("--reset", action="store_true", help=reset)
+        parser.add_argument("--reset", action="store_true", help=RESET)
 
 
 def run(command: str, arguments: Namespace, _: Console) -> int:
@@ -33,25 +41,31 @@ def run(command: str, arguments: Namespace, _: Console) -> int:
         raise ConfigError(
             f"{Path.cwd()}: found no prefect.yaml, expected the folder of a project. Go to one, or make one: unbroken init DIR"
         )
-<<<<<<< HEAD
-    from unbroken.deployment import serve  # noqa: PLC0415 (Prefect)
-
-    {"serve": serve.serve, "stop": serve.stop, "apply": serve.apply, "heal": serve.heal}[command]()
-=======
     project = Project.of(Path.cwd(), os.environ)
     if command == "serve":
         _require_writable_folders(project)
     with wrong_settings_in_words(instead=""):
         from unbroken.deployment import serve  # noqa: PLC0415 (Prefect)
-        from unbroken.deployment.own_server import Options  # noqa: PLC0415
     if command == "serve":
-        serve.serve(project, Options(port=arguments.port, auth=False if arguments.no_auth else None))
+        serve.serve(project, _options(arguments))
     elif command == "apply":
         serve.apply(project, reset=arguments.reset)
+    elif command == "heal":
+        serve.heal(project)
     else:
         serve.stop(project)
->>>>>>> service
     return FINE
+
+
+def _options(arguments: Namespace) -> "Options":
+    from unbroken.deployment.own_server import Options  # noqa: PLC0415 (as above)
+
+    return Options(
+        port=arguments.port,
+        auth=False if arguments.no_auth else None,
+        database=arguments.database,
+        keep_days=arguments.keep_days,
+    )
 
 
 def _require_writable_folders(project: Project) -> None:

@@ -1,4 +1,4 @@
-"""Bring work pool, automations and deployments onto a server: what is missing, and what differs only where asked to."""
+"""Bring work pool and deployments with their triggers onto a server: what is missing, and what differs only where asked to."""
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.workers.process import ProcessWorker
 
 from unbroken.config.project import Project
-from unbroken.deployment.automations import automations
+from unbroken.deployment import automations
 from unbroken.deployment.declared import Deployment, working_directory
 from unbroken.deployment.differences import differences
 from unbroken.errors import ConfigError, ServerError
@@ -54,7 +54,8 @@ def apply(project: Project, deployments: list[Deployment], *, reset: bool) -> No
             require_own(client, project, deployments)
         for item in _items(client, project, deployments):
             left |= _apply(item, reset=reset) and not reset
-    print("applied  work pool, automations and deployments")
+    automations.remove()
+    print("applied  work pool and deployments")
     if left:
         print(f"left     what differs, as it is on the server (left of the arrow); to take the project's: {RESET}")
 
@@ -91,8 +92,6 @@ def _apply(item: Item, *, reset: bool) -> bool:
 def _items(client: SyncPrefectClient, project: Project, deployments: list[Deployment]) -> Iterator[Item]:
     """Yield one thing after the other, each read when those before it are there."""
     yield _work_pool(client, project.name)
-    for automation in automations():
-        yield _automation(client, automation)
     for deployment in deployments:
         yield _deployment(client, deployment)
         existing = client.read_deployment_by_name(deployment.full_name)

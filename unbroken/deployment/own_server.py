@@ -8,13 +8,16 @@ import secrets
 import socket
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 from prefect.settings import get_current_settings
 
 from unbroken.config.project import OwnServer, Project
 from unbroken.config.validation import require
+from unbroken.deployment.database import require_database
+from unbroken.deployment.server_settings import ServerSettings, database_set_for_prefect
 from unbroken.deployment.services import Service
 from unbroken.errors import ConfigError, ServerError
 from unbroken.storage import atomic
@@ -23,15 +26,26 @@ START_SECONDS = 120
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """What a server that listens everywhere is asked at, on its own machine."""
 HTTP_PORT, LAST_PORT = 80, 65535
+LEASES = {"PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem"}
+"""Kept in the server's memory, as by default, the slots of its runs would stay taken for ever once it died."""
 COMMAND = [sys.executable, "-m", "prefect", "server", "start"]
 
 
 @dataclass(frozen=True)
 class Options:
-    """What was typed of the server; None leaves it to the settings, or as it runs."""
+    """What was typed of the server; None leaves it to the settings, or as it was the last time.
+
+    Attributes:
+        port: Where it listens.
+        auth: Whether it asks for a secret.
+        database: `sqlite`, or the URL of a PostgreSQL.
+        keep_days: Days after its end that a run is kept with its log and reports.
+    """
 
     port: int | None = None
     auth: bool | None = None
+    database: str | None = field(default=None, repr=False)
+    keep_days: int | None = None
 
     def __post_init__(self) -> None:
         port = self.port
@@ -47,17 +61,20 @@ def start(project: Project, service: Service, options: Options) -> OwnServer:
     """Return the project's server, started if it does not run; raise ServerError if it cannot be, or other than asked."""
     running = project.own_server if service.is_running() else None
     server = running or _planned(project, options)
+    settings = _settings(project, options, running=running is not None)
     if running:
         _require_same(project, running, options)
         started = False
     else:
         _require_free_port(server)
+        require_database(settings.database)
+        settings.write(_settings_file(project))
         if server.auth:
             _keep_secret(project)
         record(project, server)
-        started = service.start(COMMAND, _environment(project, server))
+        started = service.start(COMMAND, _environment(project, server, settings))
     _wait(project, server, service)
-    print(f"server   {'started' if started else 'runs already'} at {server.api}, log {service.log}")
+    print(f"server   {'started' if started else 'runs already'} at {server.api}, {settings}, log {service.log}")
     if not server.auth:
         print("auth     none: whoever reaches this port may see, start and change all")
     return server
@@ -77,6 +94,27 @@ def answers(project: Project, server: OwnServer) -> bool:
         return httpx.get(f"{server.api}/admin/version", headers=headers, timeout=5).is_success
     except httpx.HTTPError:
         return False
+
+
+def _settings_file(project: Project) -> Path:
+    """Return the file with what the server was started with last; it may hold a password."""
+    return project.state / "server.json"
+
+
+def _settings(project: Project, options: Options, *, running: bool) -> ServerSettings:
+    """Return the settings of the last time, changed by those typed now; raise ConfigError if the server runs with others."""
+    before = ServerSettings.read(_settings_file(project))
+    databases = (options.database, database_set_for_prefect(), before.database)
+    chosen = ServerSettings(
+        database=next(name for name in databases if name is not None),
+        keep_days=before.keep_days if options.keep_days is None else options.keep_days,
+    )
+    if chosen != before and running:
+        raise ConfigError(
+            f"{project.state}: found a server that runs with {before}, expected one with {chosen}. "
+            f"Stop it first (unbroken stop), then it starts so"
+        )
+    return chosen
 
 
 def _planned(project: Project, options: Options) -> OwnServer:
@@ -165,10 +203,10 @@ def _keep_secret(project: Project) -> None:
     project.secret_file.chmod(0o600)
 
 
-def _environment(project: Project, server: OwnServer) -> dict[str, str]:
+def _environment(project: Project, server: OwnServer, chosen: ServerSettings) -> dict[str, str]:
     """Return the environment of the server; what the user's own settings say of it holds."""
     settings = get_current_settings()
-    variables = settings.to_environment_variables(exclude_unset=True) | os.environ
+    variables = LEASES | chosen.environment()
     variables.pop("PREFECT_SERVER_API_AUTH_STRING", None)
     # A home of its own, for database and slots: what two servers keep in one they would take for their own.
     variables |= {"PREFECT_HOME": str(project.state), "PREFECT_PROFILES_PATH": str(settings.profiles_path)}

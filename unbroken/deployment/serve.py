@@ -4,9 +4,15 @@ import os
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 from prefect.client.orchestration import get_client
-from prefect.settings import get_current_settings
+from prefect.settings import (
+    PREFECT_API_REQUEST_TIMEOUT,
+    PREFECT_CLIENT_MAX_RETRIES,
+    get_current_settings,
+    temporary_settings,
+)
 
 from unbroken.config.project import VARIABLE, Project
 from unbroken.deployment import declared, own_server
@@ -17,7 +23,8 @@ from unbroken.deployment.pause import end_pause, paused_by_stop
 from unbroken.deployment.processes import MARK
 from unbroken.deployment.server_settings import without_database
 from unbroken.deployment.services import Service
-from unbroken.errors import ConfigError
+from unbroken.deployment.stop import Stop
+from unbroken.errors import ConfigError, ServerError
 from unbroken.orchestration.reachability import (
     INSTEAD_OF_A_DEPLOYMENTS,
     bypass_proxies,
@@ -28,6 +35,8 @@ from unbroken.orchestration.reachability import (
 )
 
 PREFECT = [sys.executable, "-m", "prefect"]
+PATIENCE: Any = {PREFECT_CLIENT_MAX_RETRIES: 1, PREFECT_API_REQUEST_TIMEOUT: 10.0}
+"""How long `stop` asks a server that may be gone."""
 
 
 def serve(project: Project, options: Options) -> None:
@@ -61,6 +70,31 @@ def heal(project: Project) -> None:
     """Heal the runs of the server until stopped."""
     _use_a_server(project, "to heal")
     loop.heal(project.name, project.state)
+
+
+def stop(project: Project) -> None:
+    """End what `serve` started; runs in training save, and go on under their ids with the next `serve`."""
+    bypass_proxies()
+    reachable = _reaches_server(project)
+    with temporary_settings(PATIENCE), get_client(sync_client=True) as client:
+        Stop(project.folder, project.name, project.state).run(client, reachable=reachable)
+
+
+def _reaches_server(project: Project) -> bool:
+    """Use the server whose runs are to stop, and tell whether it answers."""
+    if get_current_settings().api.url:
+        use_own_secret(project)
+        try:
+            require_server(INSTEAD_OF_A_DEPLOYMENTS)
+        except ServerError as error:
+            print(f"server   {error}")
+            return False
+        return True
+    server = project.own_server
+    if server is None:
+        return False
+    use_server(project, server)
+    return own_server.answers(project, server)
 
 
 def _use_a_server(project: Project, purpose: str) -> None:

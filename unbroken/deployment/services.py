@@ -21,6 +21,12 @@ class Service:
     name: str
     folder: Path
 
+    @classmethod
+    def others(cls, folder: Path, *known: "Service") -> list["Service"]:
+        """Return the services that were started in a folder besides those that are known."""
+        services = [cls(path.stem, folder) for path in sorted(folder.glob("*.pid"))]
+        return [service for service in services if service not in known]
+
     @property
     def log(self) -> Path:
         """What the process prints."""

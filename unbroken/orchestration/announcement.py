@@ -1,14 +1,17 @@
 """The event by which a server learns that a model has another champion, and starts its scoring."""
 
 import asyncio
+import os
+from pathlib import Path
 from typing import Any
 
 from prefect.events import Event, emit_event
 from prefect.events.clients import get_events_client
 from prefect.settings import get_current_settings
 
+from unbroken.config.project import Project
 from unbroken.errors import ServerError
-from unbroken.orchestration.reachability import bypass_proxies, require_server, without_credentials
+from unbroken.orchestration.reachability import bypass_proxies, require_server, use_own_secret, without_credentials
 from unbroken.serving.registry import Registry
 
 EVENT = "unbroken.promoted"
@@ -30,6 +33,7 @@ def announce_from_terminal(registry: Registry) -> str | None:
     Raises:
         ServerError: It cannot be told.
     """
+    use_own_secret(Project.of(Path.cwd(), os.environ))
     url = get_current_settings().api.url
     if url is None:
         return None
@@ -45,7 +49,11 @@ def announce_from_terminal(registry: Registry) -> str | None:
 def _content(registry: Registry) -> dict[str, Any]:
     folder, last = registry.folder.absolute(), registry.last_round()
     return {
-        "resource": {"prefect.resource.id": f"unbroken.model.{folder.name}", "prefect.resource.name": folder.name},
+        "resource": {
+            "prefect.resource.id": f"unbroken.model.{folder.name}",
+            "prefect.resource.name": folder.name,
+            "unbroken.project": Project.of(Path.cwd(), os.environ).name,
+        },
         "payload": {
             "folder": str(folder),
             "champion": registry.pointer.champion,

@@ -14,6 +14,7 @@ from prefect.states import Completed, Failed
 from unbroken.code.imports import import_from
 from unbroken.errors import BlockedError, StoppedError, UnbrokenError
 from unbroken.errors.escaping import escape_controls
+from unbroken.orchestration.acknowledgement import acknowledge_in_training
 from unbroken.orchestration.form import explain_parameters
 from unbroken.orchestration.heartbeat import with_heartbeat
 from unbroken.orchestration.records import VerifiedJSON
@@ -48,7 +49,7 @@ def resumable_flow(
         flow_run_name=lambda: name_flow_run(run_name),
         persist_result=False,
         result_serializer=VerifiedJSON(),  # Prefect stores what a flow fails with all the same
-        on_running=[stop_with_supervisor],
+        on_running=[stop_with_supervisor, acknowledge_in_training],
         on_crashed=[restart_after_crash],
     )
 

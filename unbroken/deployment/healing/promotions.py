@@ -71,12 +71,11 @@ def last_promotion(parameters: dict[str, Any]) -> Promotion | None:
 
 
 def is_predicted(promotion: Promotion, predictions: Iterable[FlowRun]) -> bool:
-    """Tell whether one of some flow runs scores the rows of a promotion with its champion."""
-    wanted = {"model": promotion.folder, "source": promotion.source}
+    """Tell whether one of some flow runs scores with the champion of a promotion, as its event lets one do."""
     return any(
         run.created is not None
         and run.created >= promotion.time.astimezone(UTC)
-        and wanted.items() <= dict(run.parameters.get("config", {})).items()
+        and promotion.folder in (run.parameters.get("model"), dict(run.parameters.get("config", {})).get("model"))
         for run in predictions
     )
 
@@ -105,9 +104,8 @@ def start_if_missing(client: SyncPrefectClient, promotion: Promotion, pool: str)
     newest = client.read_flow_runs(flow_run_filter=theirs, sort=FlowRunSort.EXPECTED_START_TIME_DESC)
     if is_predicted(promotion, newest):
         return None
-    parameters = {"config": {"model": promotion.folder, "source": promotion.source}}
     return client.create_flow_run_from_deployment(
-        deployments[0].id, parameters=parameters, idempotency_key=promotion.key
+        deployments[0].id, parameters={"model": promotion.folder}, idempotency_key=promotion.key
     )
 
 
