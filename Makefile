@@ -45,7 +45,7 @@ lock: $(STAMP)  ## refresh requirements.lock from pyproject.toml
 
 .venv-mlflow/.installed:
 	$(PYTHON) -m venv .venv-mlflow
-	.venv-mlflow/bin/python -m pip install --quiet --disable-pip-version-check "mlflow==3.17.2"
+	.venv-mlflow/bin/python -m pip install --quiet --disable-pip-version-check --no-compile "mlflow==3.17.2"
 	touch $@
 
 BENCH := .venv-bench/bin
@@ -66,6 +66,6 @@ clean:  ## remove what was trained and installed
 
 $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements.lock  # most is never imported
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	touch $@

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from tests.contract import assert_resumes_identically
@@ -48,8 +48,10 @@ def assert_shape_resumes(features: int, hidden: list[int], batch_size: int, thre
         assert_resumes_identically(config, [min(stop, 2 * -(-192 // batch_size) - 1)], folder)
 
 
-@settings(max_examples=3, deadline=None, derandomize=True)
+@settings(phases=[Phase.explicit], deadline=None)
 @SHAPES
+@example(features=1, hidden=[12, 5], batch_size=17, threads=2, stop=6)
+@example(features=30, hidden=[7, 1], batch_size=50, threads=1, stop=5)
 @example(features=9, hidden=[], batch_size=33, threads=1, stop=3)
 @example(features=13, hidden=[2], batch_size=33, threads=2, stop=3)
 @example(features=27, hidden=[3], batch_size=33, threads=1, stop=3)
