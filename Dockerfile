@@ -1,17 +1,24 @@
-# For Docker and Kubernetes work pools. Flows run from /app; mount shared storage at /app/runs and /app/models.
-# The package index decides which build of torch the lock installs: PyPI's own for Linux on x86 brings CUDA along.
-FROM python:3.11-slim
-
-WORKDIR /app
-COPY requirements.lock .
-RUN pip install --no-cache-dir -r requirements.lock
-COPY pyproject.toml README.md LICENSE prefect.yaml run.toml retrain.toml predict.toml ./
+# For work pools of any type: flows run from /app. Mount storage that outlives a container at /app/runs, /app/models and
+# /app/predictions. The package index decides which build of torch is installed: PyPI's own for Linux on x86 brings CUDA along.
+FROM python:3.11-slim AS wheel
+WORKDIR /source
+COPY pyproject.toml README.md LICENSE prefect.yaml ./
 COPY flows flows
 COPY tasks tasks
 COPY unbroken unbroken
-RUN pip install --no-cache-dir --no-build-isolation --no-deps --editable .
+RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheel .
 
-# A user of its own, who owns the folders that the runs write.
-RUN useradd --create-home unbroken && mkdir runs models && chown unbroken: runs models
-USER unbroken
+FROM python:3.11-slim
+WORKDIR /app
+COPY requirements.lock .
+COPY --from=wheel /wheel /wheel
+# The lock says which versions, the wheel which packages.
+RUN pip install --no-cache-dir --constraint requirements.lock /wheel/*.whl
+COPY prefect.yaml pyproject.toml run.toml retrain.toml predict.toml ./
+COPY flows flows
+COPY tasks tasks
+
+# A user of its own, by number so that any host can check it, who owns the folders that the runs write.
+RUN useradd --uid 10001 --create-home unbroken && mkdir runs models predictions && chown unbroken: runs models predictions
+USER 10001
 CMD ["prefect", "flow-run", "execute"]

