@@ -15,6 +15,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import httpx
+
 from unbroken.deployment.server_settings import LOAD
 
 RUNS, AT_ONCE, TASKS, LINES = 200, 8, 3, 5
@@ -97,13 +99,18 @@ def _settled(database: Path) -> dict[str, int]:
 
 
 def _wait_until_ready(api: str, server: subprocess.Popen[bytes]) -> None:
-    from unbroken.deployment.serve import server_answers  # noqa: PLC0415 (imports Prefect)
-
     deadline = time.monotonic() + PATIENCE
-    while not server_answers(api):
+    while not _answers(api):
         assert server.poll() is None, "the server ended"
         assert time.monotonic() < deadline, "the server does not answer"
         time.sleep(0.5)
+
+
+def _answers(api: str) -> bool:
+    try:
+        return httpx.get(f"{api}/health", timeout=5).is_success
+    except httpx.HTTPError:
+        return False
 
 
 def main() -> None:

@@ -20,7 +20,9 @@ HOME = Path("~/.prefect")
 PORT = "Port of the server that is started; 4200, or what PREFECT_SERVER_API_PORT says, if unset."
 NO_AUTH = "Let whoever reaches the port see, start and change all, without a secret."
 DATABASE = "Where the server keeps what it knows: a PostgreSQL, or `sqlite` for a file in .serve, which is the default."
-KEEP_DAYS = "Days after its end that the server keeps a run with its log and reports (30); what runs wrote is not touched."
+KEEP_DAYS = (
+    "Days after its end that the server keeps a run with its log and reports (30); what runs wrote is not touched."
+)
 RESET = "Also change what differs on the server to what the project says."
 
 

@@ -3,7 +3,6 @@
 import base64
 import errno
 import json
-import os
 import secrets
 import socket
 import sys
