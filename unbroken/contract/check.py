@@ -8,9 +8,9 @@ import pyarrow as pa
 
 from unbroken.config import DataConfig
 from unbroken.contract.columns import choose_columns
-from unbroken.contract.labels import infer_task, label_values, require_label
+from unbroken.contract.labels import alike_classes, infer_task, label_values, require_label
 from unbroken.contract.overview import overview
-from unbroken.contract.selection import NO_VALUE, Selection, judge_columns, read_head, require_features
+from unbroken.contract.selection import NO_VALUE, Selection, judge_columns, read_head, require_features, require_meaning
 from unbroken.data.dataset import Manifest
 from unbroken.data.footers import Footer
 from unbroken.data.schema import Column, Schema
@@ -37,8 +37,9 @@ def check_contract(footers: list[Footer], config: DataConfig, fingerprint: str) 
     require_label(label, config.source)
     values, unlabelled = label_values([footer.file for footer in footers], label, config)
     files = tuple(_with_labels(footer.file, label, unlabelled) for footer in footers)
-    task, classes = infer_task(label, values, config, config.source)
     head = read_head(files, [*(column.name for column in features), label.name])
+    task, classes = infer_task(label, values, config, config.source)
+    require_meaning(head, label, files, config)
     if not config.include:
         features, selection = _leave_out(head, features, selection, files, config)
     schema = Schema(features=features, label=label, task=task, classes=classes)
@@ -79,6 +80,11 @@ def _say(
         log.warning(
             "%s: %s of %s rows have no %s and do not train (data.null_labels)",
             *(config.source, f"{count:,}", f"{count + manifest.rows:,}", manifest.schema.label.name),
+        )
+    if alike := alike_classes(manifest.schema.classes):
+        log.warning(
+            "%s: label %s: %s differ in spaces or capital letters alone, and are classes of their own",
+            *(config.source, manifest.schema.label.name, ", ".join(map(repr, alike))),
         )
     first, *lines = overview(head, manifest.schema, manifest.rows)
     log.info("%s: %s", config.source, first)

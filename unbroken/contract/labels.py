@@ -59,6 +59,12 @@ def _automatic_task(label: Column, classes: tuple[ClassValue, ...]) -> TaskName:
     return "multiclass" if whole and 2 < len(classes) <= MOST_INTEGER_CLASSES else "regression"
 
 
+def alike_classes(classes: tuple[ClassValue, ...]) -> tuple[ClassValue, ...]:
+    """Return the texts among classes that differ from another in spaces or capital letters alone."""
+    plain = [str(value).strip().casefold() for value in classes]
+    return tuple(value for value, text in zip(classes, plain, strict=True) if plain.count(text) > 1)
+
+
 def label_values(
     files: list[SourceFile], label: Column, config: DataConfig
 ) -> tuple[set[ClassValue] | None, Counter[str]]:

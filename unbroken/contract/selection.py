@@ -35,6 +35,8 @@ class Selection:
     label: str
     features: tuple[str, ...]
     left_out: Mapping[str, str]
+    is_alone: bool = False
+    """Whether there is one column only."""
 
 
 def select_columns(path: str, arrow: pa.Schema, config: DataConfig) -> Selection:
@@ -48,10 +50,10 @@ def select_columns(path: str, arrow: pa.Schema, config: DataConfig) -> Selection
     Raises:
         DataError: A column that the settings name is not there, or no feature is left.
     """
-    named = {*config.include, *config.keep, config.label}
-    left_out = {} if config.include else {name: why for name, why in _by_name(arrow).items() if name not in named}
+    named, by_name = {*config.include, *config.keep, config.label}, _by_name(arrow)
+    left_out = {} if config.include else {name: why for name, why in by_name.items() if name not in named}
     columns = [name for name in arrow.names if name not in left_out]
-    label = config.label or (columns or arrow.names)[-1]
+    label = config.label or _default_label(path, arrow, by_name, config)
     wanted = config.include or tuple(name for name in columns if name != label)
     names, excluded = set(arrow.names), set(config.exclude)
     for name in (*wanted, *config.exclude, *config.keep, *config.categories, *config.types, label):
@@ -59,9 +61,21 @@ def select_columns(path: str, arrow: pa.Schema, config: DataConfig) -> Selection
             raise DataError(f"{path}: no column {name}; found {', '.join(arrow.names)}")
     features = tuple(name for name in wanted if name not in excluded)
     left_out = {name: why for name, why in left_out.items() if name not in config.exclude}
-    selection = Selection(label=label, features=features, left_out=left_out)
+    selection = Selection(label=label, features=features, left_out=left_out, is_alone=len(arrow) == 1)
     require_features(path, selection, config)
     return selection
+
+
+def _default_label(path: str, arrow: pa.Schema, by_name: Mapping[str, str], config: DataConfig) -> str:
+    """Return the last column that is no index; raise DataError if the settings call it a feature."""
+    label = ([name for name in arrow.names if name not in by_name] or arrow.names)[-1]
+    for setting, names in (("include", config.include), ("keep", config.keep)):
+        if label in names:
+            raise DataError(
+                f"{path}: data.{setting} names {label}, the last column, which is predicted where data.label names none. "
+                f"Name it"
+            )
+    return label
 
 
 def require_features(path: str, selection: Selection, config: DataConfig) -> None:
@@ -72,6 +86,7 @@ def require_features(path: str, selection: Selection, config: DataConfig) -> Non
     raise DataError(
         f"{path}: no feature is left; found the label {selection.label} and excluded {', '.join(config.exclude) or 'none'}"
         + (f", left out {left_out}. Name data.keep to use one" if left_out else "")
+        + (". If more columns stand in a CSV file, name data.csv.delimiter" if selection.is_alone else "")
     )
 
 
@@ -99,6 +114,16 @@ def judge_columns(head: pa.Table, columns: tuple[Column, ...], files: tuple[Sour
     """Return the features that carry no meaning by their first values, and why."""
     verdicts = {column.name: _verdict(column, head.column(column.name), files) for column in columns}
     return {name: why for name, why in verdicts.items() if why}
+
+
+def require_meaning(head: pa.Table, label: Column, files: tuple[SourceFile, ...], config: DataConfig) -> None:
+    """Raise DataError if a label that the settings do not name looks as a column does that is left out by default."""
+    why = None if config.label else _verdict(label, head.column(label.name), files)
+    if why:
+        raise DataError(
+            f"{config.source}: label {label.name}, the last column: found {why}, expected what is to be predicted. "
+            f"Name a column in data.label"
+        )
 
 
 def _verdict(column: Column, values: pa.ChunkedArray, files: tuple[SourceFile, ...]) -> str | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -230,3 +231,46 @@ def test_a_year_beyond_the_calendar_is_refused_by_row(tmp_path: Path):
 
     with pytest.raises(DataError, match=r"column x, row 7: found a moment of the year 38504, expected -32767 .. 32767"):
         prepared(write(tmp_path / "a.parquet", hundred(moments)), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("last", "words"),
+    [
+        ({"index": [(row * 7) % 400 for row in range(400)]}, "label index, the last column: found ids"),
+        ({"n": list(range(400))}, "label n, the last column: found row numbers"),
+        ({"name": [f"name {row}" for row in range(400)]}, "label name, the last column: found 400 different texts"),
+    ],
+)
+def test_a_last_column_without_meaning_is_no_label_unless_it_is_named(last: dict[str, Any], words: str, tmp_path: Path):
+    source = write(tmp_path / "a.parquet", {"x": [float(row % 9) for row in range(400)], **last})
+
+    with pytest.raises(DataError, match=f"{words}.* Name a column in data.label"):
+        schema_of(source, tmp_path)
+    (name,) = last
+    assert schema_of(source, tmp_path, label=name).label.name == name
+
+
+def test_a_feature_that_the_settings_name_is_not_the_label_by_default(tmp_path: Path):
+    source = write(tmp_path / "a.parquet", hundred([float(row) for row in range(100)]))
+
+    with pytest.raises(DataError, match=r"data\.include names label, the last column, which is predicted"):
+        schema_of(source, tmp_path, include=("x", "label"))
+
+
+def test_an_index_that_is_kept_is_not_the_label(tmp_path: Path):
+    frame = pa.table(hundred([float(row) for row in range(100)])).to_pandas()
+    frame.index = pd.Index([row % 9 for row in range(100)], name="group")
+    frame.to_parquet(tmp_path / "a.parquet")
+
+    schema = schema_of(tmp_path / "a.parquet", tmp_path, keep=("group",))
+
+    assert schema.label.name == "label"
+    assert "group" in [column.name for column in schema.features]
+
+
+def test_classes_that_differ_in_spaces_or_capital_letters_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    labels = [("yes", "yes ", "no", "No")[row % 4] for row in range(100)]
+
+    schema_of(write(tmp_path / "a.parquet", hundred([float(row) for row in range(100)], labels)), tmp_path)
+
+    assert "label label: 'No', 'no', 'yes', 'yes ' differ in spaces or capital letters alone" in caplog.text
