@@ -1,7 +1,8 @@
 """CSV files as Parquet, converted once, each cell by the format of its column."""
 
 import logging
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from unbroken.csv.dialect import detect_dialect
-from unbroken.csv.inference import AS_TEXT, ColumnFormat, CsvFile, infer
+from unbroken.csv.formats import NumberFormat
+from unbroken.csv.inference import AS_TEXT, ORDERS, ColumnFormat, CsvFile, infer
 from unbroken.csv.reading import Reading
 from unbroken.csv.tallies import FLOAT, INTEGER
 from unbroken.csv.texts import read_cells, without_nulls
@@ -46,9 +48,25 @@ def as_parquet(files: Iterable[SourceFile], folder: Path, reading: Reading, pref
     ]
     _say(sources, reading)
     return [
-        SourceFile(url=str(path), partition=source.file.partition, origin=source.file.url, digest=digest)
+        SourceFile(
+            url=str(path),
+            partition=source.file.partition,
+            origin=source.file.url,
+            formats=_to_remember(formats[source.file.url]),
+            digest=digest,
+        )
         for source, path, digest in zip(sources, paths, digests, strict=True)
     ]
+
+
+def _to_remember(columns: dict[str, ColumnFormat]) -> dict[str, str]:
+    """Return how columns are written where a few cells alone could not tell it."""
+    forms = {name: column.format for name, column in columns.items()}
+    return {
+        name: form.name
+        for name, form in forms.items()
+        if form.name in ORDERS or (isinstance(form, NumberFormat) and form != NumberFormat("."))
+    }
 
 
 @dataclass
@@ -60,6 +78,7 @@ class _Conversion:
     reading: Reading
     strays: dict[str, int] = field(default_factory=dict)
     example: dict[str, str] = field(default_factory=dict)
+    signs: dict[str, Counter[str]] = field(default_factory=dict)
     headers: int = 0
     rows: int = 0
 
@@ -85,10 +104,13 @@ class _Conversion:
 
     def _values(self, texts: pa.Array, name: str, words: pa.Array) -> pa.Array:
         column = self.formats[name]
-        texts = without_nulls(texts, words)
+        texts = without_nulls(pc.utf8_trim_whitespace(texts) if self.source.dialect.padded else texts, words)
         if pa.types.is_null(column.type):
             return pa.nulls(len(texts))
         values = column.format.parse(texts)
+        if isinstance(column.format, NumberFormat):
+            signs = column.format.signs(texts.filter(pc.is_valid(values)))
+            self.signs.setdefault(name, Counter()).update(signs.to_pylist())
         if column.strays and values.null_count > texts.null_count:
             strays = texts.filter(pc.and_(pc.is_null(values), pc.is_valid(texts)))
             self.strays[name] = self.strays.get(name, 0) + len(strays)
@@ -99,11 +121,11 @@ class _Conversion:
         """Return the rows but those that repeat the header, as files that were put together have them."""
         if not self.source.dialect.skip:
             return cells
-        repeated = pc.equal(cells.column(0), self.source.dialect.names[0])
+        repeated = pc.equal(pc.utf8_trim_whitespace(cells.column(0)), self.source.dialect.names[0].strip())
         for name, column in zip(self.source.dialect.names[1:], cells.columns[1:], strict=True):
             if not pc.any(repeated).as_py():
                 return cells
-            repeated = pc.and_(repeated, pc.equal(column, name))
+            repeated = pc.and_(repeated, pc.equal(pc.utf8_trim_whitespace(column), name.strip()))
         self.headers += pc.sum(repeated).as_py() or 0
         return cells.filter(pc.invert(repeated))
 
@@ -123,17 +145,31 @@ class _Conversion:
                 "%s: column %s: read as %s; %d of %d cells are something else, e.g. %r, and count as missing (data.types)",
                 *(path, name, self.formats[name].format.name, count, self.rows, self.example[name]),
             )
+        for name, signs in self.signs.items():
+            if len([sign for sign in signs if sign]) > 1 or ("%" in signs and len(signs) > 1):
+                counts = ", ".join(f"{count} with {sign or 'none'}" for sign, count in signs.most_common())
+                log.warning(
+                    "%s: column %s: its numbers have different signs: %s. Each is read by itself, a percentage as a part "
+                    "of 1: write all in one way if they are of one kind",
+                    *(path, name, counts),
+                )
         for name, column in self.formats.items():
             if column.format not in (INTEGER, FLOAT, AS_TEXT.format) and name not in self.strays and column.strays:
                 log.info("%s: column %s: read as %s", path, name, column.format.name)
 
 
 def _say(sources: list[CsvFile], reading: Reading) -> None:
-    dialects = dict.fromkeys(str(source.dialect) for source in sources)
-    for dialect in dialects:
-        first = next(source.file.url for source in sources if str(source.dialect) == dialect)
-        count = sum(str(source.dialect) == dialect for source in sources)
-        log.info("%s%s: read as %s", first, f" and {count - 1} more" if count > 1 else "", dialect)
+    for doubt, urls in _by([(doubt, source.file.url) for source in sources for doubt in source.dialect.doubts]):
+        log.warning("%s: %s", urls, doubt)
+    for dialect, urls in _by([(str(source.dialect), source.file.url) for source in sources]):
+        log.info("%s: read as %s", urls, dialect)
     words = ", ".join(reading.null_words[:SHOWN_WORDS])
     more = ", ..." if len(reading.null_words) > SHOWN_WORDS else ""
     log.info("missing values: empty cells%s (data.null_words)", f" and {words}{more}" if words else "")
+
+
+def _by(pairs: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Yield each first of some pairs of text and URL, and the URLs that it came with, shortened."""
+    for text in dict.fromkeys(text for text, _ in pairs):
+        urls = [url for other, url in pairs if other == text]
+        yield text, f"{urls[0]} and {len(urls) - 1} more" if len(urls) > 1 else urls[0]

@@ -1,4 +1,4 @@
-"""How a CSV file is written: its encoding, its delimiter, and whether its first line names the columns."""
+"""How a CSV file is written: its encoding, its delimiter, and where its columns are named."""
 
 import codecs
 import csv
@@ -7,9 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import pyarrow as pa
-
-from unbroken.csv.formats import looks_typed
+from unbroken.csv.layout import Records, find_layout, usual_width
 from unbroken.csv.opening import Limited, open_text
 from unbroken.csv.reading import Reading
 from unbroken.data.footers import require_width
@@ -19,6 +17,8 @@ from unbroken.errors import DataError
 CHUNK_BYTES = 1 << 20
 LONGEST_LINE = 1 << 25
 SAMPLE_RECORDS = 200
+BELOW_A_TITLE = 0.9
+"""What a delimiter counts by which a file has its columns below a first line without it, as a title is."""
 DELIMITERS = ("\t", ";", "|", ",")
 """From the rarest inside a field to the most frequent: of those that fit equally well, the first is meant."""
 BYTE_ORDER_MARKS = (
@@ -30,9 +30,12 @@ BYTE_ORDER_MARKS = (
 )
 UNDEFINED = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
 """What Windows-1252 has no character for, and Latin-1 has."""
+DELIMITER_LINE = re.compile(r'"?sep=([^\r\n"])"?\r?\n')
+"""The first line by which Excel is told the delimiter."""
 BEYOND_ASCII = re.compile(r"[^\x00-\x7f\ufffd]")
 LINE_BREAK = re.compile(r"[\r\n]")
 REPLACED = "\ufffd"
+GUESSES = ("cp1252", "latin-1")
 NAMES = {"utf-8": "UTF-8", "utf-8-sig": "UTF-8", "utf-16": "UTF-16", "cp1252": "Windows-1252", "latin-1": "Latin-1"}
 
 
@@ -44,21 +47,28 @@ class Dialect:
         encoding: A codec.
         delimiter: What stands between two fields.
         names: The columns.
-        skip: The records before the first row: none, or the header and what is above it.
+        above: The lines above the header, or above the first row where there is none.
+        skip: The records between these and the first row: none, or the header.
         is_empty: Whether the file ends with the header's last letter.
         max_expansion: How many times its own size it may unpack to.
+        padded: Whether a space follows each delimiter, which belongs to no field.
+        doubts: What a person should look at.
     """
 
     encoding: str
     delimiter: str
     names: tuple[str, ...]
     skip: int
+    above: int = 0
     is_empty: bool = False
     max_expansion: int = 100
+    padded: bool = False
+    doubts: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         delimiter = "tab" if self.delimiter == "\t" else f"`{self.delimiter}`"
-        header = "names in the first line" if self.skip else f"no header, so {self.names[0]} .. {self.names[-1]}"
+        line = f"line {self.above + 1}" if self.above else "the first line"
+        header = f"names in {line}" if self.skip else f"no header, so {self.names[0]} .. {self.names[-1]}"
         return f"{NAMES.get(self.encoding, self.encoding)}, delimiter {delimiter}, {header}"
 
 
@@ -77,22 +87,28 @@ def detect_dialect(file: SourceFile, reading: Reading) -> Dialect:
         text = _decoded(head, encoding, file.url)
     if not text.strip():
         raise DataError(f"{file.url}: cannot be read: found an empty CSV file, expected a header and rows")
-    delimiter = config.delimiter or detect_delimiter(text)
+    line = DELIMITER_LINE.match(text)
+    text = text[line.end() :] if line else text
+    delimiter = config.delimiter or (line[1] if line else detect_delimiter(text))
     records = _records(text, delimiter)
-    blank = next((row for row, record in enumerate(records) if record), 0)
-    rows = [record for record in records if record]
-    if not rows:
+    if not any(records):
         raise DataError(f"{file.url}: cannot be read: found no row of text; is it a CSV file?")
-    header = has_header(rows) if config.header is None else config.header
-    require_width(file.url, len(rows[0]), reading.max_columns)
-    names = tuple(rows[0]) if header else tuple(f"column_{number}" for number in range(1, len(rows[0]) + 1))
+    layout = find_layout(records, config.header)
+    require_width(file.url, len(layout.names), reading.max_columns)
+    guessed = encoding in GUESSES and encoding not in (config.encoding, reading.fallback_encoding)
+    doubts = (
+        [f"no UTF-8, so read as {NAMES[encoding]}; if letters look wrong, name data.csv.encoding"] if guessed else []
+    )
     return Dialect(
         encoding=encoding,
         delimiter=delimiter,
-        names=names,
-        skip=blank + 1 if header else 0,
-        is_empty=header and not is_cut and not LINE_BREAK.search(text.strip()),
+        names=layout.names,
+        skip=int(layout.header),
+        above=bool(line) + _lines_of(text, delimiter, layout.above),
+        is_empty=layout.header and not is_cut and not LINE_BREAK.search(text.strip()),
         max_expansion=reading.max_expansion,
+        padded=layout.padded,
+        doubts=(*doubts, *layout.doubts),
     )
 
 
@@ -158,18 +174,29 @@ def detect_delimiter(text: str) -> str:
 
 
 def _regularity(text: str, delimiter: str) -> float:
-    widths = [len(record) for record in _records(text, delimiter) if record]
-    if not widths or widths[0] < 2:
-        return 0.5 if delimiter == "," else 0.0
-    return sum(width == widths[0] for width in widths) / len(widths)
+    records = _records(text, delimiter)
+    widths = [len(record) for record in records if record]
+    width, share = usual_width(records)
+    if widths and widths[0] > 1:
+        return sum(length == widths[0] for length in widths) / len(widths)
+    if width > 1:
+        return share * BELOW_A_TITLE
+    return 0.5 if delimiter == "," else 0.0
 
 
-def _records(text: str, delimiter: str) -> list[list[str]]:
+def _records(text: str, delimiter: str) -> Records:
     """Return the first records of a text; the last is left out where it may be cut."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     records = list(_first(reader, SAMPLE_RECORDS + 1))
     cut = len(records) > SAMPLE_RECORDS or (len(records) > 1 and not text.endswith(("\n", "\r")))
     return records[:SAMPLE_RECORDS] if not cut else records[:-1]
+
+
+def _lines_of(text: str, delimiter: str, records: int) -> int:
+    """Return how many lines so many first records take."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    list(_first(reader, records))
+    return reader.line_num
 
 
 def _first(reader: Iterator[list[str]], most: int) -> Iterator[list[str]]:
@@ -178,16 +205,3 @@ def _first(reader: Iterator[list[str]], most: int) -> Iterator[list[str]]:
             yield next(reader)
     except (csv.Error, StopIteration):
         return
-
-
-def has_header(rows: list[list[str]]) -> bool:
-    """Tell whether the first row names the columns: it does unless it holds numbers or dates beside words that come again."""
-    first, below = rows[0], rows[1:]
-    if [name.strip() for name in first] == [str(number) for number in range(len(first))]:
-        return True  # how a table without names is written by pandas
-    typed = looks_typed(pa.array(first, pa.string())).to_pylist()
-    if not below or not any(typed) or any(not name.strip() for name in first):
-        return True
-    words = [column for column, is_typed in enumerate(typed) if not is_typed]
-    again = [column for column in words if any(len(row) > column and row[column] == first[column] for row in below)]
-    return len(again) * 2 < len(words) or (len(again) == 0 and bool(words))

@@ -7,26 +7,19 @@ from typing import Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
-CURRENCY = r"(?:[$€£¥₹₽₩]|US\$|USD|EUR|GBP|CHF|JPY|kr|zł)"
+CODES = (
+    "AED|ARS|AUD|BRL|CAD|CHF|CLP|CNY|COP|CZK|DKK|EGP|EUR|GBP|HKD|HUF|IDR|ILS|INR|JPY|KRW|MXN|MYR|NGN|NOK|NZD|PEN|PHP|PKR|PLN|"
+    "RON|RUB|SAR|SEK|SGD|THB|TRY|TWD|UAH|USD|VND|ZAR"
+)
+CURRENCY = rf"(?:[A-Z]{{0,3}}\p{{Sc}}|{CODES}|kr\.?|zł|Kč|Ft|Rs\.?)"
+"""A sign, also with letters before it as in `US$`, a code, or what people write in its place."""
 SIGN = r"[-+\x{2212}]?"
 SPACE = r"[ \x{a0}\x{202f}\x{2009}]"
 MARKS = (
-    "?",
-    "-",
-    "--",
-    ".",
-    "*",
-    "none",
-    "missing",
-    "unknown",
-    "nil",
-    "n.a.",
-    "na",
-    "nan",
-    "null",
-    "n/a",
-    "#n/a",
-    "nat",
+    *("?", "-", "--", "---", "\u2013", "\u2014", ".", "..", "...", "\u2026", ":", "*", "**", "***", "\\n"),
+    *("none", "missing", "unknown", "unk", "nil", "na", "nan", "null", "n/a", "#n/a", "nat", "n.a.", "n. a.", "n.d."),
+    *("tbd", "tba", "not available", "not applicable", "no data", "(blank)", "<null>", "(null)", "k.a.", "#value!"),
+    *("#ref!", "#div/0!", "#name?", "#num!", "#null!"),
 )
 """Words, in lower case, that among numbers or dates stand for nothing, however often they come."""
 CODE = r"^\s*[-+]?0(?:[0-9]+|[xX][0-9a-fA-F]+)\s*$"
@@ -69,6 +62,11 @@ class NumberFormat:
         names = {"": "", ",": "comma", ".": "point", "'": "apostrophe", " ": "space"}
         return f"number{decimal}" + (f", thousands by {names[self.thousands]}" if self.thousands else "")
 
+    def signs(self, texts: pa.Array) -> pa.Array:
+        """Return what stands beside each number: a percent sign, a currency, or nothing."""
+        signs = pc.struct_field(pc.extract_regex(texts, rf"(?P<sign>%|{CURRENCY})"), "sign")
+        return pc.fill_null(signs, "")
+
     @cached_property
     def _pattern(self) -> str:
         mark = {"": "", ".": r"\.", " ": SPACE, "'": "['\\x{2019}]"}.get(self.thousands, self.thousands)
@@ -76,15 +74,16 @@ class NumberFormat:
         point = r"\." if self.decimal == "." else ","
         digits = f"(?:{whole}(?:{point}[0-9]*)?|{point}[0-9]+)(?:[eE][-+]?[0-9]+)?"
         signed = f"(?:{CURRENCY}{SPACE}?{SIGN}|{SIGN}{SPACE}?{CURRENCY}?{SPACE}?)"
-        return rf"^\s*(?:{signed}{digits}|\({CURRENCY}?{digits}\)){SPACE}?(?:%|{CURRENCY})?\s*$"
+        return rf"^\s*(?:{signed}{digits}|\({CURRENCY}?{digits}\)){SPACE}?(?:%|{CURRENCY})?-?\s*$"
 
     def parse(self, texts: pa.Array) -> pa.Array:
         """Return the numbers as floats, a percentage as a part of 1; null where a text is no such number."""
         fits = pc.match_substring_regex(texts, self._pattern)
         texts = pc.if_else(fits, texts, pa.scalar(None, pa.string()))
-        negative = pc.match_substring_regex(texts, r"[(\x{2212}]|^\s*-|^[^0-9eE]*-")
+        negative = pc.match_substring_regex(texts, r"[(\x{2212}]|^[^0-9]*-|-\s*$")
         percent = pc.match_substring(texts, "%")
-        digits = pc.replace_substring_regex(texts, rf"^[^0-9.,]+|{SPACE}|\s|['\x{{2019}}%)]|{CURRENCY}", "")
+        digits = pc.replace_substring_regex(texts, rf"{CURRENCY}|{SPACE}|\s|['\x{{2019}}%)]|-\s*$", "")
+        digits = pc.replace_substring_regex(digits, r"^[-+(\x{2212}]+", "")
         if self.thousands in (",", "."):
             digits = pc.replace_substring(digits, self.thousands, "")
         numbers = pc.replace_substring(digits, self.decimal, ".").cast(pa.float64())
@@ -94,9 +93,10 @@ class NumberFormat:
 
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 CLOCK = (
-    r"(?:[ T]+(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2})(?:\.(?P<fraction>[0-9]{1,9}))?)?"
-    r" ?(?P<half>[AaPp][Mm])?(?P<zone>Z|[-+][0-9]{2}:?[0-9]{2})?)?"
+    r"(?:(?:,? +|T)(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2})(?:[.,](?P<fraction>[0-9]{1,9}))?)?"
+    r"(?:[ \x{202f}]?(?P<half>[AaPp]\.?[Mm]\.?))? ?(?P<zone>Z|UTC|GMT|[-+][0-9]{2}:?[0-9]{2}|[-+][0-9]{2})?)?"
 )
+WEEKDAY = r"(?:(?i:mon|tue|wed|thu|fri|sat|sun)[a-z]*,? )?"
 DAY, MONTH = r"(?P<day>0?[1-9]|[12][0-9]|3[01])", r"(?P<month>0?[1-9]|1[0-2])"
 YEAR, NAMED = (
     r"(?P<year>[0-9]{4}|[0-9]{2})",
@@ -140,12 +140,12 @@ class DateFormat:
 def _clock(parts: pa.Array) -> pa.Array:
     """Return the time of day of dates as a duration in microseconds, less the offset of their zone."""
     hour, minute, second = (_number(pc.struct_field(parts, name)) for name in ("hour", "minute", "second"))
-    half = pc.utf8_lower(pc.struct_field(parts, "half"))
+    half = pc.replace_substring(pc.utf8_lower(pc.struct_field(parts, "half")), ".", "")
     noon = pc.and_(pc.equal(half, "pm"), pc.less(hour, 12))
     midnight = pc.and_(pc.equal(half, "am"), pc.equal(hour, 12))
     hour = pc.if_else(noon, pc.add(hour, 12), pc.if_else(midnight, 0, hour))
     fraction = _number(pc.utf8_slice_codeunits(pc.utf8_rpad(pc.struct_field(parts, "fraction"), 6, "0"), 0, 6))
-    zone = pc.replace_substring(pc.struct_field(parts, "zone"), ":", "")
+    zone = pc.replace_substring_regex(pc.struct_field(parts, "zone"), ":|UTC|GMT", "")
     offset = pc.add(
         pc.multiply(_number(pc.utf8_slice_codeunits(zone, 1, 3)), 60), _number(pc.utf8_slice_codeunits(zone, 3, 5))
     )
@@ -186,7 +186,7 @@ class TimeFormat:
         """Return times of day in microseconds; null where a text is none."""
         hour = r"(?P<hour>[01]?[0-9]|2[0-3])"
         clock = rf"{hour}:(?P<minute>[0-5][0-9])(?::(?P<second>[0-5][0-9])(?:\.(?P<fraction>[0-9]{{1,9}}))?)?"
-        parts = pc.extract_regex(texts, rf"^\s*{clock}(?P<half>)(?P<zone>)\s*$")
+        parts = pc.extract_regex(texts, rf"^\s*{clock}(?: ?(?P<half>[AaPp]\.?[Mm]\.?))?(?P<zone>)\s*$")
         return _clock(parts).cast(pa.int64()).cast(pa.time64("us"))
 
 
@@ -211,21 +211,24 @@ NUMBERS = tuple(
     for decimal, marks in ((".", ("", ",", "'", " ")), (",", ("", ".", "'", " ")))
     for thousands in marks
 )
+YEAR_FIRST, DAY_FIRST, MONTH_FIRST = "date, year first", "date, day first", "date, month first"
 DATES = (
-    DateFormat("date, year first", rf"{LONG_YEAR}(?:-){MONTH}(?:-){DAY}"),
-    DateFormat("date, year first", rf"{LONG_YEAR}/{MONTH}/{DAY}"),
-    DateFormat("date, year first", rf"{LONG_YEAR}\.{MONTH}\.{DAY}"),
-    DateFormat("date, month first", rf"{MONTH}/{DAY}/{YEAR}"),
-    DateFormat("date, day first", rf"{DAY}/{MONTH}/{YEAR}"),
-    DateFormat("date, day first", rf"{DAY}\.{MONTH}\.{YEAR}"),
-    DateFormat("date, day first", rf"{DAY}-{MONTH}-{YEAR}"),
-    DateFormat("date, month first", rf"{MONTH}-{DAY}-{YEAR}"),
-    DateFormat("date, month first", rf"{MONTH}\.{DAY}\.{YEAR}"),
-    DateFormat("date, day first", rf"{DAY}[- /.]{NAMED}[- /.,]+{YEAR}"),
-    DateFormat("date, month first", rf"{NAMED} {DAY},? {YEAR}"),
+    DateFormat(YEAR_FIRST, rf"{LONG_YEAR}(?:-){MONTH}(?:-){DAY}"),
+    DateFormat(YEAR_FIRST, rf"{LONG_YEAR}/{MONTH}/{DAY}"),
+    DateFormat(YEAR_FIRST, rf"{LONG_YEAR}\.{MONTH}\.{DAY}"),
+    DateFormat(MONTH_FIRST, rf"{MONTH}/{DAY}/{YEAR}"),
+    DateFormat(DAY_FIRST, rf"{DAY}/{MONTH}/{YEAR}"),
+    DateFormat(DAY_FIRST, rf"{DAY}\.{MONTH}\.{YEAR}"),
+    DateFormat(DAY_FIRST, rf"{DAY}-{MONTH}-{YEAR}"),
+    DateFormat(MONTH_FIRST, rf"{MONTH}-{DAY}-{YEAR}"),
+    DateFormat(MONTH_FIRST, rf"{MONTH}\.{DAY}\.{YEAR}"),
+    DateFormat(DAY_FIRST, rf"{WEEKDAY}{DAY}[- /.]{NAMED}[- /.,]+{YEAR}"),
+    DateFormat(MONTH_FIRST, rf"{WEEKDAY}{NAMED} {DAY},? {YEAR}"),
 )
 """Of those that fit equally many cells, the first is meant."""
 BOOLEAN, TIME, DURATION = BooleanFormat(), TimeFormat(), DurationFormat()
+COMPACT = DateFormat(YEAR_FIRST, rf"{LONG_YEAR}(?P<month>0[1-9]|1[0-2])(?P<day>0[1-9]|[12][0-9]|3[01])")
+"""How a column that is known to hold dates may be written: nothing tells `20211231` from a number."""
 WORDS = BooleanFormat(("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0"))
 """How a column that is known to be boolean may be written."""
 FORMATS: tuple[Format, ...] = (*NUMBERS, *DATES, BOOLEAN, TIME, DURATION)

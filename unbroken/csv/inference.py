@@ -1,5 +1,6 @@
 """What the columns of CSV files are, over all rows of all files: one pass, and one more over columns that are not plain."""
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
@@ -8,26 +9,45 @@ from operator import add, and_
 import pyarrow as pa
 
 from unbroken.csv.dialect import Dialect
-from unbroken.csv.formats import BOOLEAN, DATES, DURATION, NUMBERS, TIME, WORDS, Format, NumberFormat
-from unbroken.csv.reading import Reading
+from unbroken.csv.formats import (
+    BOOLEAN,
+    COMPACT,
+    DATES,
+    DAY_FIRST,
+    DURATION,
+    MONTH_FIRST,
+    NUMBERS,
+    TIME,
+    WORDS,
+    DateFormat,
+    Format,
+    NumberFormat,
+)
+from unbroken.csv.reading import Known, Reading
 from unbroken.csv.tallies import FLOAT, INTEGER, Counts, Plainness
 from unbroken.csv.texts import read_cells, without_nulls
 from unbroken.data.kinds import CATEGORY, KINDS
 from unbroken.data.sources import SourceFile
 from unbroken.errors import DataError
 
+log = logging.getLogger(__name__)
+
 ENOUGH = 0.95
 """A column is of a format where more than this share of its cells are."""
-FORMATS: tuple[Format, ...] = (*NUMBERS, *DATES, BOOLEAN, TIME, DURATION)
+MANY = 0.5
+"""Where more than this share are, but not enough, a person is told."""
+FORMATS: tuple[Format, ...] = (*NUMBERS, *DATES, COMPACT, BOOLEAN, TIME, DURATION)
+GUESSED: tuple[Format, ...] = tuple(form for form in FORMATS if form != COMPACT)
 OF_KIND: dict[str, tuple[Format, ...]] = {
     "number": NUMBERS,
     "boolean": (WORDS,),
-    "date": DATES,
-    "timestamp": DATES,
+    "date": (*DATES, COMPACT),
+    "timestamp": (*DATES, COMPACT),
     "time": (TIME,),
     "duration": (DURATION,),
 }
 """The formats that a column of a known kind may have."""
+ORDERS = (DAY_FIRST, MONTH_FIRST)
 
 
 @dataclass(frozen=True)
@@ -65,6 +85,14 @@ class ColumnFormat:
 AS_TEXT, AS_NULLS = ColumnFormat(TEXT, pa.string()), ColumnFormat(TEXT, pa.null())
 
 
+@dataclass(frozen=True, kw_only=True)
+class Marks:
+    """What columns that can be read in one way only say of those that can be read in two: None if nothing, or both."""
+
+    decimal: str | None
+    order: str | None
+
+
 @dataclass
 class Inference:
     """Tallies by column name and file, and what follows of them."""
@@ -81,10 +109,13 @@ class Inference:
         plain = {name: reduce(and_, parts.values()) for name, parts in self.plain.items()}
         messy = {name for name, tally in plain.items() if tally.cells and not self._plain_format(name, tally)}
         self._count(messy)
-        decimal = self.reading.csv.decimal or self._decimal(plain)
-        if decimal == ",":
-            self._count({name for name, tally in plain.items() if self._is_grouped(tally)} - messy)
-        chosen = {name: self._choose(name, tally, decimal) for name, tally in plain.items()}
+        marks = Marks(decimal=self.reading.csv.decimal or self._decimal(plain), order=self._order())
+        grouped = {name for name, tally in plain.items() if self._is_grouped(tally)} - messy
+        if marks.decimal == ",":
+            self._count(grouped)
+        elif marks.decimal is None:
+            self._warn_of_points(grouped)
+        chosen = {name: self._choose(name, tally, marks) for name, tally in plain.items()}
         return {
             csv.file.url: {name: self._in_file(csv, name, chosen) for name in csv.dialect.names} for csv in self.files
         }
@@ -99,7 +130,7 @@ class Inference:
         for csv in self.files:
             for name, texts in self._cells(csv, names) if names else ():
                 known = self.reading.columns.get(name)
-                formats = OF_KIND[known.kind] if known else FORMATS
+                formats = OF_KIND[known.kind] if known else GUESSED
                 self.counts.setdefault(name, {}).setdefault(csv.file.url, Counts()).add(texts, name, formats)
 
     def _cells(self, csv: CsvFile, names: set[str]) -> Iterator[tuple[str, pa.Array]]:
@@ -113,7 +144,7 @@ class Inference:
         """Return how Arrow reads a column by itself, if it can."""
         known = self.reading.columns.get(name)
         for form in tally.fitting:
-            if form == FLOAT and self.reading.csv.decimal == ",":
+            if form == FLOAT and "," in (self.reading.csv.decimal, _decimal_of(known)):
                 continue
             if known is None and form in (INTEGER, FLOAT) and tally.codes:
                 return AS_TEXT
@@ -126,40 +157,95 @@ class Inference:
     def _is_grouped(self, tally: Plainness) -> bool:
         return FLOAT in tally.fitting and INTEGER not in tally.fitting and not tally.points
 
+    def _totals(self) -> Iterator[Counts]:
+        return (reduce(add, parts.values()) for parts in self.counts.values())
+
     def _decimal(self, plain: Mapping[str, Plainness]) -> str | None:
         """Return the decimal mark that some column must have and no other column contradicts, None if none has to have one."""
         marks = {"." for tally in plain.values() if FLOAT in tally.fitting and tally.points}
-        for parts in self.counts.values():
-            counts = reduce(add, parts.values())
+        for counts in self._totals():
             comma, point = (_most(counts, mark)[1] for mark in (",", "."))
             if comma != point and max(comma, point) > ENOUGH * counts.cells:
                 marks.add("," if comma > point else ".")
         return marks.pop() if len(marks) == 1 else None
 
-    def _choose(self, name: str, tally: Plainness, decimal: str | None) -> ColumnFormat:
+    def _order(self) -> str | None:
+        """Return whether dates have the day or the month first, by the columns that tell."""
+        orders = set()
+        for counts in self._totals():
+            day, month = (_fitting(counts, name) for name in ORDERS)
+            if day != month and max(day, month) > ENOUGH * counts.cells:
+                orders.add(DAY_FIRST if day > month else MONTH_FIRST)
+        return orders.pop() if len(orders) == 1 else None
+
+    def _warn_of_points(self, names: Iterable[str]) -> None:
+        """Tell of numbers such as `1.234` in files with `;`, as are written where a point stands between thousands."""
+        for name in sorted(names) if all(csv.dialect.delimiter == ";" for csv in self.files) else ():
+            if self.reading.columns.get(name) is None:
+                log.warning(
+                    "%s: column %s: read as numbers with a decimal point, but each could have a point for thousands: "
+                    "then name data.csv.decimal ','",
+                    *(self.files[0].file.url, name),
+                )
+
+    def _choose(self, name: str, tally: Plainness, marks: Marks) -> ColumnFormat:
         known, parts = self.reading.columns.get(name), self.counts.get(name)
         if not parts:
             return (self._plain_format(name, tally) or AS_TEXT) if tally.cells else AS_NULLS
         counts = reduce(add, parts.values())
-        form, fitting = self._best(counts, decimal)
+        form, fitting = self._best(counts, marks, known)
         if known is not None and known.required and not fitting:
             raise DataError(f"{self.files[0].file.url}: column {name}: found no {known.kind} in it, as data.types says")
         required = known is not None and known.required
         is_code = known is None and counts.codes and isinstance(form, NumberFormat)
         if form is None or is_code or not (required or fitting > ENOUGH * counts.cells):
+            if form and known is None and not is_code and fitting > MANY * counts.cells:
+                self._warn_of_text(name, form, fitting, counts)
             return AS_TEXT
+        self._warn_of_order(name, form, counts, marks, known)
         kind = known.kind if known else form.kind
         return ColumnFormat(form, _type(kind, counts, fitting), strays=True)
 
-    def _best(self, counts: Counts, decimal: str | None) -> tuple[Format | None, int]:
+    def _best(self, counts: Counts, marks: Marks, known: Known | None) -> tuple[Format | None, int]:
+        """Return the format that most cells are of; of equals the one that training learnt, or that other columns have."""
+        decimal = marks.decimal
         preferred = decimal or ("," if all(csv.dialect.delimiter == ";" for csv in self.files) else ".")
         ranked = [
-            (number, not isinstance(form, NumberFormat) or form.decimal == preferred, -rank, form)
+            (
+                number,
+                known is not None and form.name == known.format,
+                form.decimal == preferred if isinstance(form, NumberFormat) else form.name != _other(marks.order),
+                -rank,
+                form,
+            )
             for rank, (form, number) in enumerate(sorted(counts.formats.items(), key=lambda item: _rank(item[0])))
             if decimal is None or not isinstance(form, NumberFormat) or form.decimal == decimal
         ]
-        best = max(ranked, key=lambda entry: entry[:3], default=None)
-        return (best[3], best[0]) if best and best[0] else (None, 0)
+        best = max(ranked, key=lambda entry: entry[:4], default=None)
+        return (best[4], best[0]) if best and best[0] else (None, 0)
+
+    def _warn_of_text(self, name: str, form: Format, fitting: int, counts: Counts) -> None:
+        log.warning(
+            "%s: column %s: read as text, though %d of %d cells are a %s: if all should be, name it in data.types, or the "
+            "words for nothing in data.null_words",
+            *(self.files[0].file.url, name, fitting, counts.cells, form.name),
+        )
+
+    def _warn_of_order(self, name: str, form: Format, counts: Counts, marks: Marks, known: Known | None) -> None:
+        """Tell of dates whose order nothing shows, or that is another than in training."""
+        learnt, other = known.format if known else "", _other(form.name)
+        if not isinstance(form, DateFormat) or form.name not in ORDERS:
+            return
+        if learnt in ORDERS and learnt != form.name:
+            log.warning(
+                "%s: column %s: read as %s; in training it was %s", *(self.files[0].file.url, name, form.name, learnt)
+            )
+        by_points = counts.formats[form] and form.name == DAY_FIRST and r"\." in form.date
+        if not learnt and marks.order is None and not by_points and _fitting(counts, other) == counts.formats[form]:
+            log.warning(
+                "%s: column %s: read as %s; every cell could be a %s as well. Write dates as 2021-12-31 to be sure",
+                *(self.files[0].file.url, name, form.name, other),
+            )
 
     def _in_file(self, csv: CsvFile, name: str, chosen: Mapping[str, ColumnFormat]) -> ColumnFormat:
         """Return how a column is read in one file: as text where less than half of that file's cells fit."""
@@ -173,6 +259,20 @@ class Inference:
 def _most(counts: Counts, decimal: str) -> tuple[Format | None, int]:
     numbers = [(form, count) for form, count in counts.formats.items() if getattr(form, "decimal", "") == decimal]
     return max(numbers, key=lambda item: item[1], default=(None, 0))
+
+
+def _fitting(counts: Counts, name: str | None) -> int:
+    """Return how many cells are of the best of the formats of one name."""
+    return max((count for form, count in counts.formats.items() if form.name == name), default=0)
+
+
+def _other(order: str | None) -> str | None:
+    return {DAY_FIRST: MONTH_FIRST, MONTH_FIRST: DAY_FIRST}.get(order or "")
+
+
+def _decimal_of(known: Known | None) -> str | None:
+    """Return the decimal mark that a column had in training, where that was no point."""
+    return "," if known and known.format in {form.name for form in NUMBERS if form.decimal == ","} else None
 
 
 def _rank(form: Format) -> int:

@@ -16,11 +16,13 @@ class Known:
         kind: What its values are.
         values: Texts that are values though they are words for nothing elsewhere; None if no word stands for nothing.
         required: Whether it is of this kind however few of its cells are.
+        format: How its numbers or dates were written, by the name of the format; empty where that is not known.
     """
 
     kind: Kind
     values: Collection[str] | None = ()
     required: bool = False
+    format: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,17 +45,23 @@ class Reading:
     @classmethod
     def of(cls, config: DataConfig, learnt: Mapping[str, Known] | None = None) -> "Reading":
         """Return what the settings say, over what a training learnt of its columns."""
-        named = {name: _named(kind, config) for name, kind in config.types.items()}
+        learnt = learnt or {}
+        named = {name: _named(kind, config, learnt.get(name)) for name, kind in config.types.items()}
         words = NULL_WORDS if config.null_words is None else config.null_words
         return cls(
             csv=config.csv,
             null_words=words,
-            columns={**(learnt or {}), **named},
+            columns={**learnt, **named},
             max_columns=config.max_columns,
             max_expansion=config.max_expansion,
         )
 
 
-def _named(type: str, config: DataConfig) -> Known:
+def _named(type: str, config: DataConfig, learnt: Known | None) -> Known:
     words_are_values = type == "text" and config.null_words is None
-    return Known(kind=KIND_OF_TYPE.get(type, type), values=None if words_are_values else (), required=True)
+    return Known(
+        kind=KIND_OF_TYPE.get(type, type),
+        values=None if words_are_values else (),
+        required=True,
+        format=learnt.format if learnt else "",
+    )

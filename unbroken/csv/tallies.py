@@ -59,7 +59,7 @@ class Plainness:
         """Take in cells that are neither blank nor words for nothing."""
         self.cells += len(texts)
         self.fitting = tuple(form for form in self.fitting if _fits(form, texts))
-        if FLOAT not in self.fitting:
+        if not {INTEGER, FLOAT} & {*self.fitting}:
             return
         self.zeros = self.zeros or _holds(texts, CODE)
         self.long += _sum(pc.match_substring_regex(texts, LONG))

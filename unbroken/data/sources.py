@@ -45,6 +45,7 @@ class SourceFile:
         partition: The Hive partition columns that stand in its path; texts until the footers of all files are known.
         partition_dates: Those of them that are dates.
         origin: The CSV file that it was converted from.
+        formats: How columns of that are written, where their values do not tell: the order of a date, the marks of a number.
         labelled_by: The column without a value in which a row is passed over.
         digest: That of its content, once it was read whole.
         version: What a remote file system named that content by, if it does.
@@ -54,6 +55,7 @@ class SourceFile:
     partition: dict[str, int | str | None] = field(default_factory=dict)
     partition_dates: tuple[str, ...] = ()
     origin: str | None = None
+    formats: dict[str, str] = field(default_factory=dict)
     labelled_by: str | None = None
     digest: str | None = None
     version: str | None = None

@@ -9,7 +9,7 @@ Categories: 0 unseen in training, 1 missing, 2 and up the training values in sor
 """
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -135,12 +135,16 @@ class LabelScale:
 
 @dataclass(frozen=True, kw_only=True)
 class Encoder:
-    """All that was fitted: enough to turn raw rows into the model's inputs, here and anywhere later."""
+    """All that was fitted: enough to turn raw rows into the model's inputs, here and anywhere later.
+
+    `formats` says of columns of CSV files how they were written, where a few cells alone would not tell it.
+    """
 
     schema: Schema
     numbers: tuple[NumberScale, ...]
     categories: tuple[CategoryCodes, ...]
     label: LabelScale
+    formats: dict[str, str] = field(default_factory=dict)
 
     @property
     def features(self) -> FeatureSpec:
@@ -182,7 +186,13 @@ class Encoder:
             replace(older, values=tuple(sorted({*older.values, *_additions(older, newer, max_categories)})))
             for older, newer in zip(self.categories, new.categories, strict=True)
         ]
-        return replace(self, numbers=tuple(numbers), categories=tuple(categories))
+        formats = {**self.formats, **new.formats}
+        return replace(self, numbers=tuple(numbers), categories=tuple(categories), formats=formats)
+
+    def tree(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps of it."""
+        tree = asdict(self)
+        return tree if self.formats else {name: value for name, value in tree.items() if name != "formats"}
 
     @classmethod
     def load(cls, path: Path) -> "Encoder":

@@ -54,7 +54,14 @@ def fit(manifest: Manifest, config: PreprocessConfig, parts_of: PartsOf) -> Enco
         numbers=tuple(fitting.scale(config, source) for fitting in numbers),
         categories=tuple(fitting.codes(config, source) for fitting in categories),
         label=label.scale(source),
+        formats=_formats_of(manifest),
     )
+
+
+def _formats_of(manifest: Manifest) -> dict[str, str]:
+    names = set(column_names(manifest.schema))
+    formats = [entry for file in reversed(manifest.files) for entry in file.formats.items()]
+    return {name: form for name, form in formats if name in names}
 
 
 @dataclass

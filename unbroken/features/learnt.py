@@ -21,7 +21,11 @@ def learnt_reading(encoder: Encoder, data: DataConfig) -> Reading:
     texts = {codes.name: codes.values for codes in encoder.categories}
     schema = encoder.schema
     learnt = {
-        column.name: Known(kind=column.kind, values=frozenset(texts.get(column.name, ())))
+        column.name: Known(
+            kind=column.kind,
+            values=frozenset(texts.get(column.name, ())),
+            format=encoder.formats.get(column.name, ""),
+        )
         for column in (*schema.features, schema.label)
         if column.name not in data.categories  # whole numbers in the file, whatever their codes
     }

@@ -128,7 +128,7 @@ def _header(config: Config, run: Run, encoder: Encoder) -> Tree:
             "config": identity(config),
             "numerics": collect_numerics(config.training.device, config.training.threads),
             "schema": dataclasses.asdict(encoder.schema),
-            "scaler": dataclasses.asdict(encoder),
+            "scaler": encoder.tree(),
         }
     )
 

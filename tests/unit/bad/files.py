@@ -114,9 +114,11 @@ FILES = {
     "a CSV file of a header alone": data("found 0 rows", content("a.csv", "x,label\n")),
     "a CSV file of one column": data("no feature is left", content("a.csv", "label\n0\n1\n")),
     "a CSV file with ragged rows": data(
-        ("a.csv", "Expected 2 columns, got 3: 7,8,9"), content("a.csv", CSV + "7,8,9\n")
+        ("a.csv", "found a row of 3 fields, expected 2", "7,8,9"), content("a.csv", CSV + "7,8,9\n")
     ),
-    "a CSV file with a short row": data(("a.csv", "Expected 2 columns, got 1: 7"), content("a.csv", CSV + "7\n")),
+    "a CSV file with a short row": data(
+        ("a.csv", "found a row of 1 fields, expected 2", "'7'"), content("a.csv", CSV + "7\n")
+    ),
     "a CSV file of UTF-8 with a damaged character": data(
         ("a.csv: byte 1090", "not UTF-8, though other characters of the file are", "data.csv.encoding"),
         content("a.csv", b"x,label\n" + "größe,0\nähre,1\n".encode() * 60 + "größe,0\n".encode("latin-1")),
