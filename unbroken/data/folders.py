@@ -89,7 +89,8 @@ def _refuse_tables(folder: str, names: list[str]) -> None:
         if any(mark.search(path) for path in names):
             raise DataError(
                 f"{folder}: found a table of {name}, expected plain files: some of its files hold rows that were deleted "
-                f"or replaced. Write its live rows to Parquet with the table's own library, and name that file"
+                f"or replaced. Write its live rows to Parquet with the table's own library, and name that file; or copy one of "
+                f"these elsewhere if all rows in it are meant"
             )
 
 

@@ -21,8 +21,9 @@ from unbroken.storage import atomic
 
 Format = Literal["parquet", "csv"]
 SAMPLE = "sample"
+PARQUET = (".parquet", ".pq", ".parq")
 ENDINGS: dict[str, Format] = {
-    **dict.fromkeys((".parquet", ".pq", ".parq"), "parquet"),
+    **dict.fromkeys(PARQUET, "parquet"),
     **dict.fromkeys((".csv", ".csv.gz", ".tsv", ".tsv.gz"), "csv"),
 }
 NO_PLACES = (
@@ -174,6 +175,8 @@ def _open(source: str) -> tuple[AbstractFileSystem, str]:
 def _paths(file_system: AbstractFileSystem, root: str) -> tuple[str, list[str]]:
     """Return the folder below which names mean something, and the files; a path that exists is no glob."""
     if file_system.isfile(root):
+        if root.lower().endswith(PARQUET):
+            refuse_part_of_table(file_system, posixpath.dirname(root))
         return posixpath.dirname(root), [root]
     if file_system.isdir(root):
         return root, sorted(files_below(file_system, root, tuple(ENDINGS)))

@@ -75,7 +75,9 @@ def test_a_double_star_beside_letters_is_refused(tmp_path: Path):
         read(f"{tmp_path}/in/**.parquet", tmp_path)
 
 
-@pytest.mark.parametrize("source", ["", "/*.parquet", "/p=1", "/p=*", "/p=1/*.parquet", "/p=1/q=2"])
+@pytest.mark.parametrize(
+    "source", ["", "/*.parquet", "/p=1", "/p=*", "/p=1/*.parquet", "/p=1/q=2", "/a.parquet", "/p=1/q=2/a.parquet"]
+)
 @pytest.mark.parametrize("mark", [mark for marks in MARKS.values() for mark in marks])
 def test_a_table_of_another_format_is_refused_by_every_way_in(mark: str, source: str, tmp_path: Path):
     folder = tmp_path / "table" / ("data" if mark.startswith("metadata") else "")
