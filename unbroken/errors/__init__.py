@@ -17,15 +17,15 @@ A message names the subject and path first, then found against expected, then th
 An OSError may pass and is retried; an UnbrokenError never is.
 """
 
-from unbroken.errors.escaping import escape_controls
+from unbroken.errors.escaping import escape_controls, shorten
 
 
 class UnbrokenError(Exception):
     """The root: everything below is a clear answer to the user, not a defect of the program."""
 
     def __str__(self) -> str:
-        """Return the message as one paragraph in which names and values from outside are text and nothing else."""
-        return escape_controls(super().__str__())
+        """Return the message as one paragraph in which names and values from outside are text and nothing else, cut where long."""
+        return shorten(escape_controls(super().__str__()))
 
 
 class ConfigError(UnbrokenError, ValueError):

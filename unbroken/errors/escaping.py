@@ -13,6 +13,10 @@ CONTROLS = re.compile(
 )
 """Characters that command a terminal, break a line, turn the order of letters round, or are not seen at all."""
 
+LONGEST = 3000
+SHOWN_OF_A_WORD = 120
+LONG_WORD = re.compile(r"\S{400,}")
+
 
 def escape_controls(text: str, keep: str = "") -> str:
     """Return a text with its control characters and bidi marks as escapes; escaping twice changes nothing.
@@ -24,6 +28,19 @@ def escape_controls(text: str, keep: str = "") -> str:
     return CONTROLS.sub(lambda match: match[0] if match[0] in keep else _escape(match[0]), text)
 
 
+def shorten(text: str) -> str:
+    """Return a text of which a person reads all: long words, as names from outside can be, and a long middle are cut out.
+
+    Its beginning, which names the subject, and its end, which names the way out, stay.
+    """
+    text = LONG_WORD.sub(lambda match: _cut(match[0], SHOWN_OF_A_WORD, SHOWN_OF_A_WORD // 2), text)
+    return text if len(text) <= LONGEST else _cut(text, LONGEST * 2 // 3, LONGEST // 3)
+
+
+def _cut(text: str, first: int, last: int) -> str:
+    return f"{text[:first]}...[{len(text) - first - last:,} letters]...{text[-last:]}"
+
+
 def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
@@ -32,8 +49,8 @@ class EscapeRecords(logging.Handler):
     """Escapes each record of the library before the handlers that show it, as one line."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Put the escaped text into the record, which the next handlers get."""
-        record.msg, record.args = escape_controls(record.getMessage()), None
+        """Put the escaped and shortened text into the record, which the next handlers get."""
+        record.msg, record.args = shorten(escape_controls(record.getMessage())), None
         if record.exc_info:
             record.exc_text = escape_controls(logging.Formatter().formatException(record.exc_info), keep="\n\t")
 

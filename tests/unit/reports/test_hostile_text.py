@@ -13,13 +13,14 @@ import pytest
 from markdown_it import MarkdownIt
 
 from tests.contract import run_stages
+from tests.unit.stages import loaded, write
 from unbroken.cli.main import answer
 from unbroken.cli.registry import history_table
 from unbroken.cli.terminal import make_console, show_log
 from unbroken.config import Config, DataConfig, ModelConfig, TrainingConfig
 from unbroken.data.sources import SourceFile
 from unbroken.errors import DataError
-from unbroken.errors.escaping import CONTROLS, EscapeRecords, escape_controls
+from unbroken.errors.escaping import CONTROLS, EscapeRecords, escape_controls, escape_log
 from unbroken.orchestration import flow_decorators
 from unbroken.orchestration.artifacts import show_report
 from unbroken.orchestration.assets import asset_key
@@ -273,3 +274,31 @@ def test_names_in_prefect_hold_no_commands():
 
     assert name == f"{escape_controls(HOSTILE)}, attempt 1"
     assert_shown_as_text(asset_key(f"/data/{HOSTILE}.parquet"))
+
+
+LONG = "n" * 100_000
+
+
+@pytest.mark.parametrize("text", [LONG, " ".join(["name"] * 20_000), f"a.csv: {LONG}: {LONG}. Way out"])
+def test_a_long_text_keeps_its_beginning_and_its_end(text: str):
+    shown = str(DataError(text))
+
+    assert len(shown) < 3500
+    assert shown.startswith(text[:100])
+    assert shown.endswith(text[-20:])
+    assert "letters]..." in shown
+
+
+def test_a_name_of_100_000_letters_is_shortened_in_an_error_and_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    escape_log()
+    path = write(tmp_path / "a.parquet", {LONG: ["a"] * 100, "x": [1.0] * 100, "label": [0, 1] * 50})
+
+    with pytest.raises(DataError) as refused:
+        loaded(path, tmp_path, label="other")
+    loaded(path, tmp_path, label="label")
+
+    assert len(str(refused.value)) < 3500
+    assert str(refused.value).startswith("file://")
+    assert max(map(len, caplog.messages), default=0) < 3500
