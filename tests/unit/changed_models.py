@@ -1,15 +1,19 @@
 """Factories that take the MLP and change it in place, in the ways that PyTorch offers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import get_gradient_edge, register_multi_grad_hook
 from torch.nn.utils import parametrizations, parametrize
 
 from unbroken.features.spec import FeatureSpec
 from unbroken.models.mlp import MLP
+
+HELD: list[Any] = []
+"""What only lives as long as someone holds it."""
 
 
 class Doubled(MLP):
@@ -99,6 +103,20 @@ def accumulated_gradient_hook(model: MLP) -> None:
         parameter.grad.mul_(0.5)
 
     linear(model).weight.register_post_accumulate_grad_hook(halve)
+
+
+def hook_of_several_gradients(model: MLP) -> None:
+    def double(gradients: Sequence[Tensor | None]) -> None:
+        assert gradients[0] is not None
+        gradients[0].mul_(2)
+
+    HELD.append(register_multi_grad_hook([linear(model).weight], double))
+
+
+def hook_of_an_accumulation(model: MLP) -> None:
+    node = get_gradient_edge(linear(model).weight).node
+    node.register_prehook(lambda gradients: (gradients[0] * 0.5,))
+    HELD.append(node)  # nobody else does
 
 
 def noisy_hook(model: MLP) -> None:
@@ -191,7 +209,8 @@ CHANGES: dict[str, Callable[[MLP], None]] = {
     for change in (
         replaced_activation, no_activation, activation_of_a_subclass, added_norm, removed_layer, appended_layer,
         frozen_layer, frozen_bias, frozen_embedding, forward_hook, forward_pre_hook, backward_hook, gradient_hook,
-        accumulated_gradient_hook, noisy_hook, parametrized, weight_norm, tied_weights, tied_memory, shared_layer,
+        accumulated_gradient_hook, hook_of_several_gradients,
+        hook_of_an_accumulation, noisy_hook, parametrized, weight_norm, tied_weights, tied_memory, shared_layer,
         extra_parameter, no_bias, one_bias_for_all, own_parameter_type, replaced_forward, replaced_forward_of_a_layer,
         changed_class, padded_embedding, normed_embedding, scaled_embedding, other_dropout, whole_dropout,
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import get_gradient_edge
 from torch.nn.modules.module import _has_any_global_hook
 
 from unbroken.models.factory import Undrawn
@@ -18,6 +19,7 @@ from unbroken.models.mlp import MLP
 SIZES = {"in_features", "out_features", "num_embeddings", "embedding_dim", "p"}
 """What may differ between two modules of a type, or is compared by the parameters."""
 
+MARK = "unbroken"
 FORWARD = {
     kind: kind.forward for kind in (MLP, nn.ModuleList, nn.Sequential, nn.Linear, nn.ReLU, nn.Dropout, nn.Embedding)
 }
@@ -92,4 +94,18 @@ def _are_own_parameters(model: MLP, count: int) -> bool:
 def _is_plain(value: Tensor) -> bool:
     hooked = value._backward_hooks or value._post_accumulate_grad_hooks
     plain = value.layout is torch.strided and value.dtype is torch.float32 and value.is_leaf and value.requires_grad
-    return plain and not hooked and value.is_contiguous()
+    return plain and not hooked and value.is_contiguous() and not _is_watched(value)
+
+
+def _is_watched(value: Tensor) -> bool:
+    """Tell whether anyone holds the node of autograd that adds up a parameter's gradient, as who hooked it does.
+
+    Its hooks cannot be listed. But torch makes the node anew whenever nobody holds it, and then a mark on it is gone.
+    """
+    _marks_of(value)[MARK] = True
+    return MARK in _marks_of(value)
+
+
+def _marks_of(value: Tensor) -> dict[str, object]:
+    node: Any = get_gradient_edge(value).node  # declared as if its dict were a method
+    return node.metadata
