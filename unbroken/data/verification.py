@@ -41,6 +41,42 @@ def read_verified(files: Sequence[SourceFile], read: Callable[[], Result]) -> Re
     return read_digesting(files, read, lambda digested: _require_digests(digested, files))[0]
 
 
+class _DisturbedError(Exception):
+    """A file was written to while it was read."""
+
+
+def read_watched(files: Sequence[SourceFile], read: Callable[[Callable[[], None]], Result]) -> Result:
+    """Return what `read` returns, once the files were left alone while it read: it saw one content, whichever.
+
+    Args:
+        files: All that it reads.
+        read: May be called more than once. It calls what it is given before anything it makes is seen, which ends it if a
+            file was written to.
+
+    Raises:
+        DataError: A file is gone, or was written to each time.
+    """
+    for _ in range(ATTEMPTS):
+        signatures = [_signature(file) for file in files]
+
+        def require_rest(signatures: list[Signature] = signatures) -> None:
+            if not _are_same(signatures, files):
+                raise _DisturbedError
+
+        try:
+            result = read(require_rest)
+            require_rest()
+        except _DisturbedError:
+            pass
+        except Exception:
+            if _are_same(signatures, files):
+                raise
+        else:
+            return result
+        log.warning("%s: written to while it was read; reading it again", files[0].url)
+    raise _restless(files)
+
+
 def read_digesting(
     files: Sequence[SourceFile], read: Callable[[], Result], require: Callable[[list[SourceFile]], None]
 ) -> tuple[Result, list[SourceFile]]:
@@ -56,13 +92,28 @@ def read_digesting(
         signatures = [_signature(file) for file in files]
         result, failure, digested = _read_beside(files, read)
         require(digested)
-        if all(_is_same(left, _signature(file)) for left, file in zip(signatures, files, strict=True)):
-            if failure is not None:
-                raise failure
-            assert result is not None
-            return result[0], digested
+        if _are_same(signatures, files):
+            return _outcome(result, failure), digested
         log.warning("%s: written to while it was read; reading it again", files[0].url)
-    raise DataError(f"{files[0].url}: written to each time it was read; run the same command again when it is at rest")
+    raise _restless(files)
+
+
+def _restless(files: Sequence[SourceFile]) -> DataError:
+    return DataError(f"{files[0].url}: written to each time it was read; run the same command again when it is at rest")
+
+
+def _attempt(read: Callable[[], Result]) -> tuple[tuple[Result] | None, Exception | None]:
+    try:
+        return (read(),), None
+    except Exception as error:
+        return None, error
+
+
+def _outcome(result: tuple[Result] | None, failure: Exception | None) -> Result:
+    if failure is not None:
+        raise failure
+    assert result is not None
+    return result[0]
 
 
 def _require_digests(digested: Sequence[SourceFile], files: Sequence[SourceFile]) -> None:
@@ -82,9 +133,7 @@ def _read_beside(
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="verify") as pool:
         digested = pool.submit(lambda: [_digested(file, stop) for file in files])
         try:
-            result, failure = (read(),), None
-        except Exception as error:
-            result, failure = None, error
+            result, failure = _attempt(read)
         except BaseException:
             stop.set()
             raise
@@ -108,6 +157,10 @@ def _signature(file: SourceFile) -> Signature:
             return name, status.st_nlink, status.st_ctime_ns
         info = _info(file)
         return tuple(str(info.get(name)) for name in ("size", *VERSIONS, *TIMES)), 1, 0
+
+
+def _are_same(signatures: Sequence[Signature], files: Sequence[SourceFile]) -> bool:
+    return all(_is_same(left, _signature(file)) for left, file in zip(signatures, files, strict=True))
 
 
 def _is_same(left: Signature, right: Signature) -> bool:

@@ -1,6 +1,6 @@
 """Score files of raw rows into one Parquet file."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from unbroken.data.dictionary import decode_field
 from unbroken.data.footers import Footer, read_footers
 from unbroken.data.parquet import Writer, read_slices
 from unbroken.data.sources import SourceFile, find_files
+from unbroken.data.verification import read_watched
 from unbroken.errors import DataError
 from unbroken.serving.prediction import Predictor
 from unbroken.serving.target import MARK, require_target
@@ -44,11 +45,23 @@ def predict_files(
         overwrite: Whether a target that holds no predictions may be replaced.
 
     Raises:
-        DataError: Before any row is scored: a column does not fit, or the target holds anything but predictions.
+        DataError: A column does not fit, the target holds anything but predictions, or the source does not rest.
     """
     files = find_files(data_source)
     require_target(target, data_source, files, overwrite=overwrite)
     atomic.make_folder(target.parent)
+    rows = read_watched(files, lambda require_rest: _score(predictor, files, target, keep, require_rest))
+    return Predictions(path=str(target), digest=atomic.digest(target), rows=rows, model=predictor.digest)
+
+
+def _score(
+    predictor: Predictor,
+    files: list[SourceFile],
+    target: Path,
+    keep: tuple[str, ...],
+    require_rest: Callable[[], None],
+) -> int:
+    """Write the predictions of files, and return how many there are; the target takes its name only if these did rest."""
     with _footers(predictor, files, target.parent) as footers:
         schema = _output_schema(predictor, footers, keep)
         names = [*keep, *(column.name for column in predictor.encoder.schema.features if column.name not in keep)]
@@ -57,7 +70,8 @@ def predict_files(
                 predictions = predictor.predict_batch(rows.rows, rows.subject)
                 copies = [rows.column(name).cast(schema.field(name).type) for name in keep]
                 writer.write(pa.record_batch([*copies, *predictions.columns], schema=schema))
-    return Predictions(path=str(target), digest=atomic.digest(target), rows=writer.rows, model=predictor.digest)
+            require_rest()
+    return writer.rows
 
 
 @contextmanager
