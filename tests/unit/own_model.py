@@ -76,3 +76,19 @@ class RandomFeatures(nn.Module):
         self, numbers: Float[Tensor, "batch numbers"], codes: Int[Tensor, "batch categories"]
     ) -> Float[Tensor, "batch outputs"]:
         return self.last((numbers @ self.get_buffer("directions")).cos())
+
+
+class SumsInPlaces(nn.Module):
+    """Adds many values to few places of a tensor: without torch's deterministic mode, in the order in which threads come."""
+
+    def __init__(self, features: FeatureSpec, width: int) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(len(features.numbers), width), nn.Linear(8, features.outputs)
+
+    def forward(
+        self, numbers: Float[Tensor, "batch numbers"], codes: Int[Tensor, "batch categories"]
+    ) -> Float[Tensor, "batch outputs"]:
+        hidden = self.first(numbers).tanh()
+        places = torch.arange(hidden.numel()) % 8
+        sums = torch.zeros(8).index_put((places,), hidden.flatten(), accumulate=True)
+        return self.last(torch.cat([hidden[:, :7], hidden[:, :1] * sums.sum()], 1))

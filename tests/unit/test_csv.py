@@ -311,7 +311,7 @@ def test_words_where_training_had_numbers_are_refused_by_name(tmp_path: Path):
     model = trained_on(tmp_path / "a.csv", tmp_path)
     (tmp_path / "b.csv").write_text(rows_of(lambda row: "abc"[row % 3]))
 
-    with pytest.raises(DataError, match=r"b\.csv: column c: found string, expected number as in training"):
+    with pytest.raises(DataError, match=r"b\.csv: column c, row 0 or below: found string, expected a number as in"):
         predict_files(model, str(tmp_path / "b.csv"), tmp_path / "out.parquet")
 
 

@@ -11,10 +11,13 @@ from unbroken.data.kinds import CATEGORY, Kind
 from unbroken.data.parquet import open_parquet
 from unbroken.data.sources import SourceFile
 from unbroken.errors import DataError
+from unbroken.storage.artifact import from_json, to_json
 
 INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 """A partition value that is a number: its folder's name has no type. With a leading zero it is a code."""
 CODE = re.compile(r"-?[0-9]{1,18}")
+FORMATS = b"unbroken.csv_formats"
+"""Under this key our own Parquet files keep how the columns of the CSV files were written that their rows come from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +57,17 @@ def read_footers(files: list[SourceFile], kinds: Mapping[str, Kind] | None = Non
 
 def _footer(file: SourceFile) -> Footer:
     with open_parquet(file.url) as parquet:
-        return Footer(file=file, rows=parquet.metadata.num_rows, schema=parquet.schema_arrow)
+        schema = parquet.schema_arrow
+        content = (schema.metadata or {}).get(FORMATS)
+        if content and not file.formats:
+            file = replace(file, formats=from_json(dict[str, str], content, f"{file.url}: {FORMATS.decode()}"))
+        return Footer(file=file, rows=parquet.metadata.num_rows, schema=schema)
+
+
+def with_formats(schema: pa.Schema, files: Iterable[SourceFile]) -> pa.Schema:
+    """Return the columns of a file to write, with how they are written in the CSV files that its rows come from."""
+    formats = {name: form for file in files for name, form in file.formats.items() if name in schema.names}
+    return schema.with_metadata({FORMATS: to_json(formats)}) if formats else schema
 
 
 def _with_partition_fields(footers: list[Footer], kinds: Mapping[str, Kind]) -> list[Footer]:

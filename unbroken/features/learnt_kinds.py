@@ -1,4 +1,4 @@
-"""Rows by what a training learnt: a column that a later file keeps as another type is of the kind it always was.
+"""Rows by what a training learnt: a column that later rows keep as another type is of the kind it always was.
 
 Writers choose types by the values at hand: a month of codes that are all digits comes as integers, a column without any
 value has no type, dates come as text.
@@ -15,6 +15,9 @@ from unbroken.data.footers import Footer
 from unbroken.data.kinds import CATEGORY, KINDS, Kind, Subject, as_texts, can_be_coded, kind_of
 from unbroken.data.parquet import Writer, read_slices
 from unbroken.errors import DataError
+
+ALIKE = ({"number", "boolean"}, {"date", "timestamp"})
+"""Kinds of which the values of one can be those of the other."""
 
 
 def by_learnt_kinds(
@@ -52,15 +55,18 @@ def as_kind(column: pa.Array, name: str, kind: Kind, subject: Subject) -> pa.Arr
         DataError: A value is none of that kind, or would lose a part of itself.
     """
     type, plain = column.type, KINDS[kind].plain
-    if kind_of(type) == kind:
+    own = kind_of(type)
+    if own == kind:
         return column
     if pa.types.is_null(type):
         return pa.nulls(len(column), plain)
     if kind == CATEGORY and can_be_coded(type):
         return as_texts(column, name, subject)
+    if own != CATEGORY and {own, kind} not in ALIKE:
+        raise DataError(f"{subject(name, 0)} or below: found {type}, expected a {kind} as in training")
     try:
         values = column.cast(plain)
-        lossless = kind_of(type) == CATEGORY or values.cast(type).equals(column)
+        lossless = own == CATEGORY or values.cast(type).equals(column)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise DataError(
             f"{subject(name, 0)} or below: found {type}, expected a {kind} as in training: {error}"

@@ -18,11 +18,11 @@ from unbroken.data.schema import ClassValue, Column
 from unbroken.data.verification import read_verified
 from unbroken.errors import DataError
 from unbroken.features.encoder import LabelScale
+from unbroken.features.learnt_kinds import as_kind
 from unbroken.models.scores import Predicted
 from unbroken.retraining import gate
 from unbroken.retraining.datasets import CycleDatasets
 from unbroken.retraining.gate import Verdict
-from unbroken.retraining.learnt_kinds import as_kind
 from unbroken.retraining.new_data import Cycle
 from unbroken.retraining.start import champion_factory
 from unbroken.serving.prediction import Predictor, load_predictor

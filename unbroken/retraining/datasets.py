@@ -12,7 +12,7 @@ from unbroken.config import Config, DataConfig, RetrainConfig
 from unbroken.contract.check import check_contract
 from unbroken.data.dataset import Dataset, Manifest, Slice
 from unbroken.data.dictionary import decode_field
-from unbroken.data.footers import Footer
+from unbroken.data.footers import Footer, with_formats
 from unbroken.data.parquet import Writer, read_slices
 from unbroken.data.permutation import Permutation, derive
 from unbroken.data.schema import Schema
@@ -36,6 +36,7 @@ from unbroken.storage.artifact import Artifact
 
 log = logging.getLogger(__name__)
 
+SHOWN_NAMES = 10
 NO_DIGESTS: Digests = np.empty(0, np.uint64)
 NOTHING_SEEN_BEFORE = SeenRows(digests=NO_DIGESTS, complete=True)
 
@@ -93,6 +94,7 @@ def _write_rows(cycle: Cycle, config: RetrainConfig) -> CycleDatasets:
     data, schema = _check_columns(footers, cycle, config)
     older = _with_columns(older, schema)
     types = _common_types(schema, [*footers, *older], cycle, config)
+    types = with_formats(types, [footer.file for footer in (*footers, *older)])
     writer = _RowWriter(cycle, config.watermark_column, types, footers, older, seen_rows(cycle, footers))
     new = writer.write("new.parquet", writer.read_new())
     test, train = _hold_out(writer, new, schema, config)
@@ -172,6 +174,7 @@ def _check_columns(new: list[Footer], cycle: Cycle, config: RetrainConfig) -> tu
         schema = check_contract(new, _strict(data), "").schema
         return agreed_data(replace(data, include=(), exclude=(), keep=()), schema), schema
     champion = encoder_of(cycle.rival).schema
+    _say_what_is_passed_over(new[0].schema.names if new else [], champion, cycle, config)
     data = agreed_data(data, champion)
     schema = check_contract(new, _strict(data), "").schema
     kinds = {column.name: column.kind for column in (*champion.features, champion.label)}
@@ -186,6 +189,22 @@ def _check_columns(new: list[Footer], cycle: Cycle, config: RetrainConfig) -> tu
             f"{cycle.data}: label {schema.label.name}: found {unknown[0]!r}, expected one of {list(champion.classes)}"
         )
     return data, replace(champion, features=schema.features)
+
+
+def _say_what_is_passed_over(names: list[str], champion: Schema, cycle: Cycle, config: RetrainConfig) -> None:
+    """Name the columns that could be features and are none because the champion knows none of that name."""
+    data = config.train.data
+    known = {column.name for column in (*champion.features, champion.label)} | {
+        *data.exclude,
+        *data.include,
+        *data.keep,
+    }
+    further = [name for name in names if name not in known | {config.watermark_column, config.holdout.column}]
+    if further and not data.include:
+        log.info(
+            "%s: the champion has no feature %s%s: name it in data.keep to train with it",
+            *(cycle.data, ", ".join(further[:SHOWN_NAMES]), ", ..." if len(further) > SHOWN_NAMES else ""),
+        )
 
 
 def _strict(data: DataConfig) -> DataConfig:

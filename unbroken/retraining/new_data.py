@@ -20,9 +20,9 @@ from unbroken.data.verification import read_verified
 from unbroken.errors import ConfigError, DataError
 from unbroken.features.encoder import Encoder
 from unbroken.features.learnt import learnt_reading
+from unbroken.features.learnt_kinds import by_learnt_kinds
 from unbroken.retraining import watermark
 from unbroken.retraining.contract import WAY_OUT, changed_features, changed_prediction
-from unbroken.retraining.learnt_kinds import by_learnt_kinds
 from unbroken.retraining.seen_rows import SeenRows, record_path, seen_among
 from unbroken.retraining.watermark import Times
 from unbroken.serving.registry import NOTHING_SEEN, Registry, Version, Watermark

@@ -21,7 +21,7 @@ from unbroken.data.parquet import read_slices
 from unbroken.data.schema import Column, Schema
 from unbroken.data.sources import SourceFile
 from unbroken.errors import CorruptCheckpointError
-from unbroken.retraining.learnt_kinds import as_kind
+from unbroken.features.learnt_kinds import as_kind
 from unbroken.storage import atomic
 
 Digests = NDArray[np.uint64]

@@ -15,7 +15,7 @@ from unbroken.code.source import library_digest
 from unbroken.errors import CheckpointMismatchError, CodeChangedError, ConfigError, DataError
 from unbroken.features.encoder import Encoder
 from unbroken.models.self_check import SelfCheck, difference
-from unbroken.serving.computing import compute
+from unbroken.serving.computing import compute_in_order
 from unbroken.storage.artifact import from_json
 from unbroken.storage.publication import find_manifest, read_manifest
 
@@ -99,7 +99,7 @@ class CodeCheck:
 
     def _distance(self, check: SelfCheck, model: nn.Module, encoder: Encoder, threads: int) -> tuple[float, str]:
         try:
-            distance = difference(check, model, encoder, str(self.file), partial(compute, threads))
+            distance = difference(check, model, encoder, str(self.file), partial(compute_in_order, threads))
         except DataError as error:
             return float("inf"), f"Its recorded rows are refused: {error}"
         return distance, f"Its recorded outputs differ by {distance:.1g} of their size"

@@ -15,16 +15,18 @@ from unbroken.checkpoints.published import read_published
 from unbroken.checkpoints.tree import canonical
 from unbroken.config import ModelConfig
 from unbroken.csv.reading import Reading
-from unbroken.data.dictionary import value_type
-from unbroken.data.kinds import Subject, can_be_coded, kind_of
+from unbroken.data.dictionary import decode_column, value_type
+from unbroken.data.kinds import CATEGORY, Subject, can_be_coded, kind_of
 from unbroken.data.parquet import BATCH_ROWS
 from unbroken.data.schema import Column
 from unbroken.errors import CheckpointMismatchError, DataError
 from unbroken.features.encoder import Encoder
 from unbroken.features.learnt import data_config, learnt_reading
+from unbroken.features.learnt_kinds import ALIKE, as_kind
+from unbroken.models.mlp import MLP
 from unbroken.models.raw_rows import outputs_of_raw_rows
 from unbroken.serving.code_check import CodeCheck
-from unbroken.serving.computing import compute
+from unbroken.serving.computing import compute, compute_in_order
 from unbroken.serving.registry import champion_path
 from unbroken.serving.tables import as_table
 from unbroken.training.rebuilding import rebuild
@@ -92,7 +94,19 @@ class Predictor:
             Binary: float32 [rows], the probability of the second class. Multiclass: float32 [rows, classes].
             Regression: float64 [rows] in the label's own unit.
         """
-        return outputs_of_raw_rows(self.model, self.encoder, rows, subject, partial(compute, self.threads))
+        rows = self._as_learnt(rows, subject)
+        own = type(self.model) is not MLP
+        return outputs_of_raw_rows(
+            self.model, self.encoder, rows, subject, partial(compute_in_order if own else compute, self.threads)
+        )
+
+    def _as_learnt(self, rows: pa.RecordBatch, subject: Subject) -> pa.RecordBatch:
+        """Return the features of rows as the kinds that training learnt: dates that are kept as text are dates."""
+        columns = [
+            as_kind(decode_column(rows.column(column.name)), column.name, column.kind, subject)
+            for column in self.encoder.schema.features
+        ]
+        return pa.RecordBatch.from_arrays(columns, names=[column.name for column in self.encoder.schema.features])
 
     @property
     def schema(self) -> pa.Schema:
@@ -162,9 +176,12 @@ def load_predictor(
 
 
 def _fits(type: pa.DataType, column: Column) -> bool:
+    """Tell whether some values of a type may be of a column's kind; which are, each batch shows."""
     values = value_type(type)
-    coded = column.coded and can_be_coded(values)
-    return pa.types.is_null(values) or coded or kind_of(values) == column.kind
+    kind = kind_of(values)
+    if column.coded:
+        return pa.types.is_null(values) or can_be_coded(values)
+    return pa.types.is_null(values) or kind in (column.kind, CATEGORY) or {kind, column.kind} in ALIKE
 
 
 def _table_subject(first_row: int) -> Subject:

@@ -5,9 +5,10 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
-from tests.unit.retraining.monthly import arrives, config_for, feature_names, month, registry, retrain
+from tests.unit.retraining.monthly import arrives, config_for, encoder, feature_names, month, registry, retrain
 from unbroken import pipeline
 from unbroken.config import DataConfig
 from unbroken.data.schema import Column, Schema
@@ -178,3 +179,28 @@ def test_a_null_word_that_the_settings_name_later_is_one(tmp_path: Path):
     )
     drifts = {drift["column"]: drift for drift in json.loads(report.read_text())["drifts"]}
     assert drifts["code"]["missing_now"] == 0.25
+
+
+def test_a_column_that_is_no_more_excluded_is_named_with_the_way_to_have_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level(logging.INFO)
+    arrives(tmp_path, "1.parquet", month(1))
+    retrain(config_for(tmp_path, exclude=("leak", "z")))
+    arrives(tmp_path, "2.parquet", month(2))
+
+    second = retrain(config_for(tmp_path, exclude=("z",)))
+
+    assert feature_names(second) == ["x", "code", "day"]
+    assert "2.parquet: the champion has no feature leak: name it in data.keep to train with it" in caplog.text
+
+
+@pytest.mark.parametrize("start", ["auto", "scratch"])
+def test_a_challenger_reads_dates_in_the_order_of_the_files_that_trained_it(tmp_path: Path, start: str):
+    for number in (1, 2):
+        rows = month(number)
+        days = pa.array([f"{day:%d/%m/%Y}" for day in rows["day"].to_pylist()])
+        arrives(tmp_path, f"{number}.csv", rows.set_column(rows.schema.get_field_index("day"), "day", days))
+        decision = retrain(config_for(tmp_path, settings={"start": start}))
+
+    assert encoder(decision).formats == {"day": "date, day first"}

@@ -11,7 +11,7 @@ import pytest
 from tests.unit.retraining.monthly import arrives, config_for, encoder, month, registry, retrain
 from unbroken.config import ChecksConfig
 from unbroken.errors import DataError
-from unbroken.retraining.learnt_kinds import as_kind
+from unbroken.features.learnt_kinds import as_kind
 
 ROWS = 400
 DIGITS = ("11", "12", "13", "14")

@@ -206,7 +206,7 @@ def test_no_rows_give_no_predictions(predictor: Predictor, raw: pa.Table):
         (lambda rows: rows.append_column("colour", rows["colour"]), "column colour: found it 2 times, expected once"),
         (
             lambda rows: rows.set_column(0, "number_0", rows["colour"]),
-            "column number_0: found string, expected number as in training",
+            "column number_0, row 0 or below: found string, expected a number as in training",
         ),
     ],
 )

@@ -21,6 +21,7 @@ from torch import Tensor
 from tests.contract import run_stages, write_rows
 from unbroken.config import CheckpointConfig, Config, DataConfig, ModelConfig, TrainingConfig
 from unbroken.errors import LockedError
+from unbroken.serving.computing import InOrder
 from unbroken.serving.prediction import Predictor, load_predictor
 from unbroken.stages.results import Restored
 from unbroken.training.determinism import deterministic, reproducible
@@ -301,3 +302,37 @@ def test_a_process_forked_while_a_thread_trains_can_train(tmp_path: Path):
     thread.join()
 
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # torch's compiler imports such
+@pytest.mark.parametrize("factory", ["SumsInPlaces", pytest.param("compiled", marks=pytest.mark.slow)])
+def test_an_own_model_predicts_the_bits_of_torchs_deterministic_mode_which_is_not_set(factory: str, tmp_path: Path):
+    model = ModelConfig(factory=f"tests.unit.own_model:{factory}", options={"width": 256})
+    restored = run_stages(replace(configured(tmp_path, epochs=1, threads=2), model=model))
+    predictor = load_predictor(restored.path, factory=model.factory)
+    rows = pq.read_table(tmp_path / "binary.parquet")
+    with reproducible(2):
+        expected = predictor.predict(rows)
+    assert process_settings()[0] == 0
+
+    assert all(predictor.predict(rows).equals(expected) for _ in range(30))
+
+
+def test_the_sums_that_torch_computes_in_another_way_are_known():
+    values, places = torch.rand(1 << 16) - 0.5, torch.arange(1 << 16) % 8
+
+    def sums(method: str) -> bytes:
+        place = (places,) if "index" in method else places
+        return getattr(torch.zeros(8), method)(place, values, accumulate=True).numpy().tobytes()
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        for method in ("index_put", "index_put_", "put", "put_"):
+            with reproducible(2):
+                expected = sums(method)
+            with InOrder():
+                assert {sums(method) for _ in range(20)} == {expected}
+            assert len({sums(method) for _ in range(200)}) > 1, f"{method} is the same in any order by now"
+    finally:
+        torch.set_num_threads(before)
