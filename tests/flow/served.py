@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -58,6 +59,18 @@ class Served:
         )
         assert process.returncode == 0, process.stdout + process.stderr
         return process.stdout
+
+    @contextmanager
+    def edited(self, module: str, old: str, new: str) -> Generator[None]:
+        """Let the served copy of the library be another one for a while: a text in a module is replaced."""
+        path = self.folder / "unbroken" / module
+        source = path.read_text()
+        assert source.count(old) == 1
+        path.write_text(source.replace(old, new))
+        try:
+            yield
+        finally:
+            path.write_text(source)
 
     def start(self, deployment: str, config: dict[str, Any], **job_variables: Any) -> UUID:
         """Start a deployment as the form in the UI does and return the id of the flow run."""
