@@ -160,3 +160,36 @@ def test_a_checkpoint_says_how_columns_were_written_only_where_that_is_needed(tm
     assert "formats" not in plain.tree()
     assert written.tree()["formats"] == {"c": "date, day first"}
     assert Encoder.of_tree(written.tree(), tmp_path) == written
+
+
+@pytest.mark.parametrize(
+    ("ways", "kind", "low", "high"),
+    [
+        (
+            (lambda row: f"{1 + row % 28}/1/2021", lambda row: f"2021-01-{1 + row % 28:02d}"),
+            "date",
+            *(18628 * DAY, 18655 * DAY),
+        ),
+        ((lambda row: f"{row % 50}.25", lambda row: f'"{row % 50},25"'), "number", *(0.25, 49.25)),
+        ((lambda row: f"{row % 50}", lambda row: f"{row % 50} €"), "number", *(0, 49)),
+    ],
+)
+def test_each_file_of_a_folder_may_write_a_column_in_a_way_of_its_own(
+    ways: tuple[Callable[[int], str], ...], kind: str, low: float, high: float, tmp_path: Path
+):
+    (tmp_path / "in").mkdir()
+    for number, way in enumerate(ways):
+        (tmp_path / f"in/{number}.csv").write_text(rows_of(way), encoding="utf-8")
+
+    assert_column(prepared(tmp_path / "in", tmp_path), kind, (low, high))
+
+
+def test_a_column_of_numbers_in_one_file_and_words_in_another_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    (tmp_path / "in").mkdir()
+    for number, way in enumerate((lambda row: row % 50, lambda row: ("few", "many")[row % 2])):
+        (tmp_path / f"in/{number}.csv").write_text(rows_of(way))
+
+    kinds = {column.name: column.kind for column in prepared(tmp_path / "in", tmp_path).manifest.schema.features}
+
+    assert kinds["c"] == "category"
+    assert "column c: read as text, though 600 of 1200 cells are a number" in caplog.text

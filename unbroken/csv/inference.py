@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 ENOUGH = 0.95
 """A column is of a format where more than this share of its cells are."""
 MANY = 0.5
-"""Where more than this share are, but not enough, a person is told."""
+"""Where this share are, but not enough, a person is told."""
 FORMATS: tuple[Format, ...] = (*NUMBERS, *DATES, COMPACT, BOOLEAN, TIME, DURATION)
 GUESSED: tuple[Format, ...] = tuple(form for form in FORMATS if form != COMPACT)
 OF_KIND: dict[str, tuple[Format, ...]] = {
@@ -101,6 +101,7 @@ class Inference:
     reading: Reading
     plain: dict[str, dict[str, Plainness]] = field(default_factory=dict)
     counts: dict[str, dict[str, Counts]] = field(default_factory=dict)
+    by_file: dict[str, dict[str, ColumnFormat]] = field(default_factory=dict)
 
     def run(self) -> dict[str, dict[str, ColumnFormat]]:
         """Return for each file how each of its columns is read; raise DataError if a setting fits no cell."""
@@ -194,12 +195,15 @@ class Inference:
             return (self._plain_format(name, tally) or AS_TEXT) if tally.cells else AS_NULLS
         counts = reduce(add, parts.values())
         form, fitting = self._best(counts, marks, known)
+        if fitting <= ENOUGH * counts.cells and (by_file := self._best_by_file(parts, known)):
+            self.by_file[name] = by_file
+            return next(iter(by_file.values()))
         if known is not None and known.required and not fitting:
             raise DataError(f"{self.files[0].file.url}: column {name}: found no {known.kind} in it, as data.types says")
         required = known is not None and known.required
         is_code = known is None and counts.codes and isinstance(form, NumberFormat)
         if form is None or is_code or not (required or fitting > ENOUGH * counts.cells):
-            if form and known is None and not is_code and fitting > MANY * counts.cells:
+            if form and known is None and not is_code and fitting >= MANY * counts.cells:
                 self._warn_of_text(name, form, fitting, counts)
             return AS_TEXT
         self._warn_of_order(name, form, counts, marks, known)
@@ -223,6 +227,19 @@ class Inference:
         ]
         best = max(ranked, key=lambda entry: entry[:4], default=None)
         return (best[4], best[0]) if best and best[0] else (None, 0)
+
+    def _best_by_file(self, parts: Mapping[str, Counts], known: Known | None) -> dict[str, ColumnFormat] | None:
+        """Return the formats of a column that each file writes in a way of its own, if all are of one kind."""
+        undecided = Marks(decimal=self.reading.csv.decimal, order=None)
+        best = {url: (*self._best(counts, undecided, known), counts) for url, counts in parts.items() if counts.cells}
+        forms = {url: form for url, (form, fitting, counts) in best.items() if form and fitting > ENOUGH * counts.cells}
+        total = reduce(add, parts.values())
+        is_code = known is None and total.codes and any(isinstance(form, NumberFormat) for form in forms.values())
+        if len(forms) < max(2, len(best)) or len({form.kind for form in forms.values()}) > 1 or is_code:
+            return None
+        fitting = sum(fitting for _, fitting, _ in best.values())
+        kind = known.kind if known else next(iter(forms.values())).kind
+        return {url: ColumnFormat(form, _type(kind, total, fitting), strays=True) for url, form in forms.items()}
 
     def _warn_of_text(self, name: str, form: Format, fitting: int, counts: Counts) -> None:
         log.warning(
@@ -249,7 +266,7 @@ class Inference:
 
     def _in_file(self, csv: CsvFile, name: str, chosen: Mapping[str, ColumnFormat]) -> ColumnFormat:
         """Return how a column is read in one file: as text where less than half of that file's cells fit."""
-        column = chosen.get(name, AS_TEXT)
+        column = self.by_file.get(name, {}).get(csv.file.url) or chosen.get(name, AS_TEXT)
         counts, known = self.counts.get(name, {}).get(csv.file.url), self.reading.columns.get(name)
         if counts is None or not column.strays or (known is not None and known.required):
             return column

@@ -1,5 +1,6 @@
 """What is known of Parquet files without reading their rows."""
 
+import logging
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -12,6 +13,8 @@ from unbroken.data.parquet import open_parquet
 from unbroken.data.sources import SourceFile
 from unbroken.errors import DataError
 from unbroken.storage.artifact import from_json, to_json
+
+log = logging.getLogger(__name__)
 
 INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 """A partition value that is a number: its folder's name has no type. With a leading zero it is a code."""
@@ -72,6 +75,10 @@ def with_formats(schema: pa.Schema, files: Iterable[SourceFile]) -> pa.Schema:
 
 def _with_partition_fields(footers: list[Footer], kinds: Mapping[str, Kind]) -> list[Footer]:
     names = footers[0].file.partition if footers else {}
+    if twice := [name for name in names if any(name in footer.schema.names for footer in footers)]:
+        log.warning(
+            "%s: %s is in the path and in the file: that of the path is taken", footers[0].file.url, ", ".join(twice)
+        )
     types = {
         name: _partition_type([footer.file.partition[name] for footer in footers], kinds.get(name)) for name in names
     }

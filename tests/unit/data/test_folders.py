@@ -191,3 +191,13 @@ def test_a_partition_without_a_value_is_missing_whatever_the_others_are(
 
     assert codes[100:] == [missing] * 100
     assert missing not in codes[:100]
+
+
+def test_a_column_that_is_in_the_path_and_in_the_file_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    for value in (1, 2):
+        write(tmp_path / f"in/x={value}/a.parquet", part(0, 100))
+
+    values = read(tmp_path / "in", tmp_path)
+
+    assert set(values) == {1, 2}
+    assert "x=1/a.parquet: x is in the path and in the file: that of the path is taken" in caplog.text
