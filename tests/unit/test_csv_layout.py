@@ -101,6 +101,7 @@ def test_numbers_that_are_taken_for_names_are_said(tmp_path: Path, caplog: pytes
             "x, c, label\n" + "".join(f'{row % 7}, "a,{row % 3}", {row % 2}\n' for row in range(600)),
             r"found a row of 4 fields, expected 3",
         ),
+        (HEADER + "1,2,3,4\n2,3,4,5\n", r"found a row of 4 fields, expected 3"),
         (HEADER + ROWS.replace(".", ","), r"found a row of 4 fields, expected 3"),
         (HEADER + "".join(f"2021-01-01 10:00:00,{row:03d},1,2\n" for row in range(600)), r"found a row of 4 fields"),
         ((HEADER + ROWS).replace(",", "^"), r"no feature is left.*name data\.csv\.delimiter"),

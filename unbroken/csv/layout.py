@@ -11,6 +11,8 @@ Records = list[list[str]]
 
 MOST_ABOVE = 20
 """Of more lines, nobody says that they stand above a table."""
+LEAST_ROW_NAMES = 5
+"""Of fewer rows, nobody can tell a name of a row from a field too many."""
 NEARLY_ALL = 0.9
 SHOWN = 60
 
@@ -139,6 +141,8 @@ def _completed(names: list[str], rows: Records, doubts: list[str]) -> list[str]:
 
 def _are_row_names(texts: list[str]) -> bool:
     """Tell whether texts are numbers one after the other, or different words, as R writes before each row."""
+    if len(texts) < LEAST_ROW_NAMES:
+        return False
     if all(text.isdecimal() for text in texts):
         return [int(text) for text in texts] in (list(range(len(texts))), list(range(1, len(texts) + 1)))
     return len(set(texts)) == len(texts) and not any(_typed(texts))

@@ -186,7 +186,7 @@ class Encoder:
             replace(older, values=tuple(sorted({*older.values, *_additions(older, newer, max_categories)})))
             for older, newer in zip(self.categories, new.categories, strict=True)
         ]
-        formats = {**self.formats, **new.formats}
+        formats = dict(sorted({**self.formats, **new.formats}.items()))
         return replace(self, numbers=tuple(numbers), categories=tuple(categories), formats=formats)
 
     def tree(self) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def fit(manifest: Manifest, config: PreprocessConfig, parts_of: PartsOf) -> Enco
 def _formats_of(manifest: Manifest) -> dict[str, str]:
     names = set(column_names(manifest.schema))
     formats = [entry for file in reversed(manifest.files) for entry in file.formats.items()]
-    return {name: form for name, form in formats if name in names}
+    return dict(sorted({name: form for name, form in formats if name in names}.items()))
 
 
 @dataclass
