@@ -134,13 +134,21 @@ def _verdict(column: Column, values: pa.ChunkedArray, files: tuple[SourceFile, .
         distinct = pc.count_distinct(values).as_py()
         if distinct > NEARLY_ALL * present:
             return f"{distinct:,} different texts in {present:,} rows"
-    if not pa.types.is_integer(values.type) or present < max(LEAST_INTEGERS, len(values)):
+    return _verdict_on_numbers(column.name, values.drop_null()) if present >= LEAST_INTEGERS else None
+
+
+def _verdict_on_numbers(name: str, values: pa.ChunkedArray) -> str | None:
+    """Return why whole numbers carry no meaning, also where they are kept as floats, as beside missing ones."""
+    if not (pa.types.is_integer(values.type) or pa.types.is_floating(values.type)):
         return None
     numbers = values.to_numpy()
+    numbers = numbers[~np.isnan(numbers)]
+    if not np.isfinite(numbers).all() or (numbers % 1 != 0).any():
+        return None
     if numbers[0] in (0, 1) and (np.diff(numbers) == 1).all():
         return "row numbers"
-    is_id = ID_NAME.fullmatch(column.name) or CAMEL_ID.fullmatch(column.name)
-    return "ids: each number comes once" if is_id and pc.count_distinct(values).as_py() == present else None
+    is_id = ID_NAME.fullmatch(name) or CAMEL_ID.fullmatch(name)
+    return "ids: each number comes once" if is_id and len(np.unique(numbers)) == len(numbers) else None
 
 
 def _has_value(files: tuple[SourceFile, ...], name: str) -> bool:

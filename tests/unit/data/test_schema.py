@@ -274,3 +274,43 @@ def test_classes_that_differ_in_spaces_or_capital_letters_are_said(tmp_path: Pat
     schema_of(write(tmp_path / "a.parquet", hundred([float(row) for row in range(100)], labels)), tmp_path)
 
     assert "label label: 'No', 'no', 'yes', 'yes ' differ in spaces or capital letters alone" in caplog.text
+
+
+COUNT = 400
+MEANINGLESS = {
+    "row numbers": ("n", list(range(COUNT)), "row numbers"),
+    "row numbers from 1": ("n", list(range(1, COUNT + 1)), "row numbers"),
+    "row numbers as floats": ("n", [float(row) for row in range(COUNT)], "row numbers"),
+    "ids": ("customer_id", [(row * 7919) % 100_003 for row in range(COUNT)], "ids: each number comes once"),
+    "ids as floats": (
+        "customerId",
+        [float((row * 7919) % 100_003) for row in range(COUNT)],
+        "ids: each number comes once",
+    ),
+    "ids with gaps": (
+        "id",
+        [None if row % 9 == 0 else (row * 7919) % 100_003 for row in range(COUNT)],
+        "ids: each number",
+    ),
+    "texts that hardly come twice": (
+        "name",
+        [f"name {row}" for row in range(COUNT)],
+        "400 different texts in 400 rows",
+    ),
+    "texts of digits": ("name", [str(row * 7919) for row in range(COUNT)], "400 different texts in 400 rows"),
+    "an amount": ("amount", [(row * 7919) % 100_003 for row in range(COUNT)], None),
+    "an id that comes again": ("customer_id", [row % 40 for row in range(COUNT)], None),
+    "parts": ("id", [row / 8 for row in range(COUNT)], None),
+}
+
+
+@pytest.mark.parametrize("name", MEANINGLESS)
+def test_what_carries_no_meaning_is_left_out_by_name(name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    caplog.set_level("INFO")
+    column, values, why = MEANINGLESS[name]
+    table = {"x": [float(row % 9) for row in range(COUNT)], column: values, "label": [row % 2 for row in range(COUNT)]}
+
+    names = [feature.name for feature in schema_of(write(tmp_path / "a.parquet", table), tmp_path).features]
+
+    assert names == (["x"] if why else ["x", column])
+    assert (f"left out: '{column}': {why}" in caplog.text) == bool(why)
