@@ -1,5 +1,7 @@
 """What a person is shown of a contract before training: each column, an example, what it is used for."""
 
+import re
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -10,6 +12,7 @@ from unbroken.errors.escaping import escape_controls
 SHOWN_COLUMNS = 200
 SHOWN_CLASSES = 10
 WIDTH = 24
+NO_FRACTION = re.compile(r"\.0+$")
 Line = tuple[str, str, str, str, str, str]
 
 
@@ -44,7 +47,7 @@ def _line(column: Column, values: pa.ChunkedArray, use: str) -> Line:
 def _example(value: pa.ChunkedArray) -> str:
     """Return the text of one value; moments are those of UTC, and may be of years that Python has no dates for."""
     if pa.types.is_timestamp(value.type):
-        return value.cast(pa.timestamp(value.type.unit)).cast(pa.string())[0].as_py()
+        return NO_FRACTION.sub("", value.cast(pa.timestamp(value.type.unit)).cast(pa.string())[0].as_py())
     if pa.types.is_duration(value.type):
         return f"{value.cast(pa.int64())[0].as_py() / PER_SECOND[value.type.unit]:g} s"
     plain = value.cast(pa.string()) if pa.types.is_temporal(value.type) else value
