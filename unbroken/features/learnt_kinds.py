@@ -62,7 +62,7 @@ def as_kind(column: pa.Array, name: str, kind: Kind, subject: Subject) -> pa.Arr
         return pa.nulls(len(column), plain)
     if kind == CATEGORY and can_be_coded(type):
         return as_texts(column, name, subject)
-    if own != CATEGORY and {own, kind} not in ALIKE:
+    if CATEGORY not in (own, kind) and {own, kind} not in ALIKE:
         raise DataError(f"{subject(name, 0)} or below: found {type}, expected a {kind} as in training")
     try:
         values = column.cast(plain)
