@@ -12,7 +12,7 @@ from importlib.machinery import ModuleSpec, all_suffixes
 from itertools import accumulate
 from pathlib import Path
 
-from unbroken.code.source import DIGITS, tree_digest
+from unbroken.code.source import DIGITS, parse, tree_digest
 from unbroken.errors import ConfigError
 from unbroken.storage import atomic
 
@@ -103,7 +103,7 @@ def _find_below(parent: Module, tail: str) -> Module | None:
 def _read(module: Module, path: Path) -> tuple[str, list[str]]:
     """Return the digest of a module and the names of what it imports; of one that is no Python, that of its bytes."""
     try:
-        tree = ast.parse(path.read_bytes())
+        tree = parse(path.read_bytes())
         return tree_digest(tree), [*_imports(module, ast.walk(tree))]
     except (SyntaxError, ValueError):
         return atomic.digest(path)[:DIGITS], []

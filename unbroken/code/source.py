@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import threading
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,10 @@ UNSAID = ("ctx", "kind", "type_comment", "type_ignores")
 """What a syntax tree says of how its source is written, or says twice."""
 
 
+PARSING = threading.Lock()
+"""Python 3.11 counts the depth of a syntax tree once a process: two threads that parse at once get a SystemError."""
+
+
 @cache
 def library_digest() -> str:
     """Return the SHA-256 of the names and contents of the library's source files."""
@@ -59,7 +64,13 @@ def parsed_digest(source: bytes) -> str:
         SyntaxError: The source is not Python.
         ValueError: It holds a null byte.
     """
-    return tree_digest(ast.parse(source))
+    return tree_digest(parse(source))
+
+
+def parse(source: bytes) -> ast.Module:
+    """Return the syntax tree of Python source; raise as `parsed_digest` does."""
+    with PARSING:
+        return ast.parse(source)
 
 
 def tree_digest(tree: ast.Module) -> str:

@@ -1,8 +1,10 @@
 """A digest of parsed source changes with what it does, and with nothing else."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
-from unbroken.code.source import library_modules, parsed_digest
+from unbroken.code.source import LIBRARY, library_modules, parsed_digest
 
 SOURCE = b'''"""A module."""
 import math
@@ -64,3 +66,12 @@ def test_the_rooms_that_decide_bits_are_all_there():
 
     assert rooms >= {"batches", "contract", "csv", "data", "features", "models", "optimization", "stages", "training"}
     assert {"checkpoints/format.py", "models/mlp.py", "data/permutation.py"} <= library_modules().keys()
+
+
+def test_modules_are_parsed_in_many_threads_at_once():
+    source = (LIBRARY / "config" / "data.py").read_bytes() * 3
+
+    with ThreadPoolExecutor(8) as pool:
+        digests = set(pool.map(lambda _: parsed_digest(source), range(60)))
+
+    assert digests == {parsed_digest(source)}
