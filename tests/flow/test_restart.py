@@ -58,11 +58,12 @@ def terminated() -> State:
         ((*ATTEMPT, Crashed, AwaitingRetry, *ATTEMPT, Crashed, gave_up, AwaitingRetry, *ATTEMPT, Crashed), [CRASH]),
         ((*ATTEMPT, lost, AwaitingRetry, *ATTEMPT, killed), [PREEMPTION, CRASH]),
         ((Pending, lost), [PREEMPTION]),
-        ((*ATTEMPT, terminated, killed, AwaitingRetry, *ATTEMPT, killed, terminated), [PREEMPTION, CRASH]),
+        ((*ATTEMPT, Crashed, gave_up, terminated), [CRASH]),
+        ((*ATTEMPT, terminated, killed, AwaitingRetry, *ATTEMPT, killed, terminated), [PREEMPTION, PREEMPTION]),
         ((*ATTEMPT, AwaitingRetry, *ATTEMPT, AwaitingRetry, *ATTEMPT), []),
     ],
 )
-def test_an_attempt_ends_once_however_often_it_is_reported_and_the_first_report_says_why(
+def test_an_attempt_ends_once_however_often_it_is_reported_and_any_report_says_that_it_was_taken_away(
     history: tuple[object, ...], causes: list[Cause]
 ):
     assert causes_of(states(*history)) == causes

@@ -101,16 +101,23 @@ def restart(client: SyncPrefectClient, run_id: UUID) -> State | None:
 def causes_of(states: Sequence[State]) -> list[Cause]:
     """Return why each attempt of a run ended since it was last given up; engine, supervisor and worker may each report one.
 
-    The first report of an attempt decides: those after it tell of what followed.
+    An attempt was taken away if any report says so: a supervisor and an engine that were killed are first told of in the same
+    words, but the engine of a killed supervisor is then ended by a signal, and the worker tells of the supervisor.
     """
     causes: list[Cause] = []
-    reported = False
+    reported = given_up = False
     for state in sorted(states, key=lambda state: state.timestamp):
-        if state.name == GAVE_UP:
+        if (
+            state.is_pending() and given_up
+        ):  # a person retries it; until then, reports that come late are of what was given up
             causes.clear()
-        elif state.is_crashed() and not reported:
-            taken = state.name == LOST or TAKEN_AWAY.search(state.message or "")
-            causes.append(Cause.PREEMPTION if taken else Cause.CRASH)
+            given_up = False
+        given_up = given_up or state.name == GAVE_UP
+        if state.is_crashed() and not given_up:
+            if not reported:
+                causes.append(Cause.CRASH)
+            if state.name == LOST or TAKEN_AWAY.search(state.message or ""):
+                causes[-1] = Cause.PREEMPTION
         reported = state.is_crashed() or (reported and not state.is_pending())
     return causes
 
