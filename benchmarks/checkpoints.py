@@ -27,12 +27,12 @@ from unbroken.checkpoints.store import CheckpointStore
 from unbroken.config import Config, DataConfig, ModelConfig, TrainingConfig
 from unbroken.data.dataset import SplitDatasets
 from unbroken.pipeline import prepare
+from unbroken.reproducibility.determinism import reproducible
 from unbroken.run import Run, open_run
 from unbroken.stages.results import Preprocessed
 from unbroken.stages.train import train
 from unbroken.storage import atomic
 from unbroken.storage.journal import Journal
-from unbroken.training.determinism import reproducible
 from unbroken.training.hooks import TrainHook
 from unbroken.training.inputs import TrainingInputs
 from unbroken.training.loop import TrainLoop

@@ -81,7 +81,7 @@ MUTATIONS = (
     ),
     Mutation(
         "RNG alone",
-        "unbroken/training/determinism.py",
+        "unbroken/reproducibility/determinism.py",
         "        with drawing_alone():\n",
         "        if True:\n",
         THREADS,

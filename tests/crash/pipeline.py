@@ -21,11 +21,11 @@ from unbroken.batches.epoch import epoch_batches
 from unbroken.batches.rows import Rows
 from unbroken.config import CheckpointConfig, Config, DataConfig, ModelConfig, SplitConfig, TrainingConfig
 from unbroken.pipeline import Prepared
+from unbroken.reproducibility.determinism import reproducible
 from unbroken.run import open_run
 from unbroken.stages.results import Published
 from unbroken.storage import atomic
 from unbroken.training import loop
-from unbroken.training.determinism import reproducible
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 

@@ -216,15 +216,20 @@ class Served:
         try:
             self.deploy("stop")
         finally:
-            mine = f"PREFECT_HOME={self.folder / 'prefect'}".encode()
+            homes = {f"PREFECT_HOME={self.folder / name}".encode() for name in ("prefect", ".serve")}
             for number in _numbers():
-                if mine in _read(number, "environ").split(b"\0"):
+                if homes & set(_read(number, "environ").split(b"\0")):
                     with suppress(ProcessLookupError):
                         os.kill(number, signal.SIGKILL)
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """Return what the API answers; as Prefect's own client does, ask again while its database is locked."""
+        """Return what the API answers to what it takes."""
+        answer = self.try_to_ask(method, path, body)
+        assert answer.is_success, answer.text
+        return answer.json() if answer.content else None
 
+    def try_to_ask(self, method: str, path: str, body: Any = None) -> httpx.Response:
+        """Return the answer of the API; as Prefect's own client does, ask again while its database is locked."""
         user, _, password = self.secret.partition(":")
         auth = httpx.BasicAuth(user, password)
 
@@ -235,9 +240,7 @@ class Served:
                 return None
             return None if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else answer
 
-        answer = self.eventually(answered, f"{method} {path}")
-        assert answer.is_success, answer.text
-        return answer.json() if answer.content else None
+        return self.eventually(answered, f"{method} {path}")
 
     def _worker_log(self) -> str:
         return (self.folder / ".serve" / "worker.log").read_text()[-4000:]

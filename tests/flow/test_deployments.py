@@ -145,13 +145,13 @@ def test_every_setting_in_the_form_has_its_help(served: Served):
 
 
 def test_the_form_refuses_what_the_settings_would_refuse(served: Served):
-    deployment = served.ask("GET", "/deployments/name/train/by-hand")["id"]
+    deployment = served.deployment("train/by-hand")["id"]
     wrong: dict[str, Any] = {"epochs": -1, "optimizer": "Adamm", "learning_rate": 0, "ema_decay": 1}
     for name, value in wrong.items():
         config = {"data": {"source": "sample"}, "training": {name: value}}
         body = {"parameters": {"config": config}, "state": {"type": "SCHEDULED"}}
 
-        answer = httpx.post(f"{served.api}/deployments/{deployment}/create_flow_run", json=body, timeout=90)
+        answer = served.try_to_ask("POST", f"/deployments/{deployment}/create_flow_run", body)
 
         assert answer.status_code == httpx.codes.CONFLICT, answer.text
         assert name in answer.text or str(value) in answer.text

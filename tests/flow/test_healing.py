@@ -25,7 +25,7 @@ def tasks_of(served: Served, run: UUID) -> list[dict[str, Any]]:
 
 def workers_of(served: Served) -> list[str]:
     """Return the names of the workers that the pool lists."""
-    return [worker["name"] for worker in served.ask("POST", "/work_pools/unbroken/workers/filter", {})]
+    return [worker["name"] for worker in served.ask("POST", f"/work_pools/{served.project}/workers/filter", {})]
 
 
 def let_promotions_trigger(served: Served, *, enabled: bool) -> None:

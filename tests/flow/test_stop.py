@@ -7,16 +7,14 @@ from uuid import UUID
 
 import pytest
 
-from tests.flow.served import Served, events, process_of
+from tests.flow.served import Served, events, processes_of
 from tests.flow.test_self_resume import RUNS, slow_training, undisturbed, wait_for_attempt
 from unbroken.deployment.processes import MARK
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-POOL = "/work_pools/unbroken"
 
-
-def processes_of(served: Served) -> list[str]:
+def processes_left(served: Served) -> list[str]:
     """Return the command lines of all processes that a project's services and runs have left."""
     marks = f"{MARK}={served.folder}".encode(), f"PREFECT_HOME={served.folder}".encode()
     lines = []
@@ -30,7 +28,7 @@ def processes_of(served: Served) -> list[str]:
 
 
 def is_paused(served: Served) -> bool:
-    return served.ask("GET", POOL)["is_paused"]
+    return served.ask("GET", f"/work_pools/{served.project}")["is_paused"]
 
 
 def finish(served: Served, run: UUID) -> None:
@@ -51,7 +49,7 @@ def test_runs_in_training_save_and_go_on_with_the_next_serve_as_if_nothing_had_b
     assert "worker   stopped" in printed
     assert "server   stopped" in printed
     assert "killed" not in printed
-    assert processes_of(served) == []
+    assert processes_left(served) == []
     saved = events(runs)[-1]
     assert (saved["event"], saved["step"] > 0) == ("checkpoint saved", True), "not at its present step"
     served.deploy("serve")
@@ -63,24 +61,25 @@ def test_runs_in_training_save_and_go_on_with_the_next_serve_as_if_nothing_had_b
 
 
 def test_a_pause_by_a_person_stays(served: Served):
-    served.ask("PATCH", POOL, {"is_paused": True})
+    served.ask("PATCH", f"/work_pools/{served.project}", {"is_paused": True})
     served.deploy("stop")
     served.deploy("serve")
 
     assert is_paused(served)
-    served.ask("PATCH", POOL, {"is_paused": False})
+    served.ask("PATCH", f"/work_pools/{served.project}", {"is_paused": False})
 
 
 def test_a_run_that_does_not_end_in_time_is_killed_by_name_and_is_no_crash_either(served: Served, tmp_path: Path):
     runs = tmp_path / "runs"
     run = served.start(RUNS, slow_training(runs))
     wait_for_attempt(served, 1, runs)
-    os.kill(process_of("supervisor", run), signal.SIGSTOP)  # as one that hangs
+    for supervisor in processes_of("supervisor", run):
+        os.kill(supervisor, signal.SIGSTOP)  # as one that hangs
 
     printed = served.deploy("stop")
 
     assert f"run      {run}: did not end in time and was killed" in printed
-    assert processes_of(served) == []
+    assert processes_left(served) == []
     served.deploy("serve")
     finish(served, run)
 
@@ -94,6 +93,6 @@ def test_without_a_server_the_engines_themselves_are_asked_to_save(served: Serve
     printed = served.deploy("stop")
 
     assert "server   did not run" in printed
-    assert processes_of(served) == []
+    assert processes_left(served) == []
     served.deploy("serve")
     assert served.wait_for(run, "Completed", "Failed", "GaveUp")["name"] == "Completed"

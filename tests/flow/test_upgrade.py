@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.flow.served import Served
+from tests.flow.served import LIVELY, Served
 from tests.flow.test_self_resume import RUNS, slow_training, undisturbed, wait_for_attempt
-from unbroken.deployment.automations import UNATTENDED
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -27,7 +26,7 @@ def test_a_run_whose_code_was_upgraded_while_it_was_dead_fails_once_with_both_co
         served.kill("engine", run)
         end = served.wait_for(run, "Failed", "Completed", "GaveUp")
         states = served.states(run)
-        time.sleep(UNATTENDED.total_seconds() + 15)
+        time.sleep(float(LIVELY["UNBROKEN_SILENCE"]) + 15)
         states_later = served.states(run)
         accepted = served.start(RUNS, slow_training(runs) | {"resume": {"accept_code": True}})
         end_of_accepted = served.wait_for(accepted, "Failed", "Completed", "GaveUp")

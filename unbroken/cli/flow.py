@@ -65,8 +65,8 @@ def choose_flow(name: str, console: Console, *, orchestrated: bool) -> Callable[
 def _import_flow(name: str) -> Callable[[Any], Any]:
     with collector_paused():
         with wrong_settings_in_words():
-            from unbroken.orchestration.reachability import explain_loss, use_own_secret  # noqa: PLC0415 (Prefect)
-            from unbroken.orchestration.server import server_beside_imports  # noqa: PLC0415
+            from unbroken.orchestration.server.ephemeral import server_beside_imports  # noqa: PLC0415
+            from unbroken.orchestration.server.reachability import explain_loss, use_own_secret  # noqa: PLC0415 (Prefect)
         use_own_secret(Project.of(Path.cwd(), os.environ))
         with server_beside_imports():
             return explain_loss(getattr(importlib.import_module(f"flows.{name}"), name))

@@ -25,7 +25,7 @@ from unbroken.deployment.server_settings import without_database
 from unbroken.deployment.services import Service
 from unbroken.deployment.stop import Stop
 from unbroken.errors import ConfigError, ServerError
-from unbroken.orchestration.reachability import (
+from unbroken.orchestration.server.reachability import (
     INSTEAD_OF_A_DEPLOYMENTS,
     bypass_proxies,
     require_server,

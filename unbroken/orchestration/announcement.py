@@ -11,7 +11,12 @@ from prefect.settings import get_current_settings
 
 from unbroken.config.project import Project
 from unbroken.errors import ServerError
-from unbroken.orchestration.reachability import bypass_proxies, require_server, use_own_secret, without_credentials
+from unbroken.orchestration.server.reachability import (
+    bypass_proxies,
+    require_server,
+    use_own_secret,
+    without_credentials,
+)
 from unbroken.serving.registry import Registry
 
 EVENT = "unbroken.promoted"

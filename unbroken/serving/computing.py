@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from unbroken.training.determinism import flush_denormals, set_own_threads
+from unbroken.reproducibility.determinism import flush_denormals, set_own_threads
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")

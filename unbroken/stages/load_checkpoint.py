@@ -10,11 +10,11 @@ from unbroken.code.record import CodeRecord, naming_change, present_code
 from unbroken.config import Config
 from unbroken.data.dataset import SplitDatasets
 from unbroken.errors import CheckpointMismatchError, CodeChangedError, CorruptCheckpointError
+from unbroken.reproducibility.determinism import reproducible
 from unbroken.run import Run
 from unbroken.stages.results import Published, Restored
 from unbroken.storage.artifact import Artifact
 from unbroken.storage.journal import Journal
-from unbroken.training.determinism import reproducible
 from unbroken.training.inputs import EvaluationInputs
 
 log = logging.getLogger(__name__)

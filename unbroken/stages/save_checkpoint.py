@@ -18,13 +18,13 @@ from unbroken.config.metrics import why_undefined
 from unbroken.errors import DataError
 from unbroken.features.encoder import Encoder
 from unbroken.models.self_check import SelfCheck, make_self_check
+from unbroken.reproducibility.determinism import reproducible
 from unbroken.run import Run
 from unbroken.stages.results import Checkpoint, Published
 from unbroken.storage.artifact import Artifact
 from unbroken.storage.journal import Journal
 from unbroken.storage.publication import find_manifest, publish, read_manifest
 from unbroken.storage.sealed import seal
-from unbroken.training.determinism import reproducible
 from unbroken.training.rebuilding import rebuild
 
 log = logging.getLogger(__name__)

@@ -6,6 +6,7 @@ from unbroken.checkpoints.background import BackgroundWriter
 from unbroken.checkpoints.store import CheckpointStore
 from unbroken.config import Config
 from unbroken.data.dataset import SplitDatasets
+from unbroken.reproducibility.determinism import reproducible
 from unbroken.run import Run, delete_on_bad_input, describe
 from unbroken.stages.results import Checkpoint
 from unbroken.storage import atomic
@@ -13,7 +14,6 @@ from unbroken.storage.artifact import Artifact
 from unbroken.storage.journal import Journal
 from unbroken.storage.lock import exclusive
 from unbroken.storage.temporary import sweep
-from unbroken.training.determinism import reproducible
 from unbroken.training.hooks import Hooks, TrainHook
 from unbroken.training.inputs import TrainingInputs
 from unbroken.training.loop import TrainLoop

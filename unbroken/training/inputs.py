@@ -31,9 +31,9 @@ from unbroken.models.metrics import PIECE_ROWS, Metrics, evaluate
 from unbroken.models.unchanged import is_unchanged_mlp
 from unbroken.optimization.optimizer import build_optimizer
 from unbroken.optimization.scheduler import build_scheduler, steps_each_batch
+from unbroken.reproducibility.generators import seed_weights
 from unbroken.run import Run
 from unbroken.storage.artifact import Artifact, verify
-from unbroken.training.generators import seed_weights
 from unbroken.training.state import TrainState
 
 log = logging.getLogger(__name__)

@@ -24,8 +24,8 @@ from unbroken.optimization.fused_adam import FusedAdamUpdater
 from unbroken.optimization.gradient import Gradient, gradient_of
 from unbroken.optimization.optimizer import updater_of
 from unbroken.optimization.scheduler import step_epoch, steps_each_batch
+from unbroken.reproducibility.generators import seed_epoch, seed_shared
 from unbroken.storage.journal import Journal
-from unbroken.training.generators import seed_epoch, seed_shared
 from unbroken.training.hooks import Hooks
 from unbroken.training.inputs import TrainingInputs
 from unbroken.training.progress import Progress, Report

@@ -5,8 +5,8 @@ from torch import nn
 from unbroken.config import ModelConfig
 from unbroken.features.spec import FeatureSpec
 from unbroken.models.factory import Undrawn, build_model
-from unbroken.training.determinism import building
-from unbroken.training.generators import seed_weights
+from unbroken.reproducibility.determinism import building
+from unbroken.reproducibility.generators import seed_weights
 
 
 def rebuild(config: ModelConfig, features: FeatureSpec, seed: int, subject: str) -> nn.Module:

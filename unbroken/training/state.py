@@ -13,8 +13,8 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from unbroken.checkpoints.history import History
 from unbroken.checkpoints.tree import Buffers, Tree, canonical
-from unbroken.training.determinism import PROCESS
-from unbroken.training.generators import generator_states, restore_generators
+from unbroken.reproducibility.determinism import PROCESS
+from unbroken.reproducibility.generators import generator_states, restore_generators
 
 
 @dataclass(slots=True, kw_only=True)

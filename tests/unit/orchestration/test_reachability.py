@@ -16,7 +16,7 @@ from prefect.settings import PREFECT_API_URL, Profile, temporary_settings
 
 from tests.server import free_port
 from unbroken.errors import ServerError
-from unbroken.orchestration.reachability import (
+from unbroken.orchestration.server.reachability import (
     INSTEAD_OF_A_FLOWS,
     LOOPBACK,
     bypass_proxies,

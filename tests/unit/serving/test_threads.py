@@ -21,10 +21,10 @@ from torch import Tensor
 from tests.contract import run_stages, write_rows
 from unbroken.config import CheckpointConfig, Config, DataConfig, ModelConfig, TrainingConfig
 from unbroken.errors import LockedError
+from unbroken.reproducibility.determinism import deterministic, reproducible
 from unbroken.serving.computing import InOrder
 from unbroken.serving.prediction import Predictor, load_predictor
 from unbroken.stages.results import Restored
-from unbroken.training.determinism import deterministic, reproducible
 from unbroken.training.hooks import TrainHook
 from unbroken.training.state import TrainState
 

@@ -18,9 +18,9 @@ import torch._dynamo.utils
 from tests.contract import assert_equal_checkpoints, assert_resumes_identically, run_stages, stopping_after, write_rows
 from unbroken.config import CheckpointConfig, Config, DataConfig, ModelConfig, SplitConfig, TrainingConfig
 from unbroken.errors import ConfigError, TrainingError
+from unbroken.reproducibility.determinism import reproducible
 from unbroken.run import open_run
 from unbroken.storage.journal import Journal
-from unbroken.training.determinism import reproducible
 
 STEPS = 6  # 240 rows, 192 to train, 32 a batch
 STOPS = (1, STEPS, STEPS + 2, 3 * STEPS + 1)

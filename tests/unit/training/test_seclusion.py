@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from unbroken.training.seclusion import drawing_alone
+from unbroken.reproducibility.seclusion import drawing_alone
 
 MODULES = {"random": random, "numpy.random": np.random}
 NO_DRAW = {"default_rng", "get_bit_generator", "set_bit_generator"}

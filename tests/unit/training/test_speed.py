@@ -19,9 +19,9 @@ from unbroken.features.spec import FeatureSpec
 from unbroken.models.mlp import MLP
 from unbroken.optimization.gradient import gradient_of
 from unbroken.optimization.optimizer import build_optimizer, updater_of
+from unbroken.reproducibility.determinism import reproducible
 from unbroken.run import open_run
 from unbroken.storage.journal import Journal
-from unbroken.training.determinism import reproducible
 from unbroken.training.hooks import TrainHook
 from unbroken.training.state import TrainState
 

@@ -36,8 +36,8 @@ from unbroken.deployment.healing.rules import (
     mark_of,
 )
 from unbroken.errors import LockedError
-from unbroken.orchestration.reachability import INSTEAD_OF_A_DEPLOYMENTS, bypass_proxies, require_server
 from unbroken.orchestration.restart import GAVE_UP, LOST, TAG, propose, restart, tell
+from unbroken.orchestration.server.reachability import INSTEAD_OF_A_DEPLOYMENTS, bypass_proxies, require_server
 
 Item = TypeVar("Item")
 

@@ -18,7 +18,7 @@ from prefect.logging.handlers import PrefectConsoleHandler
 from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS, get_current_settings
 
 from unbroken.errors import ServerError
-from unbroken.orchestration.reachability import INSTEAD_OF_A_FLOWS, bypass_proxies, require_server
+from unbroken.orchestration.server.reachability import INSTEAD_OF_A_FLOWS, bypass_proxies, require_server
 
 SILENT = logging.CRITICAL + 1
 STOP_SECONDS = 5.0
@@ -89,7 +89,7 @@ def server_beside_imports() -> Generator[None]:
 def _start_server() -> LocalServer:
     log = tempfile.TemporaryFile()  # noqa: SIM115 (as long as the server)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        command = [sys.executable, "-m", "unbroken.orchestration.local_server", str(listener.fileno())]
+        command = [sys.executable, "-m", "unbroken.orchestration.server.process", str(listener.fileno())]
         variables = os.environ | get_current_settings().to_environment_variables(exclude_unset=True) | LEAN
         process = subprocess.Popen(
             command,

@@ -1,4 +1,4 @@
-"""The process of such a server (see `server`): `python -m unbroken.orchestration.local_server DESCRIPTOR`.
+"""The process of such a server (see `ephemeral`): `python -m unbroken.orchestration.server.process DESCRIPTOR`.
 
 It listens at a socket that its parent has bound, so that no port is found taken, and ends when the pipe at its standard
 input closes, which the kernel does when the parent ends, whatever ends it.

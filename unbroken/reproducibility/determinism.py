@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from unbroken.errors import LockedError
-from unbroken.training.seclusion import drawing_alone
+from unbroken.reproducibility.seclusion import drawing_alone
 
 log = logging.getLogger(__name__)
 
