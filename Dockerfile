@@ -10,6 +10,8 @@ RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheel .
 
 FROM python:3.11-slim
 WORKDIR /app
+# What pool and deployments are called after; the folder is none of its own.
+ENV UNBROKEN_PROJECT=unbroken
 COPY requirements.lock .
 COPY --from=wheel /wheel /wheel
 # The lock says which versions, the wheel which packages.

@@ -114,10 +114,16 @@ def test_a_project_in_a_git_repository_is_cloned_for_each_run(served: Served, tm
     bare = tmp_path / "bare.git"
     deployments["pull"] = [{"prefect.deployments.steps.git_clone": {"repository": f"file://{bare}", "branch": "main"}}]
     deployments["deployments"] = [
-        {**deployment, "name": "from-git", "schedules": [], "triggers": []} for deployment in deployments["deployments"]
+        {**deployment, "name": f"{served.project}-from-git", "schedules": [], "triggers": []}
+        for deployment in deployments["deployments"]
     ]
     (project / "prefect.yaml").write_text(yaml.safe_dump(deployments))
-    environment = served.environment | {"PREFECT_API_URL": served.api, "GIT_CONFIG_GLOBAL": os.devnull}
+    environment = served.environment | {
+        "PREFECT_API_URL": served.api,
+        "PREFECT_API_AUTH_STRING": served.secret,
+        "UNBROKEN_PROJECT": served.project,
+        "GIT_CONFIG_GLOBAL": os.devnull,
+    }
     identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
     run(["git", "init", "-q", "--bare", "-b", "main", str(bare)], tmp_path, environment)
     run(["git", "init", "-q", "-b", "main"], project, environment)

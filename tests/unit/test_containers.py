@@ -45,9 +45,10 @@ def test_the_commands_of_the_manifests_exist():
 
 def test_the_worker_of_the_manifests_joins_the_pool_of_the_deployments():
     pool = yaml.safe_load((ROOT / "prefect.yaml").read_text())["definitions"]["work_pool"]["name"]
+    (project,) = [line.removeprefix("ENV UNBROKEN_PROJECT=") for line in DOCKERFILE.splitlines() if "ENV UNBR" in line]
     (worker,) = [container for container in containers() if container["name"] == "worker"]
 
-    assert worker["command"][worker["command"].index("--pool") + 1] == pool
+    assert worker["command"][worker["command"].index("--pool") + 1] == pool.replace("{{ $UNBROKEN_PROJECT }}", project)
 
 
 def test_what_a_run_writes_lies_on_the_volume():

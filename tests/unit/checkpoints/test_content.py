@@ -281,7 +281,9 @@ def test_a_part_that_is_shorter_than_its_tensor_says_is_refused():
     assert "found 4 bytes for 80 elements of torch.float32 in part 0" in refusal(result.getvalue())
 
 
-@pytest.mark.parametrize("value", [{1}, b"1", 1j, object(), Path("a"), torch.float32], ids=str)
+@pytest.mark.parametrize(
+    "value", [{1}, b"1", 1j, object(), Path("a"), torch.float32], ids=lambda value: type(value).__name__
+)
 def test_what_could_not_be_read_back_is_not_written(value: object):
     with pytest.raises(CheckpointError, match="to be kept in a checkpoint, expected tensors and plain values"):
         canonical({"hooks": {"own": [value]}})
