@@ -10,7 +10,11 @@ from unbroken.config.strict import STRICT
 from unbroken.config.validation import choice, number, require, require_local_path, require_named, require_types
 
 Rule = Literal["block", "warn", "ignore"]
-GATE_METRICS = ("auto", *(metric.name for metric in METRICS.values() if metric.gated))
+
+
+def gate_metrics() -> tuple[str, ...]:
+    """Return what the gate may judge by; `auto` leaves it to the task."""
+    return ("auto", *(metric.name for metric in METRICS.values() if metric.gated))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +62,7 @@ class GateConfig:
 
     __pydantic_config__ = STRICT
 
-    metric: str = choice("auto", GATE_METRICS)
+    metric: str = choice("auto", gate_metrics)
     """What is compared; `auto` is auroc for classes and rmse for regression."""
     margin: float = number(0.0, least=0.0)
     """Gain, in units of the metric, that the lower end of its confidence interval has to exceed."""
@@ -80,8 +84,8 @@ class GateConfig:
 
     def __post_init__(self) -> None:
         require_types(self, "gate.")
-        auto, *names = GATE_METRICS
-        require(self.metric in GATE_METRICS, "gate.metric", self.metric, f"{auto} or one of {', '.join(names)}")
+        auto, *names = gate_metrics()
+        require(self.metric in (auto, *names), "gate.metric", self.metric, f"{auto} or one of {', '.join(names)}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, get_type_hints
@@ -13,7 +14,7 @@ from unbroken.errors import ConfigError
 
 LARGEST_INTEGER = (1 << 63) - 1
 LIMITS, CHOICES = "limits", "choices"
-"""What the metadata of a field can hold beside its help: what a number has to be, and the words to choose from."""
+"""What the metadata of a field can hold beside its help: what a number has to be, and what returns the words to choose from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,9 +59,10 @@ def number(default: float | None, **limits: float) -> Any:
     return dataclasses.field(default=default, metadata={LIMITS: Limits(**limits)})
 
 
-def choice(default: str | None, choices: tuple[str, ...]) -> Any:
+def choice(default: str | None, choices: tuple[str, ...] | Callable[[], tuple[str, ...]]) -> Any:
     """Return a field of a dataclass for a text that a form lets choose; others may be right too."""
-    return dataclasses.field(default=default, metadata={CHOICES: choices})
+    known = choices if callable(choices) else lambda: choices
+    return dataclasses.field(default=default, metadata={CHOICES: known})
 
 
 def require(condition: bool, name: str, value: object, expected: str) -> None:

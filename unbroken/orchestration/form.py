@@ -31,17 +31,17 @@ def explain(settings: Any) -> None:
     texts = {text.arg_name: text.description for text in parse_from_object(settings).params}
     for field in dataclasses.fields(settings):
         explain(field.type)
-        limits, choices = field.metadata.get(LIMITS), field.metadata.get(CHOICES, ())
+        limits, choices = field.metadata.get(LIMITS), field.metadata.get(CHOICES)
         extra = {"json_schema_extra": partial(_constrain, limits, choices)} if limits or choices else {}
         help = {"description": inspect.cleandoc(text)} if (text := texts.get(field.name)) else {}
         field.metadata = MappingProxyType({**field.metadata, **help, **extra})
 
 
-def _constrain(limits: Limits | None, choices: tuple[str, ...], schema: dict[str, Any]) -> None:
+def _constrain(limits: Limits | None, choices: Callable[[], tuple[str, ...]] | None, schema: dict[str, Any]) -> None:
     """Put the limits into the schema of a number, and the choices into that of a text, also where it is one of several."""
     ends = {KEYWORDS[name]: end for name, end in vars(limits).items() if end is not None} if limits else {}
     for part in schema.get("anyOf", [schema]):
         if part.get("type") in ("integer", "number"):
             part.update(ends)
         elif part.get("type") == "string" and choices:
-            part["enum"] = list(choices)
+            part["enum"] = list(choices())

@@ -129,7 +129,10 @@ def test_options_of_a_server_are_refused_beside_one_that_is_named(project: Path,
 
     said = refusal(project, capsys, "--no-auth", settings={PREFECT_API_URL: url})
 
-    assert "PREFECT_API_URL: found http://127.0.0.1:4200/api, expected none beside --port and --no-auth" in said
+    assert (
+        "PREFECT_API_URL: found http://127.0.0.1:4200/api, expected none beside --port, --no-auth, --database and --keep-days"
+        in said
+    )
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "x"])
