@@ -69,7 +69,9 @@ def test_a_run_killed_again_and_again_while_resuming_ends_with_the_same_bytes(
 
 
 @every
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO], ids=errno.errorcode.get)
+@pytest.mark.parametrize(
+    "number", [pytest.param(errno.ENOSPC, id="ENOSPC"), pytest.param(errno.EIO, id="EIO", marks=pytest.mark.slow)]
+)
 def test_a_run_with_an_error_at_any_file_operation_ends_or_resumes_with_the_same_bytes(
     number: int, stride: int, new_folder: Folders, undisturbed: Undisturbed, scorecard: Scorecard
 ) -> None:

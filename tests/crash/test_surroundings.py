@@ -124,6 +124,7 @@ def test_a_training_stopped_by_a_signal_is_never_taken_for_finished(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_command_that_gets_a_signal_saves_and_ends_without_a_traceback(
     number: signal.Signals, expected: Command, tmp_path: Path, scorecard: Scorecard

@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Generator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -78,8 +79,10 @@ def test_only_the_server_knows_the_password_of_its_database(monkeypatch: pytest.
 
 
 def serve(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run `unbroken serve` in a copy of the project's settings."""
-    (folder / "prefect.yaml").write_bytes((ROOT / "prefect.yaml").read_bytes())
+    """Run `unbroken serve` in a project."""
+    for name in ("prefect.yaml", "flows", "tasks"):
+        with suppress(FileExistsError):
+            (folder / name).symlink_to(ROOT / name)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     environment |= {"PREFECT_HOME": str(folder / "prefect"), "PREFECT_SERVER_API_PORT": str(free_port())} | variables
     command = [Path(sys.executable).with_name("unbroken"), "serve", *arguments]
@@ -145,7 +148,7 @@ def test_runs_on_a_postgresql_survive_the_death_of_engine_and_server(port: int, 
     (published,) = (tmp_path / "runs").glob("*/checkpoint.pth")
     assert published.read_bytes() == undisturbed(tmp_path / "undisturbed")
     assert ask(port, f"select state_name from flow_run where id = '{run}'") == "Completed"
-    assert not list((tmp_path / "project" / "prefect").glob("*.db"))
+    assert not list((tmp_path / "project").rglob("*.db"))
     assert f"database postgresql://127.0.0.1:{port}/runs" in printed
     logs = [path.read_text() for path in (tmp_path / "project" / ".serve").glob("*.log")]
     assert not [text for text in (printed, *logs) if PASSWORD in text or IN_URL in text]
@@ -164,7 +167,7 @@ def test_runs_that_ended_longer_ago_than_asked_for_go_with_logs_and_events_and_y
             served.eventually(lambda run=run: served.logs(run), "the log")
         served.eventually(lambda: len(served.events("prefect.flow-run.Completed")) == 2, "the events")
         served.deploy("stop")
-        _age(tmp_path / "project" / "prefect" / "prefect.db", runs["old"].hex, days=4)
+        _age(tmp_path / "project" / ".serve" / "prefect.db", runs["old"].hex, days=4)
         printed = served.deploy("serve")
         left = lambda: [run["id"] for run in served.runs_of(RUNS)]  # noqa: E731
         served.eventually(lambda: left() == [str(runs["young"])], "the end of the old run")

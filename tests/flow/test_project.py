@@ -89,6 +89,7 @@ def test_a_mistake_in_the_settings_of_a_project_names_the_file(text: str, named:
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_the_demo_is_the_same_in_a_project_that_has_settings_of_its_own(project: Path):
     (project / "run.toml").write_text("[training]\noptimizer = 'SGD'\n")
 

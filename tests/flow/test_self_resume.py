@@ -43,6 +43,20 @@ def wait_for_attempt(served: Served, number: int, runs: Path) -> None:
     assert events(runs)[-1]["epoch"] < EPOCHS - 2
 
 
+def test_a_run_whose_engine_is_killed_completes_under_its_id_with_the_same_bytes(served: Served, tmp_path: Path):
+    runs = tmp_path / "runs"
+    run = served.start(RUNS, slow_training(runs))
+
+    wait_for_attempt(served, 1, runs)
+    served.kill("engine", run)
+
+    assert served.wait_for(run, "Completed", "Failed", "GaveUp")["name"] == "Completed"
+    assert served.states(run).count("AwaitingRetry") == 1
+    (published,) = runs.glob("*/checkpoint.pth")
+    assert published.read_bytes() == undisturbed(tmp_path / "undisturbed")
+
+
+@pytest.mark.slow
 def test_a_run_whose_processes_are_killed_one_after_another_completes_under_its_id_with_the_same_bytes(
     served: Served, tmp_path: Path
 ):

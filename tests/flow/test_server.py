@@ -27,6 +27,7 @@ def command(tmp_path: Path) -> list[str]:
     return [sys.executable, "-m", "flows.train", "--runs_folder", str(tmp_path / "runs"), "--data.source", "sample"]
 
 
+@pytest.mark.slow
 def test_what_a_process_told_its_own_server_is_there_for_the_next_server(
     alone: dict[str, str], command: list[str], tmp_path: Path
 ):

@@ -58,6 +58,7 @@ def test_the_wheel_holds_one_package_and_the_template_of_a_project(wheel: Path):
     assert "unbroken/py.typed" in names
 
 
+@pytest.mark.slow
 def test_the_demo_of_the_wheel_ends_with_equal_bytes(command: Path, tmp_path: Path):
     result = run(command, "demo", folder=tmp_path)
 
