@@ -49,8 +49,10 @@ class LossyProxy:
                     self.lost.set()
                     break
                 client.sendall(data)
-        client.close()
-        server.close()
+        for end in (client, server):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)  # wakes who reads there, which closing does not
+            end.close()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from prefect.server.database.configurations import AioSqliteConfiguration
+from sqlalchemy.exc import OperationalError
 
 from unbroken.orchestration.server.sqlite import ClosingConnection, WaitingSqlite
 
@@ -50,16 +51,15 @@ def test_two_transactions_that_look_and_then_write_both_do(tmp_path: Path):
 def test_prefects_own_database_refuses_one_of_them(tmp_path: Path):
     url = f"sqlite+aiosqlite:///{tmp_path}/prefect.db"
 
-    with pytest.raises(sa.exc.OperationalError, match="database is locked"):
+    with pytest.raises(OperationalError, match="database is locked"):
         asyncio.run(write_after_a_look(AioSqliteConfiguration(connection_url=url)))
 
 
 def test_a_refused_statement_leaves_no_open_cursor(tmp_path: Path):
-    options = {"isolation_level": None, "timeout": 0.0}
     holder = sqlite3.connect(tmp_path / "file.db", isolation_level=None)
     holder.execute("create table line (number)")
     holder.execute("begin immediate")
-    waiting = sqlite3.connect(tmp_path / "file.db", factory=ClosingConnection, **options)
+    waiting = sqlite3.connect(tmp_path / "file.db", factory=ClosingConnection, timeout=0.0, isolation_level=None)
     cursor = waiting.cursor()
 
     with pytest.raises(sqlite3.OperationalError, match="locked"):
