@@ -1,6 +1,6 @@
 """What a Prefect server with a SQLite file loses under 200 flow runs, eight at a time: `python -m benchmarks.server_load`.
 
-Once with Prefect's own settings, once with those of `unbroken serve`. A lock error shows in the server's log, a loss in its
+Once with Prefect's own server, once with that of `unbroken serve`. A lock error shows in the server's log, a loss in its
 database: each run has three events of its own, three task runs, an artifact and its lines of log.
 """
 
@@ -12,13 +12,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
 
-from unbroken.deployment.server_settings import LOAD
+from unbroken.deployment.own_server import COMMAND
 
+SERVERS = {"Prefect's": [sys.executable, "-m", "prefect", "server", "start"], "our": COMMAND}
 RUNS, AT_ONCE, TASKS, LINES = 200, 8, 3, 5
 PATIENCE = 300
 FAULTS = {"lock errors": r"database is locked", "drops": r"(?i)dropping"}
@@ -61,14 +62,17 @@ def work(runs: int) -> None:
         short()
 
 
-def measure(variables: Mapping[str, str], folder: Path, port: int) -> dict[str, int]:
+def measure(command: Sequence[str], folder: Path, port: int) -> dict[str, int]:
     """Return what the log and the database of a server show after all runs."""
     api = f"http://127.0.0.1:{port}/api"
-    common = {"PREFECT_HOME": str(folder), "PREFECT_SERVER_API_PORT": str(port), "PREFECT_LOGGING_LEVEL": "WARNING"}
-    environment = {**os.environ, **variables, **common, "PREFECT_SERVER_LOG_RETRYABLE_ERRORS": "true"}
+    common = {
+        "PREFECT_HOME": str(folder),
+        "PREFECT_SERVER_API_PORT": str(port),
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
+    }
+    environment = {**os.environ, **common, "PREFECT_SERVER_LOG_RETRYABLE_ERRORS": "true"}
     log = folder / "server.log"
     with open(log, "wb") as file:
-        command = [sys.executable, "-m", "prefect", "server", "start"]
         server = subprocess.Popen(command, env=environment, stdout=file, stderr=file, start_new_session=True)
     try:
         _wait_until_ready(api, server)
@@ -116,12 +120,12 @@ def _answers(api: str) -> bool:
 def main() -> None:
     """Print what each server lost."""
     with tempfile.TemporaryDirectory() as folder:
-        for port, (name, variables) in enumerate({"Prefect's": {}, "ours": LOAD}.items(), 4710):
+        for port, (name, command) in enumerate(SERVERS.items(), 4710):
             home = Path(folder, str(port))
             home.mkdir()
             start = time.monotonic()
-            counts = measure(variables, home, port)
-            print(f"{name} settings, {time.monotonic() - start:.0f} s")
+            counts = measure(command, home, port)
+            print(f"{name} server, {time.monotonic() - start:.0f} s")
             for label, count in counts.items():
                 expected = EXPECTED[label][0] if label in EXPECTED else 0
                 print(f"  {label:24} {count:6}  expected {expected}{'' if count == expected else '  LOST'}")

@@ -27,7 +27,7 @@ ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 HTTP_PORT, LAST_PORT = 80, 65535
 LEASES = {"PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem"}
 """Kept in the server's memory, as by default, the slots of its runs would stay taken for ever once it died."""
-COMMAND = [sys.executable, "-m", "prefect", "server", "start"]
+COMMAND = [sys.executable, "-m", "unbroken.orchestration.server.cli", "server", "start"]
 
 
 @dataclass(frozen=True)

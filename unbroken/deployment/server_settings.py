@@ -1,4 +1,4 @@
-"""What the server of a project is started with: its database, how long it keeps what ended, and room for many runs at once."""
+"""What the server of a project is started with: its database, and how long it keeps what ended."""
 
 import json
 import os
@@ -18,9 +18,6 @@ EVENT_DAYS = 7
 DATABASE_URLS = ("PREFECT_SERVER_DATABASE_CONNECTION_URL", "PREFECT_API_DATABASE_CONNECTION_URL")
 DATABASE_VARIABLES = ("PREFECT_SERVER_DATABASE_", "PREFECT_API_DATABASE_")
 """How the variables of Prefect begin that say where the database is, and may hold its password."""
-
-LOAD: Mapping[str, str] = {}
-"""Settings by which a SQLite file holds under many runs at once; see benchmarks/server_load.py."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ class ServerSettings:
 
     def environment(self) -> dict[str, str]:
         """Return the variables of a server's process; what a person set for Prefect by name comes first."""
-        chosen = dict(LOAD) | {
+        chosen = {
             "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",  # the latter with their logs and artifacts
             "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": f"P{self.keep_days}D",
             "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": f"P{min(self.keep_days, EVENT_DAYS)}D",

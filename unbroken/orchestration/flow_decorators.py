@@ -2,11 +2,13 @@
 
 import logging
 from collections.abc import Callable
+from contextvars import ContextVar
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from prefect import Flow, flow
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.exceptions import ParameterTypeError
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
@@ -25,6 +27,9 @@ Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 LONGEST_NAME = 60
+
+LAST_STATE: ContextVar[State[Any] | None] = ContextVar("LAST_STATE", default=None)
+"""What a flow of this context returned last, if it was a state."""
 
 
 def show_nothing(_: UnbrokenError, *__: Any, **___: Any) -> None:
@@ -51,11 +56,13 @@ def resumable_flow(
         result_serializer=VerifiedJSON(),  # Prefect stores what a flow fails with all the same
         on_running=[stop_with_supervisor, acknowledge_in_training],
         on_crashed=[restart_after_crash],
+        on_completion=[keep_result],
+        on_failure=[keep_result],
     )
 
     def make_flow(function: Callable[Parameters, Result]) -> Flow[Parameters, Result]:
         explain_parameters(function)
-        return decorate(with_heartbeat(with_failed_state(in_project(function), on_error)))
+        return decorate(with_last_state(with_heartbeat(with_failed_state(in_project(function), on_error))))
 
     return make_flow
 
@@ -88,6 +95,29 @@ def with_failed_state(
             return Failed(name=name, message=str(error), data=error)
 
     return wrapper
+
+
+def with_last_state(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Remember the state that a flow returns for `keep_result`."""
+
+    @wraps(function)
+    def wrapper(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        LAST_STATE.set(None)
+        result = function(*args, **kwargs)
+        LAST_STATE.set(result if isinstance(result, State) else None)
+        return result
+
+    return wrapper
+
+
+def keep_result(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 (the names are the interface)
+    """Give a last state that comes from the server its result, which the server does not keep.
+
+    It comes from there if the answer to the first request was lost, so that the second found the run ended.
+    """
+    returned = LAST_STATE.get()
+    if state.data is None and returned is not None and (returned.type, returned.name) == (state.type, state.name):
+        state.data = returned.data
 
 
 def is_no_known_error(record: logging.LogRecord) -> bool:

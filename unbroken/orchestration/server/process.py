@@ -25,6 +25,9 @@ def main() -> None:
         from prefect.server.api.server import create_app  # noqa: PLC0415
         from prefect.settings import PREFECT_API_DATABASE_MIGRATE_ON_START, temporary_settings  # noqa: PLC0415
 
+        from unbroken.orchestration.server.sqlite import wait_for_locks  # noqa: PLC0415
+
+        wait_for_locks()
         app = create_app(ephemeral=True, final=True)
         _migrate()
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="on"))
