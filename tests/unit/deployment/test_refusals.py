@@ -23,8 +23,8 @@ READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the folder of a project that is never served, and go there."""
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Path]:
+    """Return the folder of a project that is never served, and go there, where no server is named."""
     folder = tmp_path / "mine"
     folder.mkdir()
     shutil.copy(ROOT / "prefect.yaml", folder)
@@ -33,7 +33,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name)
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(folder)
-    return folder
+    with temporary_settings(restore_defaults={PREFECT_API_URL}):
+        yield folder
 
 
 @contextmanager
