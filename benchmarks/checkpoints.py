@@ -24,7 +24,7 @@ from benchmarks.measure import Comparison, Measurement, Target, compare, save, s
 from benchmarks.training import task_of, write_source
 from unbroken.checkpoints.background import BackgroundWriter
 from unbroken.checkpoints.store import CheckpointStore
-from unbroken.config import Config, DataConfig, ModelConfig, TrainingConfig
+from unbroken.config import Config, DataConfig, ModelConfig, SplitConfig, TrainingConfig
 from unbroken.data.dataset import SplitDatasets
 from unbroken.pipeline import prepare
 from unbroken.reproducibility.determinism import reproducible
@@ -58,6 +58,7 @@ def training(hidden: tuple[int, ...], folder: Path) -> Generator[TrainLoop]:
     source = write_source(task_of(10, 4096, hidden, 32), folder)
     config = Config(
         data=DataConfig(source=str(source)),
+        split=SplitConfig(validation_fraction=0.0),
         model=ModelConfig(options={"hidden": list(hidden)}),
         training=TrainingConfig(batch_size=32),
         runs_folder=str(folder / "runs"),
@@ -250,7 +251,12 @@ class Stalls(TrainHook):
 
 def share_of_an_epoch(folder: Path) -> Comparison:
     """Compare what the epochs' checkpoints cost the training thread with the epochs themselves, on the flights."""
-    config = Config(data=DataConfig(source="data/flights"), runs_folder=str(folder / "flights"))
+    config = Config(
+        data=DataConfig(source="data/flights"),
+        split=SplitConfig(validation_fraction=0.0),
+        training=TrainingConfig(epochs=5),
+        runs_folder=str(folder / "flights"),
+    )
     run, preprocessed, splits = prepared(config)
     stalls = Stalls()
     train(config, splits, preprocessed.encoder, run, hooks=[stalls])

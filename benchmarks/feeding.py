@@ -46,7 +46,7 @@ def main(folder: Path) -> None:
     source = write_rows(folder / f"{ROWS}.parquet", ROWS)
     config = Config(
         data=DataConfig(source=str(source)),
-        split=SplitConfig(test_fraction=0.01),
+        split=SplitConfig(test_fraction=0.01, validation_fraction=0.0),
         model=ModelConfig(options={"hidden": [32]}),
         checkpoint=CheckpointConfig(every_seconds=None),
         runs_folder=str(folder / "runs"),

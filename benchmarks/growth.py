@@ -116,8 +116,10 @@ def one(source: Path, rows: int) -> dict[str, float]:
     def stages(config: Config, timed: Timed) -> None:
         run = timed("fingerprint", lambda: open_run(config))
         dataset = timed("load", lambda: load_data(config.data, run))
-        preprocessed = timed("preprocess", lambda: preprocess(dataset, config.preprocess, config.split, run))
-        splits = timed("split", lambda: split_dataset(preprocessed, config.split, run))
+        preprocessed = timed(
+            "preprocess", lambda: preprocess(dataset, config.chosen.preprocess, config.chosen.split, run)
+        )
+        splits = timed("split", lambda: split_dataset(preprocessed, config.chosen.split, run))
         timed("train", lambda: train(config, splits, preprocessed.encoder, run))
 
     found: dict[str, float] = {"rows": rows}
@@ -146,7 +148,7 @@ def configured(source: Path, rows: int) -> Config:
     """Return one epoch of a small network, streamed."""
     return Config(
         data=DataConfig(source=str(source)),
-        split=SplitConfig(test_fraction=TEST_ROWS / rows),
+        split=SplitConfig(test_fraction=TEST_ROWS / rows, validation_fraction=0.0),
         model=ModelConfig(options={"hidden": [32]}),
         training=TrainingConfig(epochs=1, batch_size=512, shuffle_rows=1 << 18, memory_limit=MEMORY_LIMIT),
         checkpoint=CheckpointConfig(every_seconds=None),
@@ -158,6 +160,7 @@ def wide(source: Path) -> Config:
     """Return one epoch of a small network over many columns, in memory."""
     return Config(
         data=DataConfig(source=str(source)),
+        split=SplitConfig(validation_fraction=0.0),
         model=ModelConfig(options={"hidden": [8]}),
         training=TrainingConfig(epochs=1, batch_size=256),
         checkpoint=CheckpointConfig(every_seconds=None),

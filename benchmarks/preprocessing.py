@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.measure import Target, compare, save, seconds
 from benchmarks.rows import FEATURES, copied, on_disk, write_rows
-from unbroken.config import Config, DataConfig
+from unbroken.config import Config, DataConfig, SplitConfig
 from unbroken.data.parquet import Writer
 from unbroken.run import open_run
 from unbroken.stages.load_data import load_data
@@ -75,7 +75,11 @@ def main(folder: Path, rows: int) -> None:
 
 def prepared(source: Path, folder: Path) -> Callable[[], float]:
     """Return stages 2 and 3 of a new run."""
-    config = Config(data=DataConfig(source=str(source)), runs_folder=str(folder / "runs"))
+    config = Config(
+        data=DataConfig(source=str(source)),
+        split=SplitConfig(validation_fraction=0.0),
+        runs_folder=str(folder / "runs"),
+    )
 
     def measured() -> float:
         run = open_run(config)
@@ -84,8 +88,8 @@ def prepared(source: Path, folder: Path) -> Callable[[], float]:
         os.sync()
 
         def stages() -> None:
-            done = preprocess(dataset, config.preprocess, config.split, run)
-            split_dataset(done, config.split, run)
+            done = preprocess(dataset, config.chosen.preprocess, config.chosen.split, run)
+            split_dataset(done, config.chosen.split, run)
 
         return seconds(stages)
 

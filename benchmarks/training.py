@@ -51,7 +51,7 @@ def unbroken_run(task: peers.Task, threads: int, folder: Path) -> Measurement:
     """Train a run of its own each time: the rate of its second epoch."""
     config = Config(
         data=DataConfig(source=str(write_source(task, folder))),
-        split=SplitConfig(test_fraction=0.01),
+        split=SplitConfig(test_fraction=0.01, validation_fraction=0.0),
         model=ModelConfig(options={"hidden": list(task.hidden)}),
         training=TrainingConfig(epochs=2, batch_size=task.batch_size, learning_rate=3e-3, threads=threads),
         runs_folder=str(folder / "runs"),

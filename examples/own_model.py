@@ -42,7 +42,9 @@ class LargestGradient(TrainHook):
     def on_epoch(self, state: TrainState, entry: dict[str, float]) -> None:
         """Print it beside the epoch's metrics."""
         gradients = [weight.grad.abs().max().item() for weight in state.model.parameters() if weight.grad is not None]
-        print(f"epoch {entry['epoch']:.0f}: auroc {entry['test_auroc']:.4f}, largest gradient {max(gradients):.4f}")
+        print(
+            f"epoch {entry['epoch']:.0f}: auroc {entry['validation_auroc']:.4f}, largest gradient {max(gradients):.4f}"
+        )
 
 
 def main(folder: Path) -> None:

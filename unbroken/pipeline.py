@@ -50,6 +50,7 @@ class TrainedModel:
         epoch: The epoch that was published.
         metrics: The metrics of that epoch on the held-out rows, by names such as `test_auroc`.
         history: One entry an epoch that was trained: its number, learning rate, training loss and metrics.
+        baselines: The metrics of what a model has to beat on the test rows, a `constant guess`.
         factory: What built the model, for loading it again.
     """
 
@@ -58,6 +59,7 @@ class TrainedModel:
     epoch: int
     metrics: dict[str, float]
     history: History
+    baselines: dict[str, dict[str, float]]
     factory: str = "mlp"
 
     def predict(self, rows: Any) -> "pa.Table":
@@ -106,7 +108,8 @@ def train(config: Config, report: Report = ignore_progress, hooks: "Sequence[Tra
         digest=restored.digest,
         epoch=restored.epoch,
         metrics=restored.metrics,
-        history=manifest["history"],
+        history=manifest["history"] + manifest.get("later_history", []),
+        baselines=manifest.get("baselines", {}),
         factory=config.model.factory,
     )
 
@@ -137,8 +140,10 @@ def prepare(config: Config, run: Run) -> Prepared:
     from unbroken.stages.split import split_dataset  # noqa: PLC0415
 
     run, dataset = begin(config, run, lambda run: _logged("load_data", load_data(config.data, run)))
-    preprocessed = _logged("preprocess", preprocess(dataset, config.preprocess, config.split, run, config.start))
-    splits = _logged("split", split_dataset(preprocessed, config.split, run))
+    preprocessed = _logged(
+        "preprocess", preprocess(dataset, config.chosen.preprocess, config.chosen.split, run, config.start)
+    )
+    splits = _logged("split", split_dataset(preprocessed, config.chosen.split, run))
     return Prepared(config=config, run=run, dataset=dataset, preprocessed=preprocessed, splits=splits)
 
 
@@ -152,7 +157,7 @@ def finish(
 
     config, run, encoder = prepared.config, prepared.run, prepared.preprocessed.encoder
     last = _logged("train", train_stage(config, prepared.splits, encoder, run, report, hooks))
-    published = _logged("save_checkpoint", save_checkpoint(last, config, run))
+    published = _logged("save_checkpoint", save_checkpoint(last, prepared.splits, encoder, config, run))
     restored = _logged("load_checkpoint", load_checkpoint(published, prepared.splits, encoder, config, run))
     return last, published, restored
 

@@ -19,11 +19,14 @@ from filelock import Timeout
 from unbroken.code.record import digest_of, model_modules
 from unbroken.config import Config
 from unbroken.config.config import identity
-from unbroken.config.data import require_source
+from unbroken.config.data import SAMPLE, require_source
+from unbroken.config.model import PRESETS
 from unbroken.data import sample
-from unbroken.data.sources import SAMPLE, digest_files, find_files, fingerprint_files
+from unbroken.data.sources import digest_files, find_files, fingerprint_files
 from unbroken.errors import ChangedSourceError, ConfigError, DataError
+from unbroken.run_name import give_name, require_free
 from unbroken.storage import atomic, own_files
+from unbroken.storage.artifact import to_json
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -36,6 +39,7 @@ FOLDERS = (CHECKPOINTS, "data", "manifests", "results")
 """What a run writes into, beside its own folder."""
 DESCRIPTION = "run.json"
 """The file in a run's folder that says what its key is made of."""
+SETTINGS = "settings.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +85,11 @@ class Run:
     def code(self) -> Path:
         """Which code has trained the run."""
         return self.path / "code.json"
+
+    @property
+    def settings(self) -> Path:
+        """All settings of its latest attempt."""
+        return self.path / SETTINGS
 
     @property
     def finished(self) -> Path:
@@ -135,6 +144,8 @@ def open_run(config: Config) -> Run:
     fingerprint, parent = fingerprint_of(config.data.source), _warm_start_digest(config)
     key = hashlib.sha256(_encoded(_description(config, fingerprint, parent))).hexdigest()[:16]
     own_files.require_no_link(*(folder / key / name for name in FOLDERS))
+    if config.name is not None:
+        require_free(config.name, folder / key)
     return Run(key=key, folder=str(folder / key), fingerprint=fingerprint, parent=parent)
 
 
@@ -163,6 +174,20 @@ def describe(run: Run, config: Config) -> None:
     path = run.path / DESCRIPTION
     if path.is_symlink() or not path.exists():
         atomic.write(path, _encoded(description_of(run, config)))
+
+
+def keep_settings(run: Run, config: Config) -> None:
+    """Write down all settings of an attempt that fit, and the run's name."""
+    settings = to_json(config, indent=1)
+    if not (run.settings.is_file() and own_files.read(run.settings) == settings):
+        atomic.write(run.settings, settings)
+    keep_name(run, config)
+
+
+def keep_name(run: Run, config: Config) -> None:
+    """Give a run the name in its settings, if there is one; raise ConfigError if another run has it."""
+    if config.name is not None:
+        give_name(run.path, config.name)
 
 
 def description_of(run: Run, config: Config) -> dict[str, Any]:
@@ -206,7 +231,7 @@ def _description(config: Config, fingerprint: str, parent: str | None) -> dict[s
     description: dict[str, Any] = identity(config) | {"semantics": SEMANTICS, "data_sha256": fingerprint}
     if parent is not None:
         description["warm_from_sha256"] = parent
-    if config.model.factory != "mlp":
+    if config.model.factory not in PRESETS:
         description["model_source"] = digest_of(model_modules(config.model.factory))
     return description
 

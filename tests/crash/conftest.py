@@ -12,6 +12,7 @@ from tests.crash import forks, pipeline
 from tests.crash.command import Command
 from tests.crash.pipeline import Undisturbed
 from tests.server import free_port, wait_until_served
+from tests.shapes import unchecked
 
 
 @pytest.hookimpl(trylast=True)
@@ -22,6 +23,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     covered = [item for item in samples if (item.path, item.name.removesuffix("sample]") + "all]") in names]
     items[:] = [item for item in items if item not in covered]
     config.hook.pytest_deselected(items=covered)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def full_speed() -> Generator[None]:
+    """Train without checks of shapes: the unit tests have them."""
+    with unchecked():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -64,7 +64,13 @@ MUTATIONS = (
         DAMAGED,
     ),
     Mutation("digest of data", "unbroken/data/parquet.py", "pool.submit(verify, dataset)", "pool.submit(int)", RESULTS),
-    Mutation("lock", "unbroken/storage/lock.py", "        lock.acquire(timeout=0)\n", "        pass\n", RACE),
+    Mutation(
+        "lock",
+        "unbroken/storage/lock.py",
+        "        lock.acquire(timeout=LOOK, poll_interval=LOOK / 10)\n",
+        "        pass\n",
+        RACE,
+    ),
     Mutation(
         "fence",
         "unbroken/checkpoints/store.py",

@@ -25,7 +25,7 @@ from unbroken.stages.results import Published
 from unbroken.stages.split import split_dataset
 from unbroken.storage.artifact import verify
 from unbroken.storage.journal import Journal
-from unbroken.training.inputs import TrainingInputs
+from unbroken.training.inputs import EvaluationInputs, TrainingInputs
 from unbroken.training.resume import newest_whole
 
 Folders = Callable[[], Path]
@@ -167,12 +167,15 @@ def test_damaged_intermediate_files_are_never_read_as_whole(
     def train() -> object:
         return TrainingInputs.read(prepared.config, prepared.splits, prepared.preprocessed.encoder, prepared.run)
 
+    def evaluate() -> object:
+        return EvaluationInputs.read(prepared.config, prepared.splits, prepared.preprocessed.encoder, prepared.run)
+
     def split() -> object:
-        return split_dataset(prepared.preprocessed, prepared.config.split, prepared.run)
+        return split_dataset(prepared.preprocessed, prepared.config.chosen.split, prepared.run)
 
     readers = {
         prepared.splits.train: train,
-        prepared.splits.test: train,
+        prepared.splits.test: evaluate,
         prepared.preprocessed.encoder: train,
         prepared.preprocessed.dataset: split,
         prepared.preprocessed.assignment: split,

@@ -16,7 +16,7 @@ from tests.scorecard import Scorecard
 Folders = Callable[[], Path]
 
 every = pytest.mark.parametrize(
-    "stride", [pytest.param(9, id="sample"), pytest.param(1, id="all", marks=pytest.mark.slow)]
+    "stride", [pytest.param(17, id="sample"), pytest.param(1, id="all", marks=pytest.mark.slow)]
 )
 pytestmark = pytest.mark.timeout(1800)
 

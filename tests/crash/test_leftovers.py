@@ -87,7 +87,15 @@ def prepared(folder: Path) -> Path:
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize(("action", "stride"), [(train, 3), (predict, 1), (decide, 1)])
+@pytest.mark.parametrize(
+    ("action", "stride"),
+    [
+        (train, 11),
+        (predict, 1),
+        (decide, 3),
+        *(pytest.param(action, 1, marks=pytest.mark.slow) for action in (train, decide)),
+    ],
+)
 def test_nothing_is_left_of_a_writer_killed_in_the_middle_once_the_same_has_run_again(
     action: Callable[[Path], None], stride: int, new_folder: Callable[[], Path]
 ) -> None:

@@ -12,8 +12,9 @@ from tests.crash.disk import Fault, Faults, Operation, watched
 from unbroken.checkpoints.inspection import verify_run
 from unbroken.checkpoints.store import CheckpointStore
 from unbroken.features.encoder import Encoder
+from unbroken.pipeline import Prepared
 from unbroken.reports.run import RunReport
-from unbroken.run import Run, open_run
+from unbroken.run import Run
 from unbroken.serving.prediction import load_predictor
 from unbroken.stages.results import Checkpoint
 from unbroken.stages.save_checkpoint import save_checkpoint
@@ -24,43 +25,49 @@ from unbroken.storage.journal import Journal
 PUBLICATIONS = 60
 
 
-def checkpoints_of(folder: Path) -> tuple[Run, list[Checkpoint]]:
-    """Train a run, publish nothing, and return the ends of its last two epochs."""
+def checkpoints_of(folder: Path) -> tuple[Prepared, list[Checkpoint]]:
+    """Train a run, publish nothing, and return what it trained on and the ends of its last two epochs."""
     prepared = pipeline.prepare(pipeline.configure(folder))
     kept = replace(prepared.config, checkpoint=replace(prepared.config.checkpoint, keep_last=20))
     train(kept, prepared.splits, prepared.preprocessed.encoder, prepared.run)
     store = CheckpointStore(prepared.run.checkpoints, Journal(prepared.run.journal))
     entries = [store.epoch(number) for number in (pipeline.EPOCHS - 1, pipeline.EPOCHS)]
-    return prepared.run, [
+    return prepared, [
         Checkpoint(path=str(entry.path), digest=atomic.digest(entry.path), epoch=entry.epoch, step=0)
         for entry in entries
     ]
 
 
-def publish(folder: Path, checkpoint: Checkpoint) -> str:
-    """Do stage 5 in a folder."""
-    config = pipeline.configure(folder)
-    return save_checkpoint(checkpoint, config, open_run(config)).digest
+def publish(prepared: Prepared, checkpoint: Checkpoint) -> str:
+    """Do stage 5 for a checkpoint as if it were the last."""
+    config = replace(prepared.config, checkpoint=replace(prepared.config.checkpoint, publish="last"))
+    splits, encoder = prepared.splits, prepared.preprocessed.encoder
+    return save_checkpoint(checkpoint, splits, encoder, config, prepared.run).digest
 
 
-def operations_of(folder: Path, checkpoint: Checkpoint) -> list[Operation]:
+def operations_of(prepared: Prepared, checkpoint: Checkpoint) -> list[Operation]:
     """Do stage 5 and return its file operations."""
     operations: list[Operation] = []
-    with watched(folder, operations.append):
-        publish(folder, checkpoint)
+    with watched(folder_of(prepared), operations.append):
+        publish(prepared, checkpoint)
     return operations
 
 
-def publish_killed(folder: Path, checkpoint: Checkpoint, faults: Faults) -> None:
+def publish_killed(prepared: Prepared, checkpoint: Checkpoint, faults: Faults) -> None:
     """Do stage 5 and die in it."""
-    with watched(folder, faults.judge):
-        publish(folder, checkpoint)
+    with watched(folder_of(prepared), faults.judge):
+        publish(prepared, checkpoint)
 
 
-def publish_in_turn(folder: Path, checkpoints: list[Checkpoint]) -> None:
+def folder_of(prepared: Prepared) -> Path:
+    """Return the folder of the source and the runs."""
+    return Path(prepared.config.runs_folder).parent
+
+
+def publish_in_turn(prepared: Prepared, checkpoints: list[Checkpoint]) -> None:
     """Publish one checkpoint after the other, again and again."""
     for number in range(PUBLICATIONS):
-        publish(folder, checkpoints[number % len(checkpoints)])
+        publish(prepared, checkpoints[number % len(checkpoints)])
 
 
 def read_all(run: Run) -> str:
@@ -80,42 +87,42 @@ def without_manifests(run: Run) -> None:
 
 
 @pytest.mark.parametrize("before", [None, nothing, without_manifests])
-@pytest.mark.parametrize("stride", [pytest.param(5, id="sample"), pytest.param(1, id="all", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("stride", [pytest.param(13, id="sample"), pytest.param(1, id="all", marks=pytest.mark.slow)])
 def test_a_publication_killed_at_any_operation_leaves_the_old_pair_or_the_new(
     stride: int, before: Callable[[Run], None] | None, new_folder: Callable[[], Path]
 ) -> None:
-    def prepared() -> tuple[Path, Run, Checkpoint, set[str]]:
-        folder = new_folder()
-        run, (first, second) = forks.value(checkpoints_of, folder)
+    def trained() -> tuple[Prepared, Checkpoint, set[str]]:
+        prepared, (first, second) = forks.value(checkpoints_of, new_folder())
         if before is not None:
-            publish(folder, first)
-            before(run)
-        return folder, run, second, {second.digest, *([first.digest] if before else [])}
+            publish(prepared, first)
+            before(prepared.run)
+        return prepared, second, {second.digest, *([first.digest] if before else [])}
 
-    folder, run, second, _ = prepared()
-    operations = forks.value(operations_of, folder, second)
+    prepared, second, _ = trained()
+    run = prepared.run
+    operations = forks.value(operations_of, prepared, second)
     assert [done.target for done in operations if done.kind == "rename"].count(str(run.published)) == 1
     for index in range(stride // 2, len(operations), stride):
-        folder, run, second, digests = prepared()
-        assert forks.run(publish_killed, folder, second, Faults(index, Fault("before"))).killed
+        prepared, second, digests = trained()
+        run = prepared.run
+        assert forks.run(publish_killed, prepared, second, Faults(index, Fault("before"))).killed
         if run.published.exists():
             digest = read_all(run)
             assert digest in digests
             assert Encoder.of_published(run.published, atomic.digest(run.published))
         else:
             assert before is None
-        assert publish(folder, second) == read_all(run) == second.digest
+        assert publish(prepared, second) == read_all(run) == second.digest
         kept = sorted(path.stem for path in (run.path / "manifests").glob("*.json"))
         assert set(kept) <= digests
 
 
 def test_readers_beside_publications_always_find_a_pair(new_folder: Callable[[], Path]) -> None:
-    folder = new_folder()
-    run, checkpoints = forks.value(checkpoints_of, folder)
-    publish(folder, checkpoints[0])
-    child = forks.start(publish_in_turn, folder, checkpoints)
+    prepared, checkpoints = forks.value(checkpoints_of, new_folder())
+    publish(prepared, checkpoints[0])
+    child = forks.start(publish_in_turn, prepared, checkpoints)
     digests = []
     while not child.results.poll():
-        digests.append(read_all(run))
+        digests.append(read_all(prepared.run))
     assert child.ending().error is None
     assert set(digests) == {checkpoint.digest for checkpoint in checkpoints}

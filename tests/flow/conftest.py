@@ -11,10 +11,18 @@ from prefect.settings import PREFECT_API_URL
 from prefect.testing.utilities import prefect_test_harness
 
 from tests.flow.served import Served
+from tests.shapes import unchecked
 
 ROOT = Path(__file__).parents[2]
 
 Terminal = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def full_speed() -> Generator[None]:
+    """Train without checks of shapes: the unit tests have them."""
+    with unchecked():
+        yield
 
 
 @pytest.fixture(scope="session")

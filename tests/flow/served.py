@@ -173,11 +173,14 @@ class Served:
         return [state["name"] for state in sorted(states, key=lambda state: state["timestamp"])]
 
     def wait_for(self, run: UUID, *names: str) -> dict[str, Any]:
-        """Return the state of a flow run as soon as it has one of the names."""
+        """Return the state of a flow run as soon as it has one of the names; fail once it is completed under another."""
 
         def reached() -> dict[str, Any] | None:
             state = self.state(run)
-            return state if state["name"] in names else None
+            if state["name"] in names:
+                return state
+            assert state["type"] != "COMPLETED", f"found {state['name']} of {run}, expected {names}"
+            return None
 
         return self.eventually(reached, f"{names} of {run}")
 

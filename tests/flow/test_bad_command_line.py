@@ -33,10 +33,13 @@ def line(*words: str) -> Callable[[Path], list[str]]:
 
 
 COMMANDS: dict[str, tuple[Callable[[Path], list[str]], tuple[str, ...]]] = {
-    "text for a number": (line("--training.epochs", "many"), ("training.epochs: found 'many', expected int",)),
+    "text for a number": (
+        line("--training.epochs", "many"),
+        ("training.epochs: found 'many', expected int or 'auto'",),
+    ),
     "a fraction for a whole number": (
         line("--training.epochs", "2.5"),
-        ("training.epochs: found '2.5', expected int",),
+        ("training.epochs: found '2.5', expected int or 'auto'",),
     ),
     "nothing for a number": (line("--training.epochs"), ("--training.epochs", "expected one argument")),
     "an unknown setting": (line("--training.speed", "9"), ("--training.speed",)),
@@ -82,7 +85,7 @@ def test_a_bad_command_line_is_refused_in_one_line(name: str, tmp_path: Path, sc
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--training.epochs", "many"], "error: training.epochs: found 'many', expected int"),
+        (["--training.epochs", "many"], "error: training.epochs: found 'many', expected int or 'auto'"),
         (["--data.source", "nowhere.parquet"], "nowhere.parquet: no such file or folder"),
         (["--data.source", "INFINITE"], "column x, row 7: found inf, expected a finite number"),
         (["--data.source", "sample", "--training.optimizer", "Adamm"], "training.optimizer: found 'Adamm'"),

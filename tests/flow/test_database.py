@@ -101,6 +101,7 @@ def assert_refused(process: subprocess.CompletedProcess[str], folder: Path, *wor
     assert not (folder / ".serve").exists()
 
 
+@pytest.mark.slow
 def test_a_database_that_does_not_answer_is_one_paragraph_and_nothing_is_started(tmp_path: Path):
     url = f"postgresql://user:secret@127.0.0.1:{free_port()}/runs"
 

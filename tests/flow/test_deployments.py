@@ -162,6 +162,7 @@ def _described(about: dict[str, Any], schema: dict[str, Any]) -> bool:
     return any("description" in schema["definitions"][ref.rpartition("/")[2]] for ref in references if ref)
 
 
+@pytest.mark.slow
 def test_a_promotion_starts_the_scoring_of_its_rows_with_the_new_champion(served: Served, tmp_path: Path):
     write_rows(tmp_path / "incoming" / "first.parquet", "binary", rows=2000)
     train = {"data": {"source": str(tmp_path / "incoming")}, "runs_folder": str(tmp_path / "runs")}

@@ -105,11 +105,11 @@ def test_a_promotion_whose_event_was_lost_is_predicted_once(served: Served, tmp_
 
     def scorings() -> list[dict[str, Any]]:
         runs = served.runs_of("predict/champion")
-        return [run for run in runs if run["parameters"]["config"]["model"] == str(tmp_path / "models" / "toy")]
+        return [run for run in runs if run["parameters"].get("model") == str(tmp_path / "models" / "toy")]
 
     try:
         run = served.start("retrain/nightly", config)
-        served.wait_for(run, "Completed")
+        served.wait_for(run, "Promoted")
         (scoring,) = served.eventually(scorings, "the scoring")
         served.wait_for(UUID(scoring["id"]), "Completed")
         served.kill("healing")
@@ -134,7 +134,7 @@ def test_a_retraining_outlives_a_server_that_forgets_who_has_its_slot(served: Se
     served.deploy("serve")
     served.kill("engine", run)
 
-    assert served.wait_for(run, "Completed", "GaveUp")["name"] == "Completed"
+    assert served.wait_for(run, "Promoted", "GaveUp")["name"] == "Promoted"
 
 
 def test_a_run_that_is_killed_twice_at_one_step_stops_and_names_its_rows(served: Served, tmp_path: Path):

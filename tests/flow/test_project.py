@@ -76,7 +76,10 @@ def test_outside_a_project_a_file_of_that_name_is_not_read(tmp_path: Path):
     [
         ("a = [", "run.toml: cannot be read as TOML"),
         ("[training]\nepoch = 3\n", "does not accept option 'epoch' (on the command line or in run.toml)"),
-        ("[training]\nepochs = 'x'\n", "training.epochs: found 'x', expected int (on the command line or in run.toml)"),
+        (
+            "[training]\nepochs = 'x'\n",
+            "training.epochs: found 'x', expected int or 'auto' (on the command line or in run.toml)",
+        ),
     ],
 )
 def test_a_mistake_in_the_settings_of_a_project_names_the_file(text: str, named: str, project: Path):

@@ -160,6 +160,7 @@ def test_a_retraining_killed_while_it_trains_goes_on_and_decides_the_same(tmp_pa
         *("--train.data.source", str(tmp_path / "in"), "--train.runs_folder", str(tmp_path / "again-runs")),
         *("--train.model.options", '{"hidden": [8]}', "--train.training.epochs", "200"),
         *("--train.training.batch_size", "32", "--train.training.learning_rate", "0.02"),
+        *("--train.split.kind", "auto", "--train.split.validation_fraction", "auto"),
     ]
     command = [sys.executable, "-m", "flows.retrain", *arguments]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as process:
@@ -181,6 +182,7 @@ def test_a_retraining_killed_while_it_trains_goes_on_and_decides_the_same(tmp_pa
     assert [event["event"] for event in registry.history()] == ["promoted"]
 
 
+@pytest.mark.slow
 def test_a_promoted_model_in_place_of_that_of_the_settings_scores_what_its_round_brought(tmp_path: Path):
     source = arrives(tmp_path, "2024-01", 1)
     retrain(config_for(tmp_path))

@@ -99,6 +99,7 @@ def test_a_run_killed_more_often_than_allowed_ends_crashed_and_says_so(served: S
     assert "SIGKILL" in end["message"]
 
 
+@pytest.mark.slow
 def test_a_cancelled_run_stops_with_a_checkpoint_of_its_present_step_and_stays_cancelled(
     served: Served, tmp_path: Path
 ):

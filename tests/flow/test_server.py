@@ -58,6 +58,7 @@ def test_a_server_that_cannot_start_is_an_error_in_one_paragraph(
     assert "Traceback" not in said
 
 
+@pytest.mark.slow
 def test_three_commands_at_once_in_a_new_home_all_end_well_whatever_the_proxies(alone: dict[str, str], tmp_path: Path):
     closed = f"127.0.0.1:{free_port()}"
     proxies = [

@@ -122,7 +122,9 @@ def test_a_mistake_is_answered_with_one_paragraph_and_exit_code_2(
     assert not list(tmp_path.glob("runs/*/*"))
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, -signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_a_signal_ends_it_after_a_checkpoint_at_the_present_step_and_the_same_command_goes_on(
     number: signal.Signals, status: int, terminal: Terminal, environment: dict[str, str], tmp_path: Path
 ):

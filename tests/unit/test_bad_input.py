@@ -71,7 +71,7 @@ def test_bad_input_is_refused_by_name_before_training_and_leaves_the_disk_as_it_
 def test_the_data_of_the_catalogue_is_good_where_it_should_be(tmp_path: Path):
     config = Config(
         data=DataConfig(source=str(table(GOOD)(tmp_path))),
-        training=TrainingConfig(batch_size=80),
+        training=TrainingConfig(batch_size=72),
         runs_folder=str(tmp_path / "runs"),
     )
 

@@ -264,6 +264,7 @@ def test_reading_is_not_repeated_where_nothing_changed(tmp_path: Path, monkeypat
 def test_the_command_reports_the_run_of_the_new_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
+    monkeypatch.chdir(tmp_path)
     source, _, other = written(tmp_path, "parquet")
     during(monkeypatch, load_data, "find_files", Once(lambda: rename(source, other)))
     folder = tmp_path / "runs"

@@ -2,30 +2,33 @@
 
 import math
 
-from unbroken.config import TrainingConfig
+from unbroken.config.chosen import Chosen
 from unbroken.config.metrics import smaller_is_better
 
 History = list[dict[str, float]]
 
 
-def best_epoch(history: History, monitor: str) -> int | None:
-    """Return the number of the epoch with the best monitored metric, the earliest of equals; None if none has a finite one."""
-    best = _improvements(history, monitor, 0.0)
+def best_epoch(history: History, monitor: str | None) -> int | None:
+    """Return the number of the epoch with the best monitored metric, the earliest of equals.
+
+    None if none has a finite one, or nothing is monitored.
+    """
+    best = _improvements(history, monitor, 0.0) if monitor else []
     return best[-1] if best else None
 
 
-def stopped_early(history: History, config: TrainingConfig) -> bool:
+def stopped_early(history: History, chosen: Chosen) -> bool:
     """Tell whether the monitored metric was finite in `patience` epochs since it last became better by `min_delta`."""
-    if config.patience is None:
+    if chosen.patience is None or chosen.monitor is None:
         return False
-    better = _improvements(history, config.monitor, config.min_delta)
+    better = _improvements(history, chosen.monitor, chosen.min_delta)
     since = history[better[-1] :] if better else []
-    return sum(math.isfinite(entry[config.monitor]) for entry in since) >= config.patience
+    return sum(math.isfinite(entry[chosen.monitor]) for entry in since) >= chosen.patience
 
 
-def is_finished(history: History, config: TrainingConfig) -> bool:
+def is_finished(history: History, chosen: Chosen) -> bool:
     """Tell whether a training has reached its end: all its epochs, or no progress any more."""
-    return len(history) >= config.epochs or stopped_early(history, config)
+    return len(history) >= chosen.epochs or stopped_early(history, chosen)
 
 
 def _improvements(history: History, monitor: str, min_delta: float) -> list[int]:

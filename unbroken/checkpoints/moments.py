@@ -145,18 +145,22 @@ def _kind(value: Any) -> object:
 
 
 def _state_after_a_step(optimizer: Optimizer) -> list[Tree]:
-    """Return what a new optimizer of the same class remembers of each parameter after a step without a gradient."""
+    """Return what a new optimizer of the same class remembers of each parameter after a step without a gradient.
+
+    It has the options of the groups, which a schedule may have given: a momentum that moves, where the optimizer has none.
+    """
     kind: Any = type(optimizer)
-    names = inspect.signature(kind).parameters
-    parameters = [
-        nn.Parameter(torch.zeros_like(value)) for group in optimizer.param_groups for value in group["params"]
-    ]
-    for parameter in parameters:
-        parameter.grad = torch.zeros_like(parameter)
-    new = kind(parameters, **{name: value for name, value in optimizer.defaults.items() if name in names})
+    names, parameters, groups = inspect.signature(kind).parameters, [], []
+    for group in optimizer.param_groups:
+        new = [nn.Parameter(torch.zeros_like(value)) for value in group["params"]]
+        for parameter in new:
+            parameter.grad = torch.zeros_like(parameter)
+        parameters += new
+        groups.append({name: value for name, value in group.items() if name in names} | {"params": new})
+    new_optimizer = kind(groups, **{name: value for name, value in optimizer.defaults.items() if name in names})
     with torch.no_grad():
-        inspect.unwrap(kind.step)(new)  # what is around it imports a compiler
-    return [dict(new.state.get(parameter, {})) for parameter in parameters]
+        inspect.unwrap(kind.step)(new_optimizer)  # what is around it imports a compiler
+    return [dict(new_optimizer.state.get(parameter, {})) for parameter in parameters]
 
 
 def _mismatch(name: str, found: object, expected: object) -> CheckpointMismatchError:

@@ -56,7 +56,7 @@ def kill_in_the_middle(config: Config) -> int:
     settings = {
         "data.source": config.data.source,
         "model.options": str(config.model.options).replace("'", '"'),
-        "training.epochs": str(config.training.epochs),
+        "training.epochs": str(config.chosen.epochs),
         "training.batch_size": str(config.training.batch_size),
         "runs_folder": config.runs_folder,
     }
@@ -77,7 +77,7 @@ def kill_in_the_middle(config: Config) -> int:
             time.sleep(POLL_SECONDS)
         process.kill()
     epochs = _saved(journal)
-    if not 0 < epochs < config.training.epochs:
+    if not 0 < epochs < EPOCHS:
         raise TrainingError(f"{journal.path}: found {epochs} saved epochs after the kill, expected some and not all")
     return epochs
 

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from unbroken import pipeline
 from unbroken.cli.settings import add_settings, flow_file, project_file, settings_of
-from unbroken.cli.terminal import FINE, as_text, show_log
+from unbroken.cli.terminal import FINE, as_text, shown_log
 from unbroken.config import PredictConfig, RetrainConfig
 from unbroken.config.project import Project
 from unbroken.errors import ConfigError
@@ -32,13 +32,13 @@ def add_arguments(command: str, parser: ArgumentParser) -> None:
 
 def run(command: str, arguments: Namespace, console: Console) -> int:
     """Run the flow, or the same in this process, and print what came of it."""
-    show_log(console)
     config = settings_of(arguments, SETTINGS[command])
     config.require_complete()
     if file := project_file(command):
         console.print(f"config {file}")
-    flow = choose_flow(command, console, orchestrated=not arguments.no_orchestrator)
-    result = flow(config) if flow is not None else getattr(pipeline, command)(config)
+    with shown_log(console):
+        flow = choose_flow(command, console, orchestrated=not arguments.no_orchestrator)
+        result = flow(config) if flow is not None else getattr(pipeline, command)(config)
     console.print(as_text(str("Skipped: nothing new" if result is None else result)), soft_wrap=True)
     return FINE
 

@@ -1,80 +1,165 @@
-"""`unbroken runs`: look into what was saved. Nothing is changed."""
+"""`unbroken runs`: what was trained, how it went, and whether it is whole. Each question says if it changes anything."""
 
+import tomllib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Column, Table
 
-from unbroken.checkpoints.inspection import differences, entries, metrics_of, read_newest, verify_run
-from unbroken.cli.terminal import FAULTY, FINE, as_text, make_console, report
-from unbroken.errors import CorruptCheckpointError
+from unbroken.catalog.lookup import find_run
+from unbroken.cli import run_changes, run_files, run_tables
+from unbroken.cli.settings import project_file
+from unbroken.cli.terminal import FAULTY, make_console, report
+from unbroken.errors import ConfigError, CorruptCheckpointError
 
-WIDTH = 132
+WIDTH = 150
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """An option of a question."""
+
+    name: str
+    kind: Any
+    default: Any
+    text: str
+
+
+EPOCH = Option(name="epoch", kind=int | None, default=None, text="The epoch to begin with, as it is kept.")
+STEP = Option(
+    name="step", kind=int, default=0, text="The step of a checkpoint inside the next epoch; 0 for the end of the epoch."
+)
+CHANGES = Option(name="set", kind=str, default=[], text="Settings that are other ones, each as name=value.")
+NAME = Option(name="name", kind=str | None, default=None, text="A name for the new run.")
+DAYS = Option(
+    name="older_than_days", kind=float, default=30.0, text="Days since a run that is not named was last written to."
+)
+MODELS = Option(
+    name="models_folder",
+    kind=str | None,
+    default=None,
+    text="Folder of the models; that of the project's retrain.toml, or `models`, when not given.",
+)
+YES = Option(name="yes", kind=bool, default=False, text="Delete them.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What can be asked: the function that answers, how many runs it is about, and further words and options."""
+
+    answer: Callable[[list[Path], Namespace, Console], int]
+    runs: int | str
+    text: str
+    word: str | None = None
+    """A further word."""
+    options: tuple[Option, ...] = ()
+    json: bool = False
+    """Whether it can answer as JSON."""
+
+
+QUESTIONS = {
+    "list": Question(
+        answer=run_tables.list_runs,
+        runs="*",
+        json=True,
+        text="all runs, the newest first; of runs that are named, their checkpoints with their metrics",
+    ),
+    "show": Question(
+        answer=run_tables.show_run,
+        runs=1,
+        json=True,
+        text="settings, epochs and attempts of a run, and the command that means it",
+    ),
+    "compare": Question(
+        answer=run_tables.compare_runs,
+        runs="+",
+        json=True,
+        text="runs side by side: the settings that differ, metrics and curves",
+    ),
+    "replay": Question(
+        answer=run_changes.replay_run,
+        runs=1,
+        options=(EPOCH, STEP),
+        text="train again from a checkpoint that a run kept, and compare the bytes of those after it",
+    ),
+    "fork": Question(
+        answer=run_changes.fork_run,
+        runs=1,
+        options=(EPOCH, CHANGES, NAME),
+        text="train a new run from an epoch of another one, with settings changed, e.g. --set training.learning_rate=0.001",
+    ),
+    "doctor": Question(answer=run_files.doctor, runs="*", text="what is wrong with runs, and the way out"),
+    "clean": Question(
+        answer=run_changes.clean,
+        runs="*",
+        options=(DAYS, MODELS, YES),
+        text="delete runs that are named, or old; without --yes it only says which",
+    ),
+    "name": Question(answer=run_files.name_run, runs=1, word="new_name", text="give a run a name"),
+    "verify": Question(answer=run_files.verify, runs=1, text="check all digests of a run"),
+    "diff": Question(
+        answer=run_files.diff, runs=2, text="compare two checkpoints, or the newest ones of two runs, leaf by leaf"
+    ),
+}
+RUN = "A run: its name, its key or the beginning of that, or its folder; to compare bytes, also a checkpoint."
 
 
 def add_arguments(_: str, parser: ArgumentParser) -> None:
-    """Add what can be asked."""
-    questions = parser.add_subcommands(dest="question", required=True)
-    for name, (names, text) in ((name, question[1:]) for name, question in QUESTIONS.items()):
-        subparser = ArgumentParser(prog=f"unbroken runs {name}", description=text, exit_on_error=False)
-        questions.add_subcommand(name, subparser, help=text)
-        for argument in names:
-            subparser.add_argument(argument, type=Path, help=ARGUMENT)
+    """Add what can be asked; where nothing is asked, it is `list`."""
+    _add_options(parser, json=True)
+    questions = parser.add_subcommands(dest="question", required=False)
+    for name, question in QUESTIONS.items():
+        subparser = ArgumentParser(prog=f"unbroken runs {name}", description=question.text, exit_on_error=False)
+        subparser.add_argument("runs", type=str, nargs=question.runs, help=RUN)
+        _add_words(subparser, question)
+        _add_options(subparser, json=question.json)
+        questions.add_subcommand(name, subparser, help=question.text)
 
 
 def run(_: str, arguments: Namespace, __: Console) -> int:
-    """Answer, and return 0 if all is fine, 1 if something is corrupt or differs; nothing is changed."""
-    function, names, _ = QUESTIONS[arguments.question]
+    """Answer, and return 0 if all is fine, 1 if something is corrupt or differs."""
+    question = arguments.question or "list"
+    details = arguments[question] if arguments.question else Namespace(runs=[], json=arguments.json)
+    folder = Path(details.get("runs_folder") or arguments.runs_folder or _project_runs_folder())
+    details["runs_folder"] = folder
     try:
-        return function(*(arguments[arguments.question][name] for name in names), make_console(WIDTH))
+        runs = [_path(word, folder) for word in details.runs]
+        return QUESTIONS[question].answer(runs, details, make_console(WIDTH))
     except CorruptCheckpointError as error:
         report(error)
         return FAULTY
 
 
-def _list(run: Path, console: Console) -> int:
-    found = [(entry, metrics_of(entry)) for entry in entries(run)]
-    names = next((list(metrics) for _, metrics in found if metrics), [])
-    headings = [name.replace("_", "\n") for name in names]
-    table = Table(Column("checkpoint", no_wrap=True), "epoch", "step", "bytes", *headings, box=SIMPLE_HEAD)
-    for entry, metrics in found:
-        values = ["corrupt"] if metrics is None else [f"{metrics.get(name, float('nan')):.4f}" for name in names]
-        size = f"{entry.path.stat().st_size:,}"
-        table.add_row(entry.path.name, str(entry.epoch), str(entry.step or ""), size, *values)
-    console.print(table)
-    return FAULTY if any(metrics is None for _, metrics in found) else FINE
+def _add_words(parser: ArgumentParser, question: Question) -> None:
+    if question.word:
+        parser.add_argument(question.word, type=str)
+    for option in question.options:
+        how = {"action": "store_true"} if option.kind is bool else {"type": option.kind, "default": option.default}
+        how |= {"nargs": "+"} if option.default == [] else {}
+        parser.add_argument(f"--{option.name}", help=option.text, **how)
 
 
-def _verify(run: Path, console: Console) -> int:
-    verdicts = list(verify_run(run))
-    for verdict in verdicts:
-        console.print(
-            as_text(f"{'whole  ' if verdict.complaint is None else 'CORRUPT'} {verdict.path}"), soft_wrap=True
-        )
-        if verdict.complaint:
-            console.print(as_text(f"        {verdict.complaint}"), soft_wrap=True)
-    return FAULTY if any(verdict.complaint for verdict in verdicts) else FINE
+def _add_options(parser: ArgumentParser, *, json: bool) -> None:
+    text = "Folder of the runs; that of the project's run.toml, or `runs`, when not given."
+    parser.add_argument("--runs_folder", type=str, default=None, help=text)
+    if json:
+        parser.add_argument("--json", action="store_true", help="Answer as JSON, for scripts.")
 
 
-def _diff(run: Path, other: Path, console: Console) -> int:
-    found = differences(read_newest(run), read_newest(other))
-    if not found:
-        console.print("the same, to the bit")
-        return FINE
-    name, left, right = found[0]
-    console.print(
-        as_text(f"{len(found)} leaves differ, the first is {name}:", f"  {run}: {left}", f"  {other}: {right}"),
-        soft_wrap=True,
-    )
-    return FAULTY
+def _project_runs_folder() -> str:
+    file = project_file("train")
+    settings = tomllib.loads(Path(file).read_text("utf-8")) if file else {}
+    return str(settings.get("runs_folder", "runs"))
 
 
-ARGUMENT = "The folder of a run, e.g. runs/0123456789abcdef, or, to compare, a checkpoint."
-QUESTIONS: dict[str, tuple[Callable[..., int], tuple[str, ...], str]] = {
-    "list": (_list, ("run",), "epochs, sizes and metrics of a run"),
-    "verify": (_verify, ("run",), "check all digests of a run"),
-    "diff": (_diff, ("run", "other"), "compare two checkpoints, or the newest ones of two runs, leaf by leaf"),
-}
+def _path(word: str, runs_folder: Path) -> Path:
+    """Return the folder of the run that a word means; a path to anything else as it is, for whoever reads it to judge."""
+    try:
+        return find_run(word, runs_folder)
+    except ConfigError:
+        if Path(word).exists() or "/" in word:
+            return Path(word)
+        raise

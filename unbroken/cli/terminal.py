@@ -4,6 +4,8 @@ import logging
 import re
 import signal
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
@@ -19,6 +21,12 @@ INTERRUPTED = 128 + signal.SIGINT
 NARROWEST = 110
 UNKNOWN_OPTION = re.compile(r"Subcommand .* does not accept option '(?P<group>.+)\.(?P<option>[^.]+)'")
 WRONG_TYPE = re.compile(r'Parser key "(?P<field>.+?)": Expected an? (?P<type>.+?)\. Got value: (?P<value>.*)')
+NONE_OF_TYPES = re.compile(
+    r'Parser key "(?P<field>.+?)": Does not validate against any of the Union subtypes '
+    r"Subtypes: \[(?P<type>.+?)\] Errors: .* Given value: (?P<value>.*)"
+)
+TYPE_WORDS = (("<class '", ""), ("'>", ""), ("typing.", ""), ("NoneType", "null"), ("Literal['auto']", "'auto'"))
+"""What Python says of a type, and what a user reads."""
 
 
 def make_console(width: int = NARROWEST) -> Console:
@@ -39,14 +47,34 @@ def as_text(*lines: str) -> Text:
     return Text("\n".join(map(escape_controls, lines)))
 
 
-def show_log(console: Console) -> None:
-    """Show the library's log on a console."""
+@contextmanager
+def shown_log(console: Console) -> Generator[None]:
+    """Show the library's log on a console while the block runs."""
     escape_log()
     library = logging.getLogger("unbroken")
-    library.addHandler(
-        RichHandler(console=console, show_time=False, show_level=False, show_path=False, highlighter=NullHighlighter())
+    handler = RichHandler(
+        console=console, show_time=False, show_level=False, show_path=False, highlighter=NullHighlighter()
     )
+    level = library.level
+    library.addHandler(handler)
     library.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        library.removeHandler(handler)
+        library.setLevel(level)
+
+
+@contextmanager
+def warnings_alone() -> Generator[None]:
+    """Show of the library's log only warnings while the block runs."""
+    library = logging.getLogger("unbroken")
+    level = library.level
+    library.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        library.setLevel(level)
 
 
 def report(error: BaseException) -> int:
@@ -62,12 +90,17 @@ def report(error: BaseException) -> int:
 def one_line(complaint: str) -> str:
     """Return a parser's complaint in our own order: the field, what was found, what was expected."""
     words = " ".join(complaint.split()).rstrip(".")
-    if match := WRONG_TYPE.fullmatch(words):
-        expected = match["type"].removeprefix("<class '").removesuffix("'>").removeprefix("typing.")
-        return f"{match['field']}: found {match['value']!r}, expected {expected}"
+    if match := WRONG_TYPE.fullmatch(words) or NONE_OF_TYPES.fullmatch(words):
+        return f"{match['field']}: found {match['value']!r}, expected {_type_words(match['type'])}"
     if match := UNKNOWN_OPTION.fullmatch(words):
         return f"Group {match['group']!r} does not accept option {match['option']!r}"
     return words
+
+
+def _type_words(types: str) -> str:
+    for python, words in TYPE_WORDS:
+        types = types.replace(python, words)
+    return re.sub(r", (?![^\[]*\])", " or ", types)
 
 
 def _in_words(error: OSError) -> str:

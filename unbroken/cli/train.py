@@ -1,17 +1,19 @@
 """`unbroken train`: the plan, the epoch table, and what came of it."""
 
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
-from unbroken import pipeline
+from unbroken import dry_run, pipeline
 from unbroken.cli.flow import add_orchestrator_argument, choose_flow
 from unbroken.cli.progress_bar import progress_bar
 from unbroken.cli.settings import add_settings, project_file, settings_of
-from unbroken.cli.terminal import FINE, as_text, show_log
+from unbroken.cli.terminal import FINE, as_text, shown_log, warnings_alone
 from unbroken.config import Config
+from unbroken.errors import DataError
 from unbroken.reports.advice import advise
 from unbroken.reports.run import RunReport
 from unbroken.run import Run, delete_on_bad_input, open_run
@@ -19,29 +21,66 @@ from unbroken.stages import finished
 from unbroken.stages.results import Restored
 from unbroken.storage.journal import Journal
 
+SHORT, LEAST_MIB = 10, 0.1
+"""Seconds below which a digit after the point counts, and the least memory that is told."""
+
 
 def add_arguments(command: str, parser: ArgumentParser) -> None:
     """Add the settings of a training, and the name of the project, which stands among them in its file."""
     add_orchestrator_argument(parser)
     name = "Name of this folder's project on a Prefect server, for run.toml; UNBROKEN_PROJECT wins, the folder's is used if unset."
     parser.add_argument("--project", type=str, default="", help=name)
+    dry = "Say what would be trained: columns, rows, and the memory and time they take; train and keep nothing."
+    parser.add_argument("--dry-run", action="store_true", help=dry)
     add_settings(parser, Config, command)
 
 
 def run(command: str, arguments: Namespace, console: Console) -> int:
     """Print the plan, train unless that is done, print the epoch table and the outcome."""
-    show_log(console)
     config = settings_of(arguments, Config)
-    run = open_run(config)
-    console.print(as_text(*plan(config, run, project_file(command))), soft_wrap=True)
-    events = len(Journal(run.journal).events())
-    restored = finished.load(run, config) or _train(config, run, console, orchestrated=not arguments.no_orchestrator)
+    with shown_log(console):
+        run = open_run(config)
+        console.print(as_text(*plan(config, run, project_file(command))), soft_wrap=True)
+        if arguments.dry_run:
+            return _dry_run(config, console)
+        events = len(Journal(run.journal).events())
+        restored = finished.load(run, config) or _train(
+            config, run, console, orchestrated=not arguments.no_orchestrator
+        )
     folder = Path(restored.path).parent
     report = RunReport.read(replace(run, key=folder.name, folder=str(folder)))
     console.print(report.table())
     trained = folder != run.path or len(report.events) > events
     console.print(as_text(*outcome(config, restored, report, trained=trained)), soft_wrap=True)
     return FINE
+
+
+def _dry_run(config: Config, console: Console) -> int:
+    with tempfile.TemporaryDirectory(prefix="unbroken-dry-run-") as folder:
+        made = dry_run.Plan.make(config, Path(folder))
+        shares = " / ".join(f"{rows:,} {part}" for part, rows in made.parts.items() if rows)
+        console.print(as_text(f"split   {shares}"))
+        with warnings_alone():
+            try:
+                lines = forecast(config, dry_run.measure(made, Path(folder)))
+            except DataError as error:  # such as a class that none of the few rows has
+                lines = [f"time    unknown: the rows that are measured by cannot stand for all: {error}"]
+    console.print(as_text(*lines, "Nothing was trained, and nothing kept."), soft_wrap=True)
+    return FINE
+
+
+def forecast(config: Config, measured: dry_run.Measurement) -> list[str]:
+    """Return what a training takes, in one line each for inputs, memory and time."""
+    rows, limit = (number / (1 << 20) for number in (measured.row_bytes, measured.limit))
+    where = "in memory" if rows <= limit else f"streamed from disk, since training.memory_limit is {limit:,.0f} MiB"
+    epochs, seconds = config.chosen.epochs, measured.epoch_seconds
+    total = f"{epochs * seconds:,.0f}" if epochs * seconds >= SHORT else f"{epochs * seconds:.2g}"
+    most = "" if config.chosen.patience is None else " at most"
+    return [
+        f"inputs  {measured.numbers} numbers and {measured.categories} categories into {measured.parameters:,} parameters",
+        f"memory  the rows take {max(rows, LEAST_MIB):,.1f} MiB, {where}",
+        f"time    about {seconds:.2g} s an epoch on this machine, {epochs} epochs{most}: {total} s",
+    ]
 
 
 def _train(config: Config, run: Run, console: Console, *, orchestrated: bool) -> Restored:
@@ -55,14 +94,15 @@ def _train(config: Config, run: Run, console: Console, *, orchestrated: bool) ->
 
 def plan(config: Config, run: Run, file: str | None) -> list[str]:
     """Return what will run, in one line each for the project's file of settings, if it has one, data, model and run."""
-    training = config.training
+    training, chosen = config.training, config.chosen
     options = f" {config.model.options}" if config.model.options else ""
     return [
         *([f"config {file}"] if file else []),
         f"data   {config.data.source}",
         f"model  {config.model.factory}{options}, {training.optimizer} with learning rate "
-        f"{training.learning_rate:g}, {training.epochs} epochs in batches of {training.batch_size}",
+        f"{training.learning_rate:g}, {chosen.epochs} epochs in batches of {training.batch_size}",
         f"run    {run.folder}",
+        *(f"auto   {reason}" for reason in chosen.reasons),
     ]
 
 
@@ -71,6 +111,9 @@ def outcome(config: Config, restored: Restored, report: RunReport, *, trained: b
     done = len(report.history)
     return [
         *([] if trained else [f"Nothing to do: this run is finished, {done} epochs are done."]),
+        *([f"test        {report.test_metrics()}  (scored once)"] if report.scored_once else []),
+        *(f"to beat     {baseline}" for baseline in report.baselines()),
+        *([f"sure        {report.calibration()}"] if report.calibration() else []),
         f"checkpoint  {restored.path}  (epoch {restored.epoch}, restored and verified)",
         f"sha256      {restored.digest}",
         f"train on    {advise(config, report.history, restored.step // restored.epoch)}",

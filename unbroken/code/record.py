@@ -18,6 +18,7 @@ from pathlib import Path
 from unbroken.code.imports import own_modules
 from unbroken.code.machine import Machine, describe_machine
 from unbroken.code.source import DIGITS, library_modules
+from unbroken.config.model import PRESETS
 from unbroken.errors import CheckpointMismatchError, CodeChangedError, DataError, UnbrokenError
 from unbroken.storage import atomic, own_files
 from unbroken.storage.artifact import from_json
@@ -178,8 +179,8 @@ def present_segment(code: Code, epoch: int = 0, step: int = 0) -> Segment:
 
 
 def model_modules(factory: str) -> dict[str, str]:
-    """Return the digests of the user's modules that build a model, none for the built-in one."""
-    return {} if factory == "mlp" else own_modules(factory.partition(":")[0])
+    """Return the digests of the user's modules that build a model, none for a preset."""
+    return {} if factory in PRESETS else own_modules(factory.partition(":")[0])
 
 
 def digest_of(modules: dict[str, str]) -> str:

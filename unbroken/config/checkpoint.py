@@ -22,8 +22,9 @@ class CheckpointConfig:
     """Mean time between two failures of the machine or its processes, for `auto`."""
     keep_last: int = number(2, least=2)
     """How many of the newest are kept, at least 2, so that a corrupt one has a whole one behind it."""
-    publish: Literal["last", "best"] = "last"
-    """Which epoch becomes `checkpoint.pth`: the last, or the best by `training.monitor`, which is always kept."""
+    publish: Literal["auto", "last", "best"] = "auto"
+    """Which epoch becomes `checkpoint.pth`: the last, or the best by `training.monitor`, which is always kept. `auto` is the
+    best where rows validate."""
     wait: bool = True
     """Wait while another process trains this run, or another thread of this process any run; otherwise fail at once."""
 

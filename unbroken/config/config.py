@@ -2,15 +2,17 @@
 
 import dataclasses
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from unbroken.config.checkpoint import CheckpointConfig, TrackingConfig
+from unbroken.config.chosen import Chosen, choose, needs_validation
 from unbroken.config.data import DataConfig, PreprocessConfig, SplitConfig
 from unbroken.config.model import ModelConfig, StartConfig
 from unbroken.config.resume import ResumeConfig
 from unbroken.config.strict import STRICT
 from unbroken.config.training import TrainingConfig, length_from_epochs, plateau_mode
-from unbroken.config.validation import require, require_local_path, require_types
+from unbroken.config.validation import require, require_local_path, require_run_name, require_types
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,13 +32,23 @@ class Config:
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     runs_folder: str = "runs"
     """Folder that holds one private folder per run."""
+    name: str | None = None
+    """A name for the run, which `unbroken runs` takes in place of its folder; another name is no other run."""
 
     def __post_init__(self) -> None:
         require_types(self, "")
+        if self.name is not None:
+            require_run_name(self.name)
         require_local_path("runs_folder", self.runs_folder)
-        monitored, _, _ = self.training.monitor.partition("_")
-        has_part = monitored == "test" or self.split.validation_fraction > 0
-        require(has_part, "training.monitor", self.training.monitor, "test_..., or a split.validation_fraction above 0")
+        needs = needs_validation(self.training, self.checkpoint)
+        has_part = not needs or self.chosen.validates
+        expected = f"above 0 for {', '.join(needs)}: only rows that validate choose, so that the test rows stay unseen"
+        require(has_part, "split.validation_fraction", self.split.validation_fraction, expected)
+
+    @cached_property
+    def chosen(self) -> Chosen:
+        """What the automatic settings come to: read these where a setting can be `auto`."""
+        return choose(self.data, self.preprocess, self.split, self.training, self.checkpoint)
 
     @property
     def initial_learning_rate(self) -> float:
@@ -45,10 +57,14 @@ class Config:
 
 
 LATER_SETTINGS = {
-    "data": ("csv", "keep", "max_columns", "max_expansion", "null_labels", "null_words", "types"),
+    "data": ("csv", "keep", "max_columns", "max_expansion", "null_labels", "null_words", "positive", "types"),
     "training": ("accumulate", "precision", "ema_decay"),
 }
 """Settings that are newer than the first runs: left out at their defaults, so that the keys of those stay."""
+
+
+FIRST_MONITOR = "test_loss"
+"""What stands for no monitor: the first runs had this one, and chose nothing by it."""
 
 
 def identity(config: Config) -> dict[str, Any]:
@@ -56,15 +72,23 @@ def identity(config: Config) -> dict[str, Any]:
 
     The number of epochs counts when the learning rate's schedule takes its length from it.
     """
-    settings = _without_later_defaults(config)
+    settings, chosen = _without_later_defaults(config), config.chosen
     del settings["data"]["source"]
+    settings["preprocess"] = dataclasses.asdict(chosen.preprocess)
+    if chosen.preprocess.min_category_count == 1:  # as in the first runs
+        del settings["preprocess"]["min_category_count"]
+    settings["split"] = dataclasses.asdict(chosen.split)
+    settings["training"] |= {"monitor": chosen.monitor or FIRST_MONITOR, "patience": chosen.patience}
+    settings["training"] |= {"epochs": chosen.epochs, "test_scores": chosen.test_scores}
     if not length_from_epochs(config.training):
         del settings["training"]["epochs"]
+    if chosen.test_scores == "every_epoch":  # as in the first runs
+        del settings["training"]["test_scores"]
     del settings["training"]["memory_limit"]
-    if plateau_mode(config.training) == "max":
+    if plateau_mode(config.training, chosen.monitor) == "max":
         # Torch's default is another one; so this was another training while it was taken.
         settings["training"]["scheduler_options"] = {"mode": "max"} | settings["training"]["scheduler_options"]
-    for name in ("checkpoint", "resume", "tracking", "runs_folder"):
+    for name in ("checkpoint", "resume", "tracking", "runs_folder", "name"):
         del settings[name]
     # The checkpoint of a warm start counts by its content, as the data does, and not by its place.
     if settings["start"].pop("warm_from") is None:

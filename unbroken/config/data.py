@@ -13,6 +13,9 @@ from unbroken.config.validation import (
     require_types,
 )
 
+SAMPLE = "sample"
+"""The source that is the built-in example."""
+
 NULL_WORDS = (
     *("NA", "N/A", "NULL", "null", "NaN", "nan", "None", "<NA>", "n/a", "NaT", "#N/A", "#N/A N/A", "#NA"),
     *("-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"),
@@ -21,7 +24,6 @@ NULL_WORDS = (
 
 MAX_COLUMNS = 20_000
 MAX_EXPANSION = 100
-
 ColumnType = Literal["number", "text", "boolean", "date", "timestamp", "time", "duration"]
 
 
@@ -80,9 +82,12 @@ class DataConfig:
     """Integer columns that are names, not amounts: each value gets a code and an embedding."""
     task: Literal["auto", "binary", "multiclass", "regression"] = "auto"
     """What is predicted; `auto` decides by the label: 2 values binary, text or up to 20 integers multiclass, else regression."""
+    positive: str | None = None
+    """The class of two whose probability is predicted, as text, e.g. `yes`; when not given, the rarer of two texts, true, or the
+    larger number."""
     keep: tuple[str, ...] = ()
-    """Columns to keep as features although they look like row numbers, ids or texts that hardly come twice, or are a
-    table's index: these are left out by default, and named."""
+    """Columns to keep as features although they look like row numbers, ids or texts that hardly come twice, hold one value in
+    every row, or are a table's index: these are left out by default, and named."""
     null_labels: Literal["drop", "refuse"] = "drop"
     """What follows of rows without a label: `drop` leaves them out and says how many, `refuse` is an error."""
     types: dict[str, ColumnType] = field(default_factory=dict)
@@ -130,9 +135,17 @@ class PreprocessConfig:
     """Share of a numeric column's training values cut off at each end before scaling, 0 .. 0.25; 0 scales by min and max."""
     max_categories: int = number(1000, least=1)
     """Most frequent values of a category column that get a code of their own; the rest share the code of unseen values."""
+    min_category_count: int | Literal["auto"] = number("auto", least=1)
+    """Rows that train and hold a value of a category column, for it to get a code of its own; rarer ones share the code of unseen
+    values, which a hundredth of the other rows train too, unless this is 1. `auto` is 5; 1 for the sample."""
 
     def __post_init__(self) -> None:
         require_types(self, "preprocess.")
+
+    @property
+    def least_count(self) -> int:
+        """Rows for a code of its own, as a number: 1 while `auto` has not become one, as in `Config.chosen`."""
+        return 1 if self.min_category_count == "auto" else self.min_category_count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,12 +154,14 @@ class SplitConfig:
 
     __pydantic_config__ = STRICT
 
-    kind: Literal["random", "stratified", "group", "time"] = "random"
-    """`stratified` keeps the shares of the classes, `group` keeps rows of one group together, `time` tests on the latest rows."""
+    kind: Literal["auto", "random", "stratified", "group", "time"] = "auto"
+    """`stratified` keeps the shares of the classes, `group` keeps rows of one group together, `time` tests on the latest rows;
+    `auto` is random, and stratified where a class has so few rows that random could leave it out of a part."""
     test_fraction: float = number(0.2, above=0, below=1)
     """Share of the rows that test, above 0 and below 1."""
-    validation_fraction: float = number(0.0, least=0.0, below=1)
-    """Share of the rows held out to choose the best epoch or stop early; 0 for none."""
+    validation_fraction: float | Literal["auto"] = number("auto", least=0.0, below=1)
+    """Share of the rows held out to choose the best epoch and to stop early; 0 for none. `auto` is a tenth of the rows that do
+    not test; for the sample it is 0, unless a setting needs rows that validate."""
     column: str | None = None
     """Column that groups or dates the rows, for `group` and `time`."""
     seed: int = 0
@@ -154,8 +169,9 @@ class SplitConfig:
 
     def __post_init__(self) -> None:
         require_types(self, "split.")
-        held_out = self.test_fraction + self.validation_fraction
-        require(held_out < 1, "split.test_fraction + split.validation_fraction", held_out, "below 1")
+        if self.validation_fraction != "auto":
+            held_out = self.test_fraction + self.validation_fraction
+            require(held_out < 1, "split.test_fraction + split.validation_fraction", held_out, "below 1")
         needs_column = self.kind in ("group", "time")
         require(
             needs_column == (self.column is not None),
@@ -163,3 +179,8 @@ class SplitConfig:
             self.column,
             "a column for group and time, else none",
         )
+
+    @property
+    def validation_share(self) -> float:
+        """The share of the rows that validate, as a number: none while `auto` has not become one, as in `Config.chosen`."""
+        return 0.0 if self.validation_fraction == "auto" else self.validation_fraction

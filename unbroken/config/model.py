@@ -1,10 +1,14 @@
 """What a user can set of the network and of where its weights come from."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from unbroken.config.strict import STRICT
 from unbroken.config.validation import number, require, require_local_path, require_types
+
+PRESETS = ("mlp", "plr", "realmlp", "tabm")
+"""The networks that come with the library, by name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,27 +18,45 @@ class ModelConfig:
     __pydantic_config__ = STRICT
 
     factory: str = "mlp"
-    """`mlp`, or `package.module:function` that takes a `Features` and the options and returns a `torch.nn.Module`."""
+    """`mlp`; `plr`, an MLP whose numbers enter through periodic embeddings; `realmlp`, a larger one with the defaults of
+    RealMLP; `tabm`, many networks in one, which predict by their mean; or `package.module:function` that takes a `Features` and
+    the options and returns a `torch.nn.Module`."""
     options: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments of the factory; for `mlp`: hidden (layer sizes, default [128, 64]) and dropout (0 or
-    more and below 1, default 0)."""
+    more and below 1, default 0); for the others these, and of each number's embedding frequencies (how many cosines,
+    default 16), width (its size, default 4) and scale (standard deviation of the frequencies, default 0.1); for `tabm` also
+    members (how many networks, default 8)."""
 
     def __post_init__(self) -> None:
         require_types(self, "model.")
         module, _, function = self.factory.partition(":")
         valid = all(part.isidentifier() for part in [*module.split("."), function])
-        require(self.factory == "mlp" or valid, "model.factory", self.factory, "'mlp' or 'package.module:function'")
-        if self.factory == "mlp":
-            _require_mlp_options(self.options)
+        expected = f"{', '.join(map(repr, PRESETS))} or 'package.module:function'"
+        require(self.factory in PRESETS or valid, "model.factory", self.factory, expected)
+        if self.factory in PRESETS:
+            _require_preset_options(self.factory, self.options)
 
 
-def _require_mlp_options(options: dict[str, Any]) -> None:
-    dropout, hidden = options.get("dropout", 0.0), options.get("hidden", [])
-    valid = isinstance(dropout, int | float) and not isinstance(dropout, bool) and 0 <= dropout < 1
+def _require_preset_options(factory: str, options: dict[str, Any]) -> None:
+    dropout, hidden, scale = options.get("dropout", 0.0), options.get("hidden", []), options.get("scale", 1.0)
+    valid = _is_number(dropout) and 0 <= dropout < 1
     require(valid, "model.options.dropout", dropout, "a dropout probability, 0 or more and below 1")
-    name = f"model.factory mlp with options {options}: hidden"
+    name = f"model.factory {factory} with options {options}: hidden"
     valid = isinstance(hidden, list | tuple) and all(type(size) is int and size >= 1 for size in hidden)
     require(valid, name, hidden, "a list of whole numbers, each at least 1")
+    require(_is_number(scale) and scale > 0, "model.options.scale", scale, "a finite number above 0")
+    for option, least in SMALLEST.items():
+        count = options.get(option, least)
+        valid = type(count) is int and count >= least
+        require(valid, f"model.options.{option}", count, f"a whole number, at least {least}")
+
+
+SMALLEST = {"frequencies": 1, "width": 2, "members": 1}
+"""The least that an option of a preset can count."""
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from unbroken.config.strict import STRICT
 from unbroken.config.training import DEVICES
 from unbroken.config.validation import (
     choice,
+    number,
     require,
     require_local_path,
     require_named,
@@ -36,6 +37,9 @@ class PredictConfig:
     """Columns of the source that are copied before the predictions."""
     overwrite: bool = False
     """Replace a target that holds something else than predictions."""
+    interval: float | None = number(None, above=0, below=1)
+    """Share of cases, e.g. 0.9, in which `low` .. `high`, or for classes the list `classes`, hold the truth, which are then written
+    too; by how far off the model was on the rows that validated it."""
     factory: str | None = None
     """The function that builds the model, if it is one of your own and not the project's: it has to be the one that the
     checkpoint names. The champion of a registry in the project needs none while its source is that which it was promoted with."""

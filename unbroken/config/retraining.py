@@ -1,6 +1,6 @@
 """What a user can set of retraining."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from unbroken.config.config import Config
@@ -80,7 +80,7 @@ class GateConfig:
     """Whether a challenger that the champion cannot be compared with, since the settings name another label, another task
     or other features, may take its place: it begins anew on all rows, judged against a constant guess as the first one is."""
     champion_factory: str | None = None
-    """What builds the champion's model, if that is neither `mlp` nor `train.model.factory`."""
+    """What builds the champion's model, if that is neither a preset nor `train.model.factory`."""
 
     def __post_init__(self) -> None:
         require_types(self, "gate.")
@@ -121,9 +121,17 @@ class RetrainConfig:
         plain = self.model.replace("-", "").replace("_", "").replace(".", "").isalnum() and self.model[0].isalnum()
         require(plain or not self.model, "model", self.model, "letters, digits, '-', '_' and '.'")
         fraction = self.holdout.validation_fraction
-        require(fraction == 0, "holdout.validation_fraction", fraction, "0; set train.split.validation_fraction")
+        require(
+            fraction in (0, "auto"), "holdout.validation_fraction", fraction, "0; set train.split.validation_fraction"
+        )
         warm_from = self.train.start.warm_from
+        require(self.train.name is None, "train.name", self.train.name, "none: each round is a run of its own")
         require(warm_from is None, "train.start.warm_from", warm_from, "none: retraining starts from the champion")
+
+    @property
+    def judges(self) -> SplitConfig:
+        """Which of the new rows judge: the hold-out, of which no rows validate."""
+        return replace(self.holdout, validation_fraction=0.0)
 
     def require_complete(self) -> None:
         """Raise ConfigError if the model or the source of new rows is not named; a form needs neither."""

@@ -25,7 +25,7 @@ SCHEDULERS = (
     *("SequentialLR", "StepLR"),
 )
 DEVICES = ("cpu", "cuda", *(f"cuda:{index}" for index in range(8)), "mps", "xpu")
-MONITORS = tuple(f"{part}_{metric}" for part in ("test", "validation") for metric in METRICS)
+MONITORS = tuple(f"validation_{metric}" for metric in METRICS)
 """What a form lets choose from; torch decides what there is."""
 
 MOST_THREADS = 1024
@@ -42,9 +42,10 @@ class TrainingConfig:
 
     __pydantic_config__ = STRICT
 
-    epochs: int = number(5, least=1)
+    epochs: int | Literal["auto"] = number("auto", least=1)
     """Total number of epochs, those already done included: raise it to train on. Where the scheduler takes its length from
-    it, another number is another run."""
+    it, another number is another run. `auto` is up to 200, and fewer by `patience`; 20 where no rows validate; 5 for the
+    sample."""
     batch_size: int = number(DEFAULT_BATCH_SIZE, least=1)
     """Rows per gradient, and, unless gradients are accumulated, per optimizer step; all rows that train where these are fewer
     than the default. The last batch of an epoch holds the rows that are left; where that is one row, and the model cannot
@@ -73,13 +74,17 @@ class TrainingConfig:
     """Weight of each class in the loss: `balanced` by inverse frequency, or one number a class."""
     gradient_clip: float | None = number(None, above=0)
     """Largest 2-norm of the whole gradient; none when not given."""
-    monitor: str = choice("test_loss", MONITORS)
-    """Metric that picks the best epoch, stops early and drives ReduceLROnPlateau, e.g. `validation_auroc`; an epoch where it is
-    no finite number counts for none of them."""
-    patience: int | None = number(None, least=1)
-    """Stop after this many epochs whose monitored metric is no better; never when not given."""
+    monitor: str = choice("auto", ("auto", *MONITORS))
+    """Metric of the validation rows that picks the best epoch, stops early and drives ReduceLROnPlateau, e.g.
+    `validation_auroc`; an epoch where it is no finite number counts for none of them. `auto` is the loss."""
+    patience: int | Literal["auto"] | None = number("auto", least=1)
+    """Stop after this many epochs whose monitored metric is no better; never when none. `auto` is 20 where rows
+    validate, else none."""
     min_delta: float = number(0.0, least=0.0)
     """Smallest change of the monitored metric that counts as better."""
+    test_scores: Literal["auto", "once", "every_epoch"] = "auto"
+    """When the test rows are scored: `once`, for the epoch that is published, or beside `every_epoch`. They never choose it.
+    `auto` is once where rows validate."""
     seed: int = 0
     """Seed of the weights, the data order and dropout."""
     shuffle_rows: int = number(1 << 19, least=BLOCK_ROWS)
@@ -98,9 +103,11 @@ class TrainingConfig:
         unset = "lr" not in self.optimizer_options
         require(unset, "training.optimizer_options", self.optimizer_options, "no `lr`: that is training.learning_rate")
         part, _, metric = self.monitor.partition("_")
-        valid = part in ("test", "validation") and metric in METRICS
-        require(valid, "training.monitor", self.monitor, f"test_ or validation_ and one of {', '.join(METRICS)}")
-        if mode := plateau_mode(self):
+        unseen = "validation_ and a metric: a score of rows that chose is not one of unseen rows"
+        require(part != "test", "training.monitor", self.monitor, unseen)
+        valid = self.monitor == "auto" or (part == "validation" and metric in METRICS)
+        require(valid, "training.monitor", self.monitor, f"validation_ and one of {', '.join(METRICS)}")
+        if mode := plateau_mode(self, self.monitor):
             fits = self.scheduler_options.get("mode", mode) == mode
             expected = f"mode {mode!r} or none: a training.monitor {self.monitor} is better when {MODES[mode]}"
             require(fits, "training.scheduler_options", self.scheduler_options, expected)
@@ -117,11 +124,11 @@ class TrainingConfig:
 MODES = {"min": "smaller", "max": "larger"}
 
 
-def plateau_mode(training: TrainingConfig) -> str | None:
+def plateau_mode(training: TrainingConfig, monitor: str | None) -> str | None:
     """Return the `mode` of ReduceLROnPlateau under which it lowers the rate when the monitored metric no longer gets better."""
     if training.scheduler != "ReduceLROnPlateau":
         return None
-    return "min" if smaller_is_better(training.monitor) else "max"
+    return "min" if monitor in (None, "auto") or smaller_is_better(monitor) else "max"
 
 
 SCHEDULER_LENGTHS = {"OneCycleLR": "total_steps", "CosineAnnealingLR": "T_max"}

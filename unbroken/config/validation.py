@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -13,6 +14,7 @@ from unbroken.config.credentials import mask_urls, may_hold_credentials
 from unbroken.errors import ConfigError
 
 LARGEST_INTEGER = (1 << 63) - 1
+RUN_NAME, RUN_KEY = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,63}"), re.compile("[0-9a-f]{16}")
 LIMITS, CHOICES = "limits", "choices"
 """What the metadata of a field can hold beside its help: what a number has to be, and what returns the words to choose from."""
 
@@ -54,7 +56,7 @@ class Limits:
         return f"at least {self.least}" if isinstance(self.least, int) else f"{self.least:g} or more"
 
 
-def number(default: float | None, **limits: float) -> Any:
+def number(default: float | str | None, **limits: float) -> Any:
     """Return a field of a dataclass for a number within `Limits`; a default of another type is taken as it is."""
     return dataclasses.field(default=default, metadata={LIMITS: Limits(**limits)})
 
@@ -128,6 +130,15 @@ def require_local_path(name: str, path: str) -> None:
     """Raise ConfigError unless a text can be a path on this machine; a URL would be taken for a folder of that name."""
     require_path(name, path)
     require("://" not in path, name, path, "a path on this machine, not a URL")
+
+
+def require_run_name(name: str) -> None:
+    """Raise ConfigError unless a word can name a run: it must be no path, no option and no key of a run."""
+    fits = RUN_NAME.fullmatch(name) and not RUN_KEY.fullmatch(name)
+    expected = (
+        "1 to 64 letters, digits, dots, dashes and underscores, first a letter or a digit; and no 16 digits of a key"
+    )
+    require(bool(fits), "name", name, expected)
 
 
 def require_no_credentials(name: str, url: str) -> None:

@@ -8,8 +8,10 @@ import pyarrow as pa
 
 from unbroken.config import DataConfig
 from unbroken.contract.columns import choose_columns
+from unbroken.contract.constants import find_constants
 from unbroken.contract.labels import alike_classes, infer_task, label_values, require_label
-from unbroken.contract.overview import overview
+from unbroken.contract.leaks import find_leaks
+from unbroken.contract.overview import SHOWN_COLUMNS, overview
 from unbroken.contract.selection import NO_VALUE, Selection, judge_columns, read_head, require_features, require_meaning
 from unbroken.data.dataset import Manifest
 from unbroken.data.footers import Footer
@@ -37,7 +39,7 @@ def check_contract(footers: list[Footer], config: DataConfig, fingerprint: str) 
     require_label(label, config.source)
     values, unlabelled = label_values([footer.file for footer in footers], label, config)
     files = tuple(_with_labels(footer.file, label, unlabelled) for footer in footers)
-    head = read_head(files, [*(column.name for column in features), label.name])
+    head = read_head(files, [*(column.name for column in features), label.name, *_shown(selection, footers)])
     task, classes = infer_task(label, values, config, config.source)
     require_meaning(head, label, files, config)
     if not config.include:
@@ -59,12 +61,19 @@ def _leave_out(
     judged = tuple(column for column in features if column.name not in config.keep)
     named = {*config.categories, *config.types}
     verdicts = judge_columns(head, judged, files)
+    verdicts |= find_constants(head, [column for column in judged if column.name not in verdicts], files)
     reasons = {name: why for name, why in verdicts.items() if name not in named or why == NO_VALUE}
     kept = tuple(column for column in features if column.name not in reasons)
     names = tuple(column.name for column in kept)
     selection = replace(selection, features=names, left_out={**selection.left_out, **reasons})
     require_features(files[0].name, selection, config)
     return kept, selection
+
+
+def _shown(selection: Selection, footers: list[Footer]) -> list[str]:
+    """Return the columns that are left out by name and can be read, so that an example of each can be shown."""
+    names = [name for name in selection.left_out if all(name in footer.schema.names for footer in footers)]
+    return [name for name in names if name not in (*selection.features, selection.label)][:SHOWN_COLUMNS]
 
 
 def _with_labels(file: SourceFile, label: Column, unlabelled: Counter[str]) -> SourceFile:
@@ -86,7 +95,12 @@ def _say(
             "%s: label %s: %s differ in spaces or capital letters alone, and are classes of their own",
             *(config.source, manifest.schema.label.name, ", ".join(map(repr, alike))),
         )
-    first, *lines = overview(head, manifest.schema, manifest.rows)
+    for leak in find_leaks(head, manifest.schema):
+        log.warning(
+            "%s: %s. If it is not known before the label is, leave it out: data.exclude names it", config.source, leak
+        )
+    left_out = {**selection.left_out, **dict.fromkeys(config.exclude, "data.exclude")}
+    first, *lines = overview(head, manifest.schema, manifest.rows, left_out)
     log.info("%s: %s", config.source, first)
     for line in lines:
         log.info("%s", line)

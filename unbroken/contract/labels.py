@@ -18,11 +18,18 @@ MOST_CLASSES = 1000
 
 
 def infer_task(
-    label: Column, values: set[ClassValue] | None, config: DataConfig, path: str
+    label: Column, values: Counter[ClassValue] | None, config: DataConfig, path: str
 ) -> tuple[TaskName, tuple[ClassValue, ...]]:
-    """Decide what is predicted from the label's kind and its distinct values (None: too many to be classes).
+    """Decide what is predicted, and in which order its classes are: of two, the second is the positive one.
 
-    Raise DataError if the label cannot serve the task that the configuration asks for.
+    Args:
+        label: Its name and kind.
+        values: How many rows have each value; None if these are too many to be classes.
+        config: Which task and which positive class are asked for.
+        path: What a message names.
+
+    Raises:
+        DataError: The label cannot serve what is asked for.
     """
     subject = f"{path}: label {label.name}"
     if values is None and label.coded:
@@ -40,7 +47,23 @@ def infer_task(
         raise DataError(
             f"{subject}: found {count} distinct values, expected 2 .. {MOST_CLASSES} for data.task multiclass"
         )
+    if config.positive is not None and task != "binary":
+        raise DataError(f"{subject}: found {task}, expected two classes for data.positive {config.positive!r}")
+    if task == "binary":
+        classes = _negative_first(classes, values or Counter(), label, config.positive, subject)
     return task, () if task == "regression" else classes
+
+
+def _negative_first(
+    classes: tuple[ClassValue, ...], counts: Counter[ClassValue], label: Column, positive: str | None, subject: str
+) -> tuple[ClassValue, ...]:
+    if positive is not None:
+        names = [str(value) for value in classes]
+        if positive not in names:
+            raise DataError(f"{subject}: data.positive: found {positive!r}, expected {' or '.join(map(repr, names))}")
+        return classes if names[1] == positive else classes[::-1]
+    first, second = classes
+    return (second, first) if label.coded and counts[first] < counts[second] else classes
 
 
 def require_label(label: Column, path: str) -> None:
@@ -67,13 +90,13 @@ def alike_classes(classes: tuple[ClassValue, ...]) -> tuple[ClassValue, ...]:
 
 def label_values(
     files: list[SourceFile], label: Column, config: DataConfig
-) -> tuple[set[ClassValue] | None, Counter[str]]:
-    """Return the distinct labels, None if there are more than MOST_CLASSES, and how many rows of each file have none.
+) -> tuple[Counter[ClassValue] | None, Counter[str]]:
+    """Return how many rows have each label, None if there are more than MOST_CLASSES, and how many of each file have none.
 
     Raises:
         DataError: A label is missing where the settings refuse that, or is infinite, or all are missing.
     """
-    values: set[ClassValue] | None = set()
+    values: Counter[ClassValue] | None = Counter()
     unlabelled: Counter[str] = Counter()
     for part in read_slices(files, [label.name]):
         labels = as_labels(part.column(label.name), label.name, part.subject)
@@ -83,7 +106,7 @@ def label_values(
             unlabelled[part.file.url] += pc.sum(missing).as_py()
             labels = labels.filter(pc.invert(missing))
         if values is not None:
-            values.update(pc.unique(labels).to_pylist())
+            values.update({pair["values"]: pair["counts"] for pair in pc.value_counts(labels).to_pylist()})
             values = values if len(values) <= MOST_CLASSES else None
     if values is not None and not values:
         raise DataError(f"{files[0].name}: label {label.name}: found no value in any row. Name another with data.label")

@@ -1,47 +1,63 @@
 """What a person is shown of a contract before training: each column, an example, what it is used for."""
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from unbroken.data.kinds import CATEGORY, PER_SECOND
-from unbroken.data.schema import Column, Schema
+from unbroken.data.kinds import CATEGORY, PER_SECOND, kind_of
+from unbroken.data.schema import Schema
 from unbroken.errors.escaping import escape_controls
 
 SHOWN_COLUMNS = 200
 SHOWN_CLASSES = 10
 WIDTH = 24
 NO_FRACTION = re.compile(r"\.0+$")
+NONE: Mapping[str, str] = MappingProxyType({})
 Line = tuple[str, str, str, str, str, str]
 
 
-def overview(head: pa.Table, schema: Schema, rows: int) -> list[str]:
-    """Return the contract as the lines of a table.
+def overview(head: pa.Table, schema: Schema, rows: int, left_out: Mapping[str, str] = NONE) -> list[str]:
+    """Return the contract as the lines of a table: the features, what is left out, the label.
 
     Args:
-        head: The first rows, features and label.
+        head: The first rows: features, label, and what else can be shown an example of.
         schema: The contract.
         rows: The number of all rows.
+        left_out: The columns that are no features, and why.
     """
     judged = "" if len(head) >= rows else f" (missing and distinct of the first {len(head):,})"
     lines: list[Line] = [("column", "kind", "example", "missing", "distinct", "use")]
-    lines += [_line(column, head.column(column.name), "feature") for column in schema.features[:SHOWN_COLUMNS]]
-    further = len(schema.features) - SHOWN_COLUMNS
-    lines += [(f"... {further} more", "", "", "", "", "feature")] if further > 0 else []
-    lines.append(_line(schema.label, head.column(schema.label.name), "label"))
+    lines += _lines({column.name: column.kind for column in schema.features}, head, "used")
+    lines += _lines({name: f"left out: {why}" for name, why in left_out.items()}, head, "left out")
+    lines.append(_line(schema.label.name, head, "label"))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     table = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
     return [f"{rows:,} rows{judged}", *table, f"task: {_task(schema)}"]
 
 
-def _line(column: Column, values: pa.ChunkedArray, use: str) -> Line:
+def _lines(uses: Mapping[str, str], head: pa.Table, rest: str) -> list[Line]:
+    """Return a line a column, and one that counts those that are too many to be shown."""
+    lines = [_line(name, head, use) for name, use in list(uses.items())[:SHOWN_COLUMNS]]
+    further = len(uses) - SHOWN_COLUMNS
+    return lines + ([(f"... {further} more", "", "", "", "", rest)] if further > 0 else [])
+
+
+def _line(name: str, head: pa.Table, use: str) -> Line:
+    if name not in head.column_names:
+        return _short(name), "", "", "", "", use
+    values = head.column(name)
     missing = pc.sum(pc.is_null(values, nan_is_null=True)).as_py() or 0
     present = values.drop_null()
     example = _short(_example(present.slice(0, 1))) if len(present) else ""
-    constant = " (one value)" if use == "feature" and len(present) and _distinct(present) == 1 else ""
-    kind = "text" if column.kind == CATEGORY and pa.types.is_string(values.type) else column.kind
-    return _short(column.name), kind, example, f"{missing:,}", f"{_distinct(present):,}", use + constant
+    return _short(name), _kind(values.type), example, f"{missing:,}", f"{_distinct(present):,}", use
+
+
+def _kind(type: pa.DataType) -> str:
+    kind = kind_of(type)
+    return "text" if kind == CATEGORY else kind or str(type)
 
 
 def _example(value: pa.ChunkedArray) -> str:
@@ -55,7 +71,7 @@ def _example(value: pa.ChunkedArray) -> str:
 
 
 def _distinct(values: pa.ChunkedArray) -> int:
-    return pc.count_distinct(values).as_py()
+    return pc.count_distinct(values).as_py() if len(values) else 0
 
 
 def _short(text: str) -> str:

@@ -20,7 +20,6 @@ from unbroken.errors import DataError
 from unbroken.storage import atomic
 
 Format = Literal["parquet", "csv"]
-SAMPLE = "sample"
 PARQUET = (".parquet", ".pq", ".parq")
 ENDINGS: dict[str, Format] = {
     **dict.fromkeys(PARQUET, "parquet"),

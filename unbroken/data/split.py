@@ -1,6 +1,7 @@
 """Which rows train, validate and test: a pure function of the rows and the seed."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,10 @@ from unbroken.storage.artifact import Artifact
 TRAIN, VALIDATION, TEST = 0, 1, 2
 ASSIGNMENT_ROWS = 1 << 20
 """Rows whose parts are written at a time."""
+
+FEWEST_OF_A_CLASS = 10
+"""Rows of a class that a random split is expected to put into each part, or it is stratified: of fewer, chance leaves none or
+twice as many."""
 
 SORTABLE = re.compile(r"[0-9]{2,}([-T: ._][0-9]{2,})*Z?")
 
@@ -76,18 +81,32 @@ def assign(manifest: Manifest, config: SplitConfig) -> PartsOf:
     """
     sizes = Sizes.of(manifest.rows, config)
     _require_rows(sizes, manifest, config)
-    if config.kind == "random":
+    kind = _suitable_kind(manifest, config) if config.kind == "auto" else config.kind
+    if kind == "random":
         order = Permutation(manifest.rows, derive(config.seed, "split"))
         return lambda start, stop: sizes.parts(order.of(np.arange(start, stop)))
     kinds = {"stratified": _stratified, "group": _grouped, "time": _by_time}
-    parts = kinds[config.kind](manifest, config)
+    parts = kinds[kind](manifest, config)
     for part, name in ((TRAIN, "train"), (VALIDATION, "validation"), (TEST, "test")):
-        if not (parts == part).any() and (part != VALIDATION or config.validation_fraction):
+        if not (parts == part).any() and (part != VALIDATION or config.validation_share):
             raise DataError(
-                f"{manifest.files[0].name}: split.kind {config.kind}: found no row for the {name} part; "
+                f"{manifest.files[0].name}: split.kind {kind}: found no row for the {name} part; "
                 f"change its fraction or the kind of split"
             )
     return lambda start, stop: parts[start:stop]
+
+
+def _suitable_kind(manifest: Manifest, config: SplitConfig) -> str:
+    """Return `stratified` where a class is so rare that a random split could leave too little of it in a part."""
+    label = manifest.schema.label.name
+    if manifest.schema.task == "regression":
+        return "random"
+    counts: Counter[object] = Counter()
+    for rows in read_slices(manifest.files, [label]):
+        for pair in pc.value_counts(rows.column(label)).to_pylist():
+            counts[pair["values"]] += pair["counts"]
+    smallest = min(share for share in (config.test_fraction, config.validation_share) if share)
+    return "stratified" if min(counts.values()) * smallest < FEWEST_OF_A_CLASS else "random"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +119,9 @@ class Sizes:
     @classmethod
     def of(cls, rows: int, config: SplitConfig) -> "Sizes":
         """Round the fractions of a number of rows."""
-        return cls(test=round(rows * config.test_fraction), validation=round(rows * config.validation_fraction))
+        least = min(1, rows) if config.validation_share else 0
+        validation = max(round(rows * config.validation_share), least)
+        return cls(test=round(rows * config.test_fraction), validation=validation)
 
     def parts(self, positions: NDArray[np.int64]) -> Parts:
         """Return the parts of rows by their positions in some order: the first test, the next validate."""
@@ -110,7 +131,7 @@ class Sizes:
 
 def _require_rows(sizes: Sizes, manifest: Manifest, config: SplitConfig) -> None:
     train = manifest.rows - sizes.test - sizes.validation
-    if sizes.test < 1 or train < 1 or (config.validation_fraction and sizes.validation < 1):
+    if sizes.test < 1 or train < 1 or (config.validation_share and sizes.validation < 1):
         raise DataError(
             f"{manifest.files[0].name}: split: {manifest.rows} rows in all give {train} to train, {sizes.validation} to "
             f"validate, {sizes.test} to test; expected at least 1 each. "
@@ -124,7 +145,7 @@ def _stratified(manifest: Manifest, config: SplitConfig) -> Parts:
         raise DataError(f"split.kind stratified: label {label} has no classes; use random")
     codes, counts = _codes(_column(manifest, label))
     tests = _shares(counts, config.test_fraction)
-    validations = _shares(counts, config.validation_fraction)
+    validations = _shares(counts, config.validation_share)
     parts = np.empty(manifest.rows, np.uint8)
     for code, count in enumerate(counts):
         order = Permutation(int(count), derive(config.seed, "split", code))

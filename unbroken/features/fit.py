@@ -117,7 +117,8 @@ class _CategoryFit:
 
     def codes(self, config: PreprocessConfig, source: str) -> CategoryCodes:
         _require_value(len(self.counts), self.column, source)
-        by_frequency = sorted(self.counts, key=lambda value: (-self.counts[value], value))
+        frequent = [value for value, count in self.counts.items() if count >= config.least_count]
+        by_frequency = sorted(frequent, key=lambda value: (-self.counts[value], value))
         return CategoryCodes(name=self.column.name, values=tuple(sorted(by_frequency[: config.max_categories])))
 
 

@@ -63,6 +63,15 @@ class TrackedRun:
             if names:
                 self.client.log_batch(self.id, [Metric(name, entry[name], millis, epoch) for name in names])
 
+    def log_test_metrics(self, report: RunReport) -> None:
+        """Log how the published epoch fared on the test rows, where these were scored for it alone."""
+        epoch, metrics = report.manifest["epoch"], report.manifest.get("test_metrics", {})
+        new = [
+            Metric(name, value, 0, epoch) for name, value in metrics.items() if epoch not in self._logged_epochs(name)
+        ]
+        if new:
+            self.client.log_batch(self.id, new)
+
     def log_model(self, restored: Restored, run: Run, factory: str) -> None:
         """Log the published checkpoint, its manifest and the model that it is; mark the run as finished."""
         if logged_model(self.client, self.experiment, restored.digest) is None:
@@ -89,7 +98,9 @@ class TrackedRun:
 def track(restored: Restored, run: Run, config: Config) -> str:
     """Log all of a finished run; return the URL of the run there."""
     tracked = TrackedRun.open(run, config)
-    tracked.log_epochs(RunReport.read(run).history, run)
+    report = RunReport.read(run)
+    tracked.log_epochs(report.history, run)
+    tracked.log_test_metrics(report)
     tracked.log_model(restored, run, config.model.factory)
     return f"{config.tracking.uri}/#/experiments/{tracked.experiment}/runs/{tracked.id}"
 

@@ -1,4 +1,4 @@
-"""Build the configured network: the MLP, or what a factory of the user's own returns."""
+"""Build the configured network: a preset, or what a factory of the user's own returns."""
 
 import importlib
 from collections.abc import Callable
@@ -13,13 +13,18 @@ from unbroken.config import ModelConfig
 from unbroken.errors import ConfigError
 from unbroken.features.spec import FeatureSpec
 from unbroken.models.mlp import MLP
+from unbroken.models.plr import PLR
+from unbroken.models.realmlp import RealMLP
+from unbroken.models.tabm import TabM
 
 Factory = Callable[..., nn.Module]
+PRESETS: dict[str, Factory] = {"mlp": MLP, "plr": PLR, "realmlp": RealMLP, "tabm": TabM}
+"""By the names in `config.model.PRESETS`."""
 
 
 def build_model(config: ModelConfig, features: FeatureSpec) -> nn.Module:
     """Call the configured factory with the features and the options; raise ConfigError naming it if that fails."""
-    factory = MLP if config.factory == "mlp" else _import_factory(config.factory)
+    factory = PRESETS.get(config.factory) or _import_factory(config.factory)
     try:
         model = factory(features, **config.options)
     except (TypeError, ValueError, RuntimeError) as error:

@@ -11,7 +11,7 @@ from unbroken.errors import ConfigError
 
 CHUNK_ROWS = 1 << 10
 """Rows in every pass of a model outside training. A matrix product of another number of rows rounds differently."""
-LOGITS_DIMENSIONS = 2
+LOGITS_DIMENSIONS, MEMBERS_DIMENSIONS = 2, 3
 
 
 @torch.no_grad()
@@ -46,6 +46,17 @@ def to_logits(outputs: object, rows: int) -> Float[Tensor, "rows outputs"]:
             f"logits, one row for each"
         )
     return outputs.float() if outputs.element_size() < torch.float32.itemsize else outputs
+
+
+def of_each_member(outputs: object, labels: Tensor) -> tuple[object, Tensor]:
+    """Return what a model gave for the rows of its training, as one row of logits a label.
+
+    A model of members gives [rows, members, outputs] while it trains: each of its rows counts once a member, so that a mean
+    over the rows is the mean of the members' losses.
+    """
+    if not isinstance(outputs, Tensor) or outputs.dim() != MEMBERS_DIMENSIONS:
+        return outputs, labels
+    return outputs.flatten(0, 1), labels.unsqueeze(1).expand(-1, outputs.shape[1]).flatten()
 
 
 def predictions(logits: Float[Tensor, "rows outputs"], task: TaskName) -> Tensor:

@@ -27,6 +27,8 @@ Metrics = dict[str, float]
 class Splittable(Protocol):
     """Rows, wherever they are kept."""
 
+    def __len__(self) -> int: ...
+
     def split(self, size: int) -> Iterator[Rows]:
         """Yield so many rows each, in order; the last one may have fewer."""
         ...

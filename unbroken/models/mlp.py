@@ -21,15 +21,9 @@ class MLP(nn.Module):
 
     def __init__(self, features: FeatureSpec, hidden: Sequence[int] = (128, 64), dropout: float = 0.0) -> None:
         super().__init__()
-        widths = [embedding_width(category.codes) for category in features.categories]
-        self.embeddings = nn.ModuleList(
-            nn.Embedding(category.codes, width) for category, width in zip(features.categories, widths, strict=True)
-        )
-        sizes = [len(features.numbers) + sum(widths), *hidden]
-        layers: list[nn.Module] = []
-        for before, after in itertools.pairwise(sizes):
-            layers += [nn.Linear(before, after), nn.ReLU()] + ([nn.Dropout(dropout)] if dropout else [])
-        self.layers = nn.Sequential(*layers, nn.Linear(sizes[-1], features.outputs))
+        self.embeddings = category_embeddings(features)
+        inputs = len(features.numbers) + sum(embedding_width(category.codes) for category in features.categories)
+        self.layers = hidden_layers([inputs, *hidden], features.outputs, dropout)
 
     def forward(
         self, numbers: Float[Tensor, "batch numbers"], codes: Int[Tensor, "batch categories"]
@@ -37,6 +31,21 @@ class MLP(nn.Module):
         """Return one logit per output."""
         embedded = [embedding(codes[:, place]) for place, embedding in enumerate(self.embeddings)]
         return self.layers(torch.cat([(numbers - 0.5) * SPREAD, *embedded], dim=1))
+
+
+def category_embeddings(features: FeatureSpec) -> nn.ModuleList:
+    """Return an embedding for each category."""
+    return nn.ModuleList(
+        nn.Embedding(category.codes, embedding_width(category.codes)) for category in features.categories
+    )
+
+
+def hidden_layers(sizes: Sequence[int], outputs: int, dropout: float) -> nn.Sequential:
+    """Return ReLU layers, the first size that of the input, and a linear layer to the outputs."""
+    layers: list[nn.Module] = []
+    for before, after in itertools.pairwise(sizes):
+        layers += [nn.Linear(before, after), nn.ReLU()] + ([nn.Dropout(dropout)] if dropout else [])
+    return nn.Sequential(*layers, nn.Linear(sizes[-1], outputs))
 
 
 def embedding_width(codes: int) -> int:

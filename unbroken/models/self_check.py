@@ -35,13 +35,11 @@ def make_self_check(model: nn.Module, encoder: Encoder) -> SelfCheck:
     }
 
 
-def difference(
-    check: SelfCheck, model: nn.Module, encoder: Encoder, name: str, compute: Compute = compute_here
-) -> float:
+def difference(check: Any, model: nn.Module, encoder: Encoder, name: str, compute: Compute = compute_here) -> float:
     """Return how far a model's outputs are from those that were kept, relative to the larger; 0 if equal to the bit.
 
     Args:
-        check: What `make_self_check` returned.
+        check: What `make_self_check` returned, as a file has it by now.
         model: The model as it is now.
         encoder: Its encoder.
         name: Of the file that holds the check, for messages.

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from unbroken.batches.rows import Rows
 from unbroken.config import TaskName, TrainingConfig
-from unbroken.models.forward import to_logits
+from unbroken.models.forward import of_each_member, to_logits
 from unbroken.models.loss import loss_of
 from unbroken.models.mlp import MLP
 from unbroken.models.unchanged import is_unchanged_mlp
@@ -75,8 +75,9 @@ class AutogradGradient:
         """Run the model forward and backward."""
         self.model.zero_grad()
         with self.precision:
-            logits = to_logits(self.model(batch.numbers, batch.codes), len(batch))
-        loss = loss_of(logits, batch.labels, self.task, self.class_weights)
+            outputs, labels = of_each_member(self.model(batch.numbers, batch.codes), batch.labels)
+            logits = to_logits(outputs, len(labels))
+        loss = loss_of(logits, labels, self.task, self.class_weights)
         loss.backward()
         return loss.detach()
 

@@ -10,6 +10,7 @@ from torch.optim import Optimizer, lr_scheduler
 from torch.optim.lr_scheduler import LRScheduler
 
 from unbroken.config import TrainingConfig
+from unbroken.config.chosen import Chosen
 from unbroken.config.training import SCHEDULER_LENGTHS, length_from_epochs, plateau_mode
 from unbroken.errors import ConfigError
 from unbroken.optimization.optimizer import build_optimizer, class_names, construct, refusals
@@ -21,7 +22,9 @@ ROUNDING = 1e-9
 """How far below 0 a learning rate that ends there may be rounded."""
 
 
-def build_scheduler(config: TrainingConfig, optimizer: Optimizer, steps_per_epoch: int) -> LRScheduler | None:
+def build_scheduler(
+    config: TrainingConfig, chosen: Chosen, optimizer: Optimizer, steps_per_epoch: int
+) -> LRScheduler | None:
     """Return the configured scheduler, its length filled in from the epochs if it was left out, or None."""
     if config.scheduler is None:
         return None
@@ -31,23 +34,25 @@ def build_scheduler(config: TrainingConfig, optimizer: Optimizer, steps_per_epoc
         raise ConfigError(f"training.scheduler: found {config.scheduler!r}, expected one of {names}")
     options = dict(config.scheduler_options)
     if length_from_epochs(config):
-        length = config.epochs * (steps_per_epoch if config.scheduler in PER_STEP else 1)
+        length = chosen.epochs * (steps_per_epoch if config.scheduler in PER_STEP else 1)
         options[SCHEDULER_LENGTHS[config.scheduler]] = length
-    if mode := plateau_mode(config):
+    if mode := plateau_mode(config, chosen.monitor):
         options["mode"] = mode
     if config.scheduler == "OneCycleLR":
         options.setdefault("max_lr", config.learning_rate)
-    _rehearse(config, kind, options, steps_per_epoch)
+    _rehearse(config, chosen.epochs, kind, options, steps_per_epoch)
     return construct(kind, "scheduler", optimizer, **options)
 
 
-def _rehearse(config: TrainingConfig, kind: type[LRScheduler], options: dict[str, Any], steps_per_epoch: int) -> None:
+def _rehearse(
+    config: TrainingConfig, epochs: int, kind: type[LRScheduler], options: dict[str, Any], steps_per_epoch: int
+) -> None:
     """Step a scheduler over a weight that nothing trains; raise ConfigError if it fails or leads below 0 or to no number."""
     optimizer = build_optimizer(config, nn.ParameterList([torch.zeros(1)]))
     scheduler = construct(kind, "scheduler", optimizer, **options)
-    _require_length(config, scheduler, steps_per_epoch)
+    _require_length(epochs, scheduler, steps_per_epoch)
     subject = f"training.scheduler {kind.__name__} with {options}"
-    steps = config.epochs * (steps_per_epoch if steps_each_batch(scheduler) else 1)
+    steps = epochs * (steps_per_epoch if steps_each_batch(scheduler) else 1)
     for step in range(1, min(steps, REHEARSED_STEPS) + 1):
         optimizer.step()
         with refusals(subject):
@@ -57,11 +62,11 @@ def _rehearse(config: TrainingConfig, kind: type[LRScheduler], options: dict[str
             raise ConfigError(f"{subject}: found a learning rate of {rate} after step {step}, expected 0 or more")
 
 
-def _require_length(config: TrainingConfig, scheduler: LRScheduler, steps_per_epoch: int) -> None:
-    if isinstance(scheduler, lr_scheduler.OneCycleLR) and scheduler.total_steps < config.epochs * steps_per_epoch:
+def _require_length(epochs: int, scheduler: LRScheduler, steps_per_epoch: int) -> None:
+    if isinstance(scheduler, lr_scheduler.OneCycleLR) and scheduler.total_steps < epochs * steps_per_epoch:
         raise ConfigError(
             f"training.scheduler_options: found a OneCycleLR of {scheduler.total_steps} steps, expected at least "
-            f"{config.epochs * steps_per_epoch}, those of {config.epochs} epochs of {steps_per_epoch}. Leave its length out, "
+            f"{epochs * steps_per_epoch}, those of {epochs} epochs of {steps_per_epoch}. Leave its length out, "
             f"so that it follows training.epochs, raise it, or lower training.epochs"
         )
 

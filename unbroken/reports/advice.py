@@ -19,10 +19,10 @@ def advise(config: Config, history: History, steps_per_epoch: int) -> str:
         history: One entry per epoch.
         steps_per_epoch: Optimizer steps.
     """
-    training, done = config.training, len(history)
-    best, monitor = best_epoch(history, training.monitor), training.monitor
-    if stopped_early(history, training):
-        since = f"{monitor} has not become better for {training.patience} epochs (best: {f'epoch {best}' if best else 'none'})"
+    training, chosen, done = config.training, config.chosen, len(history)
+    best, monitor = best_epoch(history, chosen.monitor), chosen.monitor
+    if stopped_early(history, chosen):
+        since = f"{monitor} has not become better for {chosen.patience} epochs (best: {f'epoch {best}' if best else 'none'})"
         return f"not by more epochs: {since}; another training.patience is another run, from scratch"
     if length_from_epochs(training):
         return f"not as this run: {training.scheduler} takes its length from training.epochs; more epochs start from scratch"
@@ -31,13 +31,11 @@ def advise(config: Config, history: History, steps_per_epoch: int) -> str:
         return (
             f"not as this run: its {training.scheduler} has come to its end; another length of it starts from scratch"
         )
-    epochs = training.epochs + FURTHER_EPOCHS
+    epochs = chosen.epochs + FURTHER_EPOCHS
     words = f"--training.epochs {epochs if last is None else min(epochs, last)}"
     past = done - (best or done)
     if past >= max(FEWEST_EPOCHS_PAST_BEST, LEAST_SHARE_PAST_BEST * done):
-        keep = (
-            "which is published" if config.checkpoint.publish == "best" else "--checkpoint.publish best publishes that"
-        )
+        keep = "which is published" if chosen.publish == "best" else "--checkpoint.publish best publishes that"
         return f"{words}, but {monitor} was best in epoch {best} of {done}: {keep}"
     return words
 

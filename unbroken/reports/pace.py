@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from unbroken.training.progress import Progress
 
-MINUTE, HOUR = 60, 3600
+MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
 @dataclass
@@ -43,7 +43,9 @@ def duration(seconds: float) -> str:
     """Return a time in the unit that suits it."""
     if seconds < 2 * MINUTE:
         return f"{seconds:.0f} s"
-    return f"{seconds / MINUTE:.0f} min" if seconds < 2 * HOUR else f"{seconds / HOUR:.1f} h"
+    if seconds < 2 * HOUR:
+        return f"{seconds / MINUTE:.0f} min"
+    return f"{seconds / HOUR:.1f} h" if seconds < 2 * DAY else f"{seconds / DAY:.0f} days"
 
 
 def _rows_done(progress: Progress) -> int:

@@ -9,7 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from unbroken.checkpoints.history import History, best_epoch
-from unbroken.reports.markdown import code, format_number, markdown_table, values_table
+from unbroken.reports.markdown import code, escape_markdown, format_number, markdown_table, values_table
 from unbroken.run import Run
 from unbroken.stages.nearest_run import default_settings, flat_settings
 from unbroken.storage.journal import Event, Journal
@@ -51,12 +51,14 @@ class RunReport:
 
     @property
     def history(self) -> History:
-        """One entry per epoch."""
-        return self.manifest["history"]
+        """One entry per epoch that was trained, also of those after the published one."""
+        return self.manifest["history"] + self.manifest.get("later_history", [])
 
     def observations(self, epoch: int) -> str:
         """Return what happened in an epoch, in the order it happened."""
         texts = [_observation(event) for event in self.events if _epoch_of(event) == epoch]
+        if epoch == self.manifest["epoch"] < len(self.history):
+            texts.append("published")
         return ", ".join(dict.fromkeys(text for text in texts if text))
 
     def epochs(self) -> list[list[str]]:
@@ -64,6 +66,38 @@ class RunReport:
         names = ["loss", *self._metrics()]
         rows = [[str(int(entry["epoch"])), *(format_number(entry[name]) for name in names)] for entry in self.history]
         return [["epoch", *names, "observation"], *([*row, self.observations(int(row[0]))] for row in rows)]
+
+    def test_metrics(self) -> str:
+        """Return how the published epoch fared on the test rows, in words."""
+        return _words(self._test_metrics())
+
+    def baselines(self) -> list[str]:
+        """Return how guesses that the model has to beat fared on the test rows, in words, and if it does not beat one."""
+        model, lines = self._test_metrics(), []
+        for name, metrics in self.manifest.get("baselines", {}).items():
+            better = model.get("test_loss", math.nan) < metrics["test_loss"]
+            lines.append(f"{_words(metrics)}  (a {name}{'' if better else ': the model is no better than that'})")
+        return lines
+
+    def calibration(self) -> str:
+        """Return how sure the predictions are, in words; empty where no rows validate, or too few."""
+        shown = self.manifest.get("calibration", {}).get("shown")
+        if not shown:
+            return ""
+        share, covered = f"{shown['share']:.0%}", f"{shown['covered']:.1%}"
+        if self.manifest["schema"]["task"] == "regression":
+            return f"+- {shown['threshold']:.4g} holds {share} of what is to come, and {covered} of the test rows"
+        least = 1 - shown["threshold"]
+        return f"classes of probability {least:.3g} or more hold {share} of what is to come, and {covered} of the test rows"
+
+    def _test_metrics(self) -> dict[str, float]:
+        entry = self.manifest["metrics"] | self.manifest.get("test_metrics", {})
+        return {name: value for name, value in entry.items() if name.startswith("test_")}
+
+    @property
+    def scored_once(self) -> bool:
+        """Whether the test rows were scored for the published epoch alone."""
+        return "test_metrics" in self.manifest
 
     def table(self) -> Table:
         """Return the table of the epochs for a terminal."""
@@ -86,19 +120,19 @@ class RunReport:
             run: The run.
             ends: Why its attempts ended, as far as somebody knows.
         """
-        last = self.history[-1]
         parts = [
             f"# {self.manifest['epoch']} epochs",
-            f"{code(str(run.published))}: {_test_metrics(last)}",
+            f"{code(str(run.published))}: {self.test_metrics()}",
             values_table(self._result()),
             "## Settings",
             values_table(self._settings()),
+            *self._chosen(),
             "## Curves",
             markdown_table([["metric", "first to last epoch", "last"], *self._curves()]),
             "## Epochs",
             markdown_table(self.epochs()),
             "## Attempts",
-            markdown_table([["time (UTC)", "what happened"], *self._attempts(ends)]),
+            markdown_table([["time (UTC)", "what happened"], *attempts(self.events, ends)]),
             "## Lineage",
             values_table(self._lineage(run)),
         ]
@@ -106,15 +140,17 @@ class RunReport:
 
     def _curves(self) -> list[list[str]]:
         curves = {name: [entry[name] for entry in self.history] for name in ["loss", *self._metrics()]}
-        return [[name, _sparkline(values), format_number(values[-1])] for name, values in curves.items()]
+        return [[name, sparkline(values), format_number(values[-1])] for name, values in curves.items()]
 
     def _result(self) -> dict[str, object]:
-        training = self.manifest["lineage"]["config"]["training"]
-        best = best_epoch(self.history, training["monitor"])
-        value = format_number(self.history[best - 1][training["monitor"]]) if best else "-"
+        monitor = self.manifest["lineage"]["config"]["training"]["monitor"]
+        best = best_epoch(self.history, monitor) if monitor in self.history[-1] else None
+        value = format_number(self.history[best - 1][monitor]) if best else "-"
         return {
             "published": f"epoch {self.manifest['epoch']} of {len(self.history)}",
-            "best": f"epoch {best or '-'} by {training['monitor']}: {value}",
+            "best": f"epoch {best or '-'} by {monitor}: {value}",
+            **({"to beat": "; ".join(self.baselines())} if self.manifest.get("baselines") else {}),
+            **({"sure": self.calibration()} if self.calibration() else {}),
             "SHA-256": self.manifest["sha256"],
         }
 
@@ -124,10 +160,10 @@ class RunReport:
         changed = {name: value for name, value in settings.items() if value != defaults.get(name)}
         return {name: settings[name] for name in ALWAYS_SHOWN if name in settings} | changed
 
-    def _attempts(self, ends: Sequence[AttemptEnd]) -> list[list[str]]:
-        events = [(event["time"], _description(event)) for event in self.events if event["event"] not in LEFT_OUT]
-        rows = sorted([*events, *((end.time, f"ended: {end.reason}") for end in ends)])
-        return [[time[:19].replace("T", " "), what] for time, what in rows]
+    def _chosen(self) -> list[str]:
+        """Return what was left to be chosen, what it came to and why."""
+        reasons = [f"- {escape_markdown(reason)}" for reason in self.manifest.get("chosen", [])]
+        return ["\n".join(reasons)] if reasons else []
 
     def _lineage(self, run: Run) -> dict[str, object]:
         lineage = self.manifest["lineage"]
@@ -142,6 +178,22 @@ class RunReport:
 
     def _metrics(self) -> list[str]:
         return [name for name in self.history[-1] if name.startswith(("test_", "validation_"))]
+
+
+def _words(metrics: dict[str, float]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {format_number(value)}" for name, value in metrics.items())
+
+
+def attempts(events: Sequence[Event], ends: Sequence[AttemptEnd] = ()) -> list[list[str]]:
+    """Return when (UTC) and what happened on the way of a run beside its checkpoints, one row each.
+
+    Args:
+        events: Those of its journal.
+        ends: Why its attempts ended, as far as somebody knows.
+    """
+    rows = [(event["time"], _description(event)) for event in events if event["event"] not in LEFT_OUT]
+    rows = sorted([*rows, *((end.time, f"ended: {end.reason}") for end in ends)])
+    return [[time[:19].replace("T", " "), what] for time, what in rows]
 
 
 def _is_placed(event: Event) -> bool:
@@ -173,13 +225,7 @@ def _description(event: Event) -> str:
     return ", ".join([str(event["event"]), *(f"{name} {value}" for name, value in details.items())])
 
 
-def _test_metrics(entry: dict[str, float]) -> str:
-    return ", ".join(
-        f"{name.replace('_', ' ')} {format_number(entry[name])}" for name in entry if name.startswith("test_")
-    )
-
-
-def _sparkline(values: list[float]) -> str:
+def sparkline(values: list[float]) -> str:
     """Return a curve of at most LONGEST_CURVE bars, from the lowest to the highest value."""
     points = values[:: max(1, math.ceil(len(values) / LONGEST_CURVE))]
     finite = [value for value in points if math.isfinite(value)]

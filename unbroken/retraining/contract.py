@@ -54,7 +54,7 @@ def require_fitting(footer: Footer, data: DataConfig, champion: Schema) -> None:
     if missing := [name for name in names if name not in footer.schema.names]:
         raise DataError(f"{footer.file.name}: no column {', '.join(missing)}; found {', '.join(footer.schema.names)}")
     values, _ = label_values([footer.file], champion.label, replace(data, null_labels="refuse"))
-    if unknown := sorted((values or set()) - set(champion.classes)) if champion.classes else []:
+    if unknown := sorted(set(values or ()) - set(champion.classes)) if champion.classes else []:
         raise DataError(
             f"{footer.file.name}: label {champion.label.name}: found {unknown[0]!r}, expected one of {list(champion.classes)}"
         )
@@ -62,7 +62,12 @@ def require_fitting(footer: Footer, data: DataConfig, champion: Schema) -> None:
 
 def changed_prediction(data: DataConfig, champion: Schema) -> list[str]:
     """Return how the settings ask for another label or task than the champion's: two such models cannot be compared."""
-    pairs = (("label", data.label, champion.label.name), ("task", data.task, champion.task))
+    positive = str(champion.classes[1]) if champion.task == "binary" else None
+    pairs = (
+        ("label", data.label, champion.label.name),
+        ("task", data.task, champion.task),
+        ("positive", data.positive, positive),
+    )
     return [
         f"data.{name}: found {value!r}, expected {own!r}, which the champion predicts"
         for name, value, own in pairs

@@ -194,6 +194,8 @@ def _check_columns(new: list[Footer], cycle: Cycle, config: RetrainConfig) -> tu
         raise DataError(
             f"{cycle.data}: label {schema.label.name}: found {unknown[0]!r}, expected one of {list(champion.classes)}"
         )
+    if champion.task == "binary":  # what a probability is of stays, however many rows of each class are new
+        data = replace(data, positive=str(champion.classes[1]))
     return data, replace(champion, features=schema.features)
 
 
@@ -251,7 +253,7 @@ def _common_types(schema: Schema, footers: list[Footer], cycle: Cycle, config: R
 def _hold_out(writer: _RowWriter, new: Dataset, schema: Schema, config: RetrainConfig) -> tuple[Dataset, Dataset]:
     """Write the new rows that judge and those that train."""
     manifest = Manifest(fingerprint="", files=(new.file,), rows=new.rows, schema=schema)
-    parts_of = assign(manifest, config.holdout)
+    parts_of = assign(manifest, config.judges)
 
     def rows_of(part: int) -> Iterator[pa.RecordBatch]:
         for slice, parts in with_parts(manifest, writer.types.names, parts_of):

@@ -1,13 +1,15 @@
 """What a challenger starts from: the champion's weights where they fit, else from scratch, and why."""
 
 import logging
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unbroken.checkpoints.compatibility import check_shapes
 from unbroken.checkpoints.published import read_published
 from unbroken.checkpoints.tree import Tree, canonical
 from unbroken.config import RetrainConfig, StartConfig
+from unbroken.config.config import identity
+from unbroken.config.model import PRESETS
 from unbroken.data.schema import Schema
 from unbroken.errors import CheckpointMismatchError, ConfigError
 from unbroken.features.encoder import Encoder
@@ -75,7 +77,7 @@ def starting_point(champion: Version | None, schema: Schema, config: RetrainConf
 def champion_factory(tree: Tree, digest: str, path: Path, config: RetrainConfig) -> str:
     """Return what builds a champion's model; raise ConfigError unless the settings name it, or it is trusted by its promotion."""
     factory = tree["config"]["model"]["factory"]
-    named = ("mlp", config.train.model.factory, config.gate.champion_factory)
+    named = (*PRESETS, config.train.model.factory, config.gate.champion_factory)
     if factory in named:
         return factory
     if reason := objection(path, digest, factory, registry_of(config).folder, Path.cwd()):
@@ -95,7 +97,7 @@ def _obstacle(tree: Tree, path: Path, schema: Schema, config: RetrainConfig) -> 
         return f"its model is built by {train.model.factory}, the champion's by {tree['config']['model']['factory']}"
     if train.start.scaler == "refit" and train.model.factory != "mlp":
         return "start.scaler refit can be folded into an mlp alone"
-    settings, own = asdict(train.preprocess), tree["config"]["preprocess"]
+    settings, own = identity(train)["preprocess"], tree["config"]["preprocess"]
     if train.start.scaler == "keep" and settings != own:
         return f"preprocess is {settings}, but the champion's encoder, which start.scaler keeps, was fitted with {own}"
     try:

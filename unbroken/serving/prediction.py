@@ -1,5 +1,6 @@
 """Score raw rows with a published checkpoint: its encoder, its model, and the bits of its evaluation."""
 
+import json
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,10 +19,11 @@ from unbroken.data.dictionary import decode_column, value_type
 from unbroken.data.kinds import CATEGORY, Subject, can_be_coded, kind_of
 from unbroken.data.parquet import BATCH_ROWS
 from unbroken.data.schema import Column
-from unbroken.errors import DataError
+from unbroken.errors import ConfigError, DataError
 from unbroken.features.encoder import Encoder
 from unbroken.features.learnt import data_config, learnt_reading
 from unbroken.features.learnt_kinds import ALIKE, as_kind
+from unbroken.models.conformal import Calibration
 from unbroken.models.mlp import MLP
 from unbroken.models.raw_rows import outputs_of_raw_rows
 from unbroken.serving.code_check import CodeCheck
@@ -29,9 +31,13 @@ from unbroken.serving.computing import compute, compute_in_order
 from unbroken.serving.registry import champion_path
 from unbroken.serving.tables import as_table
 from unbroken.serving.trust import require_trusted
+from unbroken.storage.artifact import from_json
+from unbroken.storage.publication import find_manifest, read_manifest
 from unbroken.training.rebuilding import rebuild
 
 PROBABILITY, CLASS, VALUE, MODEL = "probability", "class", "value", "model"
+LOW, HIGH, CLASSES = "low", "high", "classes"
+"""What holds the truth in the share of cases that is asked for: two numbers, or a list of classes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +50,7 @@ class Predictor:
         model: The network, set to evaluation.
         threads: The number of threads it was trained with; the bits depend on it.
         reading: How rows are read from CSV: by what training learnt of its columns.
+        error: How far off a prediction is at most in the share of cases that is asked for; None where nobody asks.
     """
 
     digest: str
@@ -51,6 +58,7 @@ class Predictor:
     model: nn.Module
     threads: int
     reading: Reading
+    error: float | None = None
 
     def predict(self, rows: Any) -> pa.Table:
         """Score raw rows.
@@ -62,7 +70,7 @@ class Predictor:
         Returns:
             One row for each row, in their order. Binary: `probability` of the second class. Multiclass:
             `probability_<class>` each. Both: `class`, the likeliest. Regression: `value` in the label's own unit.
-            And `model`, the digest of the checkpoint.
+            And `model`, the digest of the checkpoint. With an interval, before it, `low` and `high`, or `classes`.
 
         Raises:
             DataError: A feature is missing, of another kind than in training, or infinite, or the rows do not name
@@ -80,12 +88,27 @@ class Predictor:
         """Return what `predict` does for one batch; `subject` names a value of it in messages."""
         outputs, classes = self.outputs(rows, subject), self.encoder.schema.classes
         model = pa.repeat(pa.scalar(self.digest), rows.num_rows)
+        sure = self._sure(outputs)
         if not classes:
-            return pa.record_batch([pa.array(outputs), model], schema=self.schema)
+            return pa.record_batch([pa.array(outputs), *sure, model], schema=self.schema)
         codes = outputs > 0.5 if outputs.ndim == 1 else outputs.argmax(axis=1)
         labels = pa.array(classes).take(pa.array(codes.astype(np.int64)))
         probabilities = [pa.array(column) for column in np.atleast_2d(outputs.T)]
-        return pa.record_batch([*probabilities, labels, model], schema=self.schema)
+        return pa.record_batch([*probabilities, labels, *sure, model], schema=self.schema)
+
+    def _sure(self, outputs: NDArray[Any]) -> list[pa.Array]:
+        """Return what holds the truth in the share of cases that is asked for; the likeliest class always does."""
+        classes = self.encoder.schema.classes
+        if self.error is None:
+            return []
+        if not classes:
+            return [pa.array(outputs - self.error), pa.array(outputs + self.error)]
+        probabilities = np.stack([1 - outputs, outputs], axis=1) if outputs.ndim == 1 else outputs
+        held = 1 - probabilities.astype(np.float64) <= self.error
+        held |= probabilities == probabilities.max(axis=1, keepdims=True)
+        rows, columns = np.nonzero(held)
+        offsets = np.searchsorted(rows, np.arange(len(outputs) + 1))
+        return [pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(classes).take(pa.array(columns)))]
 
     def outputs(self, rows: pa.RecordBatch, subject: Subject) -> NDArray[Any]:
         """Return the model's outputs for raw rows.
@@ -113,9 +136,12 @@ class Predictor:
         """The columns of predictions."""
         classes, task = self.encoder.schema.classes, self.encoder.schema.task
         if task == "regression":
-            return pa.schema({VALUE: pa.float64(), MODEL: pa.string()})
+            sure = {LOW: pa.float64(), HIGH: pa.float64()} if self.error is not None else {}
+            return pa.schema({VALUE: pa.float64(), **sure, MODEL: pa.string()})
         names = [PROBABILITY] if task == "binary" else [f"{PROBABILITY}_{value}" for value in classes]
-        return pa.schema({**dict.fromkeys(names, pa.float32()), CLASS: pa.array(classes).type, MODEL: pa.string()})
+        kind = pa.array(classes).type
+        sure = {CLASSES: pa.list_(kind)} if self.error is not None else {}
+        return pa.schema({**dict.fromkeys(names, pa.float32()), CLASS: kind, **sure, MODEL: pa.string()})
 
     def check(self, schema: pa.Schema, path: str) -> None:
         """Raise DataError unless there is each feature once, of the kind it had in training; others are passed over."""
@@ -137,6 +163,7 @@ def load_predictor(
     factory: str | None = None,
     device: str = "cpu",
     accept_code: bool = False,
+    interval: float | None = None,
     project: Path | None = None,
 ) -> Predictor:
     """Load a published model for prediction.
@@ -149,6 +176,7 @@ def load_predictor(
             which it was promoted with, if it is the project's and its source has not changed.
         device: Where the model computes, as torch names it.
         accept_code: Whether to go on where this code gives other outputs than were recorded when the model was published.
+        interval: The share of cases in which `low` .. `high`, or `classes`, are to hold the truth, if they are wanted.
         project: The folder of the project; the present one when not given.
 
     Raises:
@@ -175,7 +203,20 @@ def load_predictor(
         model=model.to(device),
         threads=threads,
         reading=learnt_reading(encoder, data_config(tree["config"]["data"], file)),
+        error=_calibration(file, digest).threshold(interval) if interval is not None else None,
     )
+
+
+def _calibration(file: Path, digest: str) -> Calibration:
+    """Return how far off a published model was on the rows that validated; raise ConfigError if none did."""
+    path = find_manifest(file, digest)
+    told = read_manifest(path).get("calibration") if path else None
+    if not isinstance(told, dict):
+        raise ConfigError(
+            f"{file}: interval: no rows validated this model, so nobody knows how sure it is. Train it with a "
+            f"split.validation_fraction above 0"
+        )
+    return from_json(Calibration, json.dumps(told.get("errors")).encode(), str(path))
 
 
 def _fits(type: pa.DataType, column: Column) -> bool:

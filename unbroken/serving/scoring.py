@@ -107,7 +107,9 @@ def _score(
 
 def _load(config: PredictConfig) -> Predictor:
     accept = config.resume.accept_code
-    return load_predictor(config.model, factory=config.factory, device=config.device, accept_code=accept)
+    return load_predictor(
+        config.model, factory=config.factory, device=config.device, accept_code=accept, interval=config.interval
+    )
 
 
 @contextmanager

@@ -49,6 +49,7 @@ class PredictionManifest:
         source_sha256: The digest of its content.
         keep: The columns that were copied.
         device: Where the model computed.
+        interval: The share of cases in which what was written holds the truth.
     """
 
     predictions: Predictions
@@ -56,6 +57,7 @@ class PredictionManifest:
     source_sha256: str
     keep: tuple[str, ...] = ()
     device: str = "cpu"
+    interval: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +72,7 @@ class Request:
         target: The Parquet file.
         keep: The columns to copy.
         device: Where the model computes.
+        interval: The share of cases in which what is written is to hold the truth.
     """
 
     model: str
@@ -79,6 +82,7 @@ class Request:
     target: Path
     keep: tuple[str, ...]
     device: str
+    interval: float | None
 
     @classmethod
     def of(cls, config: PredictConfig) -> "Request":
@@ -96,6 +100,7 @@ class Request:
             target=version_folder(config, model) / f"{_plain_name(source)}-{content[:CONTENT_DIGITS]}.parquet",
             keep=config.keep,
             device=config.device,
+            interval=config.interval,
         )
 
     @property
@@ -112,8 +117,14 @@ class Request:
         except DataError as error:
             log.warning("%s. Its rows are scored anew", error)
             return None
-        made_of = (manifest.predictions.model, manifest.source_sha256, manifest.keep, manifest.device)
-        if made_of != (self.model, self.source_sha256, self.keep, self.device):
+        made_of = (
+            manifest.predictions.model,
+            manifest.source_sha256,
+            manifest.keep,
+            manifest.device,
+            manifest.interval,
+        )
+        if made_of != (self.model, self.source_sha256, self.keep, self.device, self.interval):
             return None
         whole = atomic.digest(self.target) == manifest.predictions.digest
         return replace(manifest.predictions, path=str(self.target)) if whole else None
@@ -126,6 +137,7 @@ class Request:
             source_sha256=self.source_sha256,
             keep=self.keep,
             device=self.device,
+            interval=self.interval,
         )
         atomic.write(self.manifest, seal(to_json(manifest, indent=1)))
 

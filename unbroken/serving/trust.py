@@ -1,4 +1,4 @@
-"""May the function that a checkpoint names be called? By itself a file is believed in nothing but the built-in network.
+"""May the function that a checkpoint names be called? By itself a file is believed in nothing but the presets.
 
 The champion of a registry is believed in more: it was promoted here, and the code that trained it is written down. So its own
 function may be called where all of this holds: the registry lies in the project's folder, the function's module too, and its
@@ -10,10 +10,9 @@ from pathlib import Path
 
 from unbroken.code.imports import find_module, own_modules
 from unbroken.code.record import differing
+from unbroken.config.model import PRESETS
 from unbroken.errors import CheckpointMismatchError
 from unbroken.serving.code_check import recorded_code
-
-BUILT_IN = "mlp"
 
 
 def require_trusted(
@@ -29,9 +28,9 @@ def require_trusted(
         registry: The folder whose champion it is, None for a file alone.
         project: The only folder to import from.
     """
-    if factory == (named or BUILT_IN):
+    if factory == named or (named is None and factory in PRESETS):
         return
-    expected = f"expected {named or BUILT_IN!r}"
+    expected = f"expected {named!r}" if named else f"expected one of {', '.join(PRESETS)}"
     if named is None:
         reason = objection(file, digest, factory, registry, project)
         if not reason:

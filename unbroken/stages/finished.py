@@ -1,5 +1,6 @@
 """What a finished run is recognised by, so that its rerun needs neither Prefect nor torch, which take seconds to import."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from unbroken.code.record import digest_of, installed_version
 from unbroken.code.source import library_digest, library_modules
 from unbroken.config import Config
 from unbroken.errors import ConfigError, DataError
-from unbroken.run import Run
+from unbroken.run import Run, keep_name
 from unbroken.stages.results import Restored
 from unbroken.storage import atomic, own_files
 from unbroken.storage.artifact import Artifact, artifacts_in, from_json, to_json, verify
@@ -56,19 +57,37 @@ def record(run: Run, config: Config, restored: Restored, *results: Any) -> None:
 
 
 def load(run: Run, config: Config) -> Restored | None:
-    """Return what a run gave; None unless the settings and the code are the same and every file is whole."""
+    """Return what a run gave, after naming it as asked; None unless settings and code are the same and every file is whole."""
     if not run.finished.exists():
         return None
     try:
         finished = from_json(Finished, own_files.read(run.finished), str(run.finished))
-        settings = replace(finished.config, runs_folder=config.runs_folder, resume=config.resume)
+        settings = replace(finished.config, runs_folder=config.runs_folder, resume=config.resume, name=config.name)
         if settings != config or not _same_code(finished):
             return None
         for file in finished.files:
             verify(replace(file, path=_outside(run, file.path)))
+        keep_name(run, config)
         return replace(finished.restored, path=_outside(run, finished.restored.path))
     except (ConfigError, DataError, OSError):
         return None  # the flow tells what is wrong, and makes it anew
+
+
+def broken_files(run: Run) -> Iterator[tuple[Path, str]]:
+    """Yield each file of a finished run that is not as it was at the end, and what is wrong with it."""
+    if not run.finished.exists():
+        return
+    try:
+        finished = from_json(Finished, own_files.read(run.finished), str(run.finished))
+    except (ConfigError, DataError, OSError) as error:
+        yield run.finished, str(error)
+        return
+    for file in finished.files:
+        path = _outside(run, file.path)
+        try:
+            verify(replace(file, path=path))
+        except (DataError, OSError) as error:
+            yield Path(path), str(error)
 
 
 def _same_code(finished: Finished) -> bool:

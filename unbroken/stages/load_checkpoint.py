@@ -15,6 +15,7 @@ from unbroken.run import Run
 from unbroken.stages.results import Published, Restored
 from unbroken.storage.artifact import Artifact
 from unbroken.storage.journal import Journal
+from unbroken.storage.publication import read_manifest
 from unbroken.training.inputs import EvaluationInputs
 
 log = logging.getLogger(__name__)
@@ -43,7 +44,8 @@ def load_checkpoint(
         with naming_change(change, WAY_OUT):
             inputs.restore(state, tree, path)
         metrics = inputs.evaluate(state.model)
-    recorded = {name: state.history[-1][name] for name in metrics}
+    scored = read_manifest(Path(published.manifest.path)).get("test_metrics", {})
+    recorded = {name: (state.history[-1] | scored)[name] for name in metrics}
     for name, value in metrics.items():
         if struct.pack("d", value) != struct.pack("d", recorded[name]):
             if change is not None:

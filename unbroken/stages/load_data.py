@@ -4,13 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from unbroken.config import DataConfig
+from unbroken.config.data import SAMPLE
 from unbroken.contract.check import check_contract
 from unbroken.csv.conversion import as_parquet
 from unbroken.csv.reading import Reading
 from unbroken.data import sample
 from unbroken.data.dataset import Dataset, Manifest
 from unbroken.data.footers import read_footers
-from unbroken.data.sources import SAMPLE, SourceFile, find_files, fingerprint_files
+from unbroken.data.sources import SourceFile, find_files, fingerprint_files
 from unbroken.data.verification import read_digesting
 from unbroken.errors import ChangedSourceError
 from unbroken.run import Run, delete_on_bad_input

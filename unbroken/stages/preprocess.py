@@ -1,5 +1,6 @@
 """Stage 2: decide which rows train, fit the encoder on those in one pass, transform all rows in another."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +10,10 @@ from unbroken.config import PreprocessConfig, SplitConfig, StartConfig
 from unbroken.data.dataset import Dataset, Manifest
 from unbroken.data.parquet import Writer, read_slices
 from unbroken.data.prefetch import prefetch
-from unbroken.data.split import PartsOf, write_assignment
+from unbroken.data.split import Assignment, PartsOf, write_assignment
 from unbroken.data.verification import read_verified
 from unbroken.errors import DataError
+from unbroken.features.category_dropout import drop_categories
 from unbroken.features.encoder import Encoder
 from unbroken.features.fit import column_names, fit
 from unbroken.run import Run, delete_on_bad_input
@@ -55,10 +57,22 @@ def _preprocess(
     schema = _arrow_schema(encoder, manifest.files[0].name)
     atomic.write(encoder_path, to_json(encoder, indent=1))
     with Writer(path, schema) as writer:
-        parts = read_slices(manifest.files, column_names(encoder.schema))
-        for batch in prefetch(encoder.transform(part.rows, part.subject) for part in parts):
+        for batch in prefetch(_transformed(manifest, encoder, config, assignment)):
             writer.write(batch)
     return Preprocessed(dataset=writer.dataset(), encoder=Artifact.of(encoder_path), assignment=assignment)
+
+
+def _transformed(
+    manifest: Manifest, encoder: Encoder, config: PreprocessConfig, assignment: Assignment
+) -> Iterator[pa.RecordBatch]:
+    """Yield all rows as the model's inputs, some at a time."""
+    drops, start = config.least_count > 1 and bool(encoder.categories), 0
+    for part in read_slices(manifest.files, column_names(encoder.schema)):
+        inputs, stop = encoder.transform(part.rows, part.subject), start + len(part)
+        if drops:
+            inputs = drop_categories(inputs, encoder, start, assignment.parts(start, stop), manifest.rows)
+        yield inputs
+        start = stop
 
 
 def _fit_or_keep(

@@ -4,19 +4,25 @@ import dataclasses
 import hashlib
 import json
 import logging
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from unbroken.checkpoints.format import check_digest, decode, read_checkpoint, read_content
-from unbroken.checkpoints.history import best_epoch
+from unbroken.checkpoints.history import History, best_epoch
 from unbroken.checkpoints.store import CheckpointStore
 from unbroken.checkpoints.tree import Tree
 from unbroken.code.record import CodeRecord, present_code
 from unbroken.config import Config
 from unbroken.config.metrics import why_undefined
-from unbroken.errors import DataError
+from unbroken.data.dataset import SplitDatasets
+from unbroken.errors import ConfigError, DataError
 from unbroken.features.encoder import Encoder
+from unbroken.models.baseline import CONSTANT, constant_guess
+from unbroken.models.conformal import calibrate, errors_of
 from unbroken.models.self_check import SelfCheck, make_self_check
 from unbroken.reproducibility.determinism import reproducible
 from unbroken.run import Run
@@ -25,48 +31,116 @@ from unbroken.storage.artifact import Artifact
 from unbroken.storage.journal import Journal
 from unbroken.storage.publication import find_manifest, publish, read_manifest
 from unbroken.storage.sealed import seal
+from unbroken.training.inputs import TEST, VALIDATION, EvaluationInputs
 from unbroken.training.rebuilding import rebuild
 
 log = logging.getLogger(__name__)
 
+TEST_METRICS, BASELINES, CALIBRATION = "test_metrics", "baselines", "calibration"
+"""What a manifest calls what the test rows say of the model and of guesses that it has to beat, and how sure it is."""
+SHOWN_SHARE = 0.9
+"""The share of the test rows that shows whether intervals keep their word."""
 
-def save_checkpoint(last: Checkpoint, config: Config, run: Run) -> Published:
+Scores = Callable[[Tree, Path], dict[str, Any]]
+"""Returns what the test rows say of the model in a checkpoint, for the manifest."""
+
+
+def save_checkpoint(last: Checkpoint, splits: SplitDatasets, encoder: Artifact, config: Config, run: Run) -> Published:
     """Publish the last or the best epoch durably as `checkpoint.pth`, after verifying it, with a manifest beside it.
+
+    For the manifest a constant guess is scored on the test rows, and where these are scored once, so is the model. How far
+    off it is on rows that validate says how sure its predictions are.
+
+    Args:
+        last: The checkpoint with which the training ended.
+        splits: The preprocessed parts.
+        encoder: The encoder that preprocessed them.
+        config: The settings of the run.
+        run: The run.
 
     Raises:
         CorruptCheckpointError: The checkpoint is not the one that was saved; nothing is published.
         CheckpointError: The best epoch's is not kept.
     """
-    path, expected = _chosen(last, config, run)
+
+    def scores(tree: Tree, path: Path) -> dict[str, Any]:
+        with reproducible(config.training.threads):
+            inputs = EvaluationInputs.read(config, splits, encoder, run)
+            guess = constant_guess(splits.train, inputs.features).to(inputs.device)
+            state = inputs.fresh_state()
+            inputs.restore(state, tree, path)
+            once = config.chosen.test_scores == "once"
+            return {
+                **({TEST_METRICS: inputs.evaluate(state.model, TEST)} if once else {}),
+                BASELINES: {CONSTANT: inputs.evaluate(guess, TEST)},
+                **_calibration(inputs, state.model),
+            }
+
+    path, expected, later = _chosen(last, config, run)
+    return publish_checkpoint(path, expected, run.published, config, run, later, scores)
+
+
+def publish_checkpoint(
+    path: Path,
+    expected: str,
+    target: Path,
+    config: Config,
+    run: Run,
+    later: Sequence[dict[str, float]] = (),
+    scores: Scores | None = None,
+) -> Published:
+    """Publish a checkpoint of a run as a file, after verifying it, with a manifest beside it.
+
+    Args:
+        path: The checkpoint.
+        expected: The SHA-256 that it must have, or the beginning of it.
+        target: The file.
+        config: The settings of the run.
+        run: The run.
+        later: What the history says of the epochs that were trained after it.
+        scores: Scores the test rows.
+    """
     content = read_content(path)
     digest = hashlib.sha256(content).hexdigest()
     check_digest(path, digest, expected)
     tree = decode(content, path)
-    manifest = json.dumps(_manifest(tree, digest, config, run), indent=1).encode()
-    publish(run.published, content, digest, seal(manifest))
-    return Published(path=str(run.published), digest=digest, manifest=Artifact.of(run.manifest), epoch=tree["epoch"])
+    recorded = _recorded(target, digest)
+    record = CodeRecord.read(run.code, Journal(run.journal))
+    manifest = _manifest(tree, digest, record, run)
+    # What the code of the first publication gave stands.
+    manifest["self_check"] = recorded.get("self_check") or _new_check(tree, record, target, config)
+    if config.chosen.reasons:
+        manifest["chosen"] = list(config.chosen.reasons)
+    if later:
+        manifest["later_history"] = list(later)
+    if scores is not None:
+        known = {name: recorded[name] for name in (TEST_METRICS, BASELINES, CALIBRATION) if name in recorded}
+        manifest |= known if BASELINES in known else scores(tree, path)
+    publish(target, content, digest, seal(json.dumps(manifest, indent=1).encode()))
+    copy = Artifact.of(target.with_suffix(".json"))
+    return Published(path=str(target), digest=digest, manifest=copy, epoch=tree["epoch"])
 
 
-def _chosen(last: Checkpoint, config: Config, run: Run) -> tuple[Path, str]:
-    """Return the file to publish, and the SHA-256 that it must have or the beginning of it."""
-    if config.checkpoint.publish == "best":
+def _chosen(last: Checkpoint, config: Config, run: Run) -> tuple[Path, str, History]:
+    """Return the file to publish, the SHA-256 that it must have or the beginning of it, and the history of later epochs."""
+    if config.chosen.publish == "best":
         history = read_checkpoint(Path(last.path), last.digest)["history"]
-        best = best_epoch(history, config.training.monitor)
-        if best is None:
+        monitor = config.chosen.monitor
+        best = best_epoch(history, monitor)
+        if best is None and monitor is not None:
             log.warning(
                 "checkpoint.publish best: %s is finite in none of the %d epochs: %s. Published is the last one",
-                config.training.monitor,
+                monitor,
                 len(history),
-                why_undefined(config.training.monitor),
+                why_undefined(monitor),
             )
         if best is not None and best != last.epoch:
             entry = CheckpointStore(run.checkpoints, Journal(run.journal), config.checkpoint.keep_last).epoch(best)
-            return entry.path, entry.digest
-    return Path(last.path), last.digest
+            return entry.path, entry.digest, history[best:]
+    return Path(last.path), last.digest, []
 
 
-def _manifest(tree: Tree, digest: str, config: Config, run: Run) -> dict[str, Any]:
-    record = CodeRecord.read(run.code, Journal(run.journal))
+def _manifest(tree: Tree, digest: str, record: CodeRecord, run: Run) -> dict[str, Any]:
     return {
         "format": tree["format"],
         "sha256": digest,
@@ -85,24 +159,39 @@ def _manifest(tree: Tree, digest: str, config: Config, run: Run) -> dict[str, An
         },
         "schema": tree["schema"],
         "scaler": tree["scaler"],
-        "self_check": _recorded_check(run, digest) or _new_check(tree, record, config, run),
     }
 
 
-def _recorded_check(run: Run, digest: str) -> SelfCheck | None:
-    """Return the outputs that were recorded when this checkpoint was first published, by the code of then."""
+def _calibration(inputs: EvaluationInputs, model: nn.Module) -> dict[str, Any]:
+    """Return how far off a model is on the rows that validate, and whether the test rows bear that out; empty without such rows."""
+    if VALIDATION not in inputs.held_out:
+        return {}
+    task, label = inputs.features.task, inputs.encoder.label
+    errors = {part: errors_of(model, rows, task, label) for part, rows in inputs.held_out.items()}
+    calibration = calibrate(errors[VALIDATION])
+    if calibration is None:
+        return {}
+    shown: dict[str, float] = {}
+    with suppress(ConfigError):  # too few rows for it
+        threshold = calibration.threshold(SHOWN_SHARE)
+        shown = {"share": SHOWN_SHARE, "threshold": threshold, "covered": float((errors[TEST] <= threshold).mean())}
+    return {CALIBRATION: {"errors": dataclasses.asdict(calibration), "shown": shown}}
+
+
+def _recorded(published: Path, digest: str) -> dict[str, Any]:
+    """Return the manifest of this checkpoint where it was published before; empty where it was not."""
     with suppress(DataError):
-        path = find_manifest(run.published, digest)
-        return read_manifest(path).get("self_check") if path else None
-    return None  # its manifest is not whole, and about to be replaced
+        path = find_manifest(published, digest)
+        return read_manifest(path) if path else {}
+    return {}  # it is not whole, and about to be replaced
 
 
-def _new_check(tree: Tree, record: CodeRecord, config: Config, run: Run) -> SelfCheck | None:
+def _new_check(tree: Tree, record: CodeRecord, published: Path, config: Config) -> SelfCheck | None:
     """Return what the code that trained gives for made-up rows; None in a process of other code, which cannot know."""
     if record.change(present_code(config.model.factory)):
         return None
-    encoder = Encoder.of_tree(tree["scaler"], run.published)
+    encoder = Encoder.of_tree(tree["scaler"], published)
     with reproducible(config.training.threads):
-        model = rebuild(config.model, encoder.features, config.training.seed, str(run.published))
+        model = rebuild(config.model, encoder.features, config.training.seed, str(published))
         model.load_state_dict(tree["model_state_dict"])
         return make_self_check(model.eval(), encoder)

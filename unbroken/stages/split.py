@@ -22,7 +22,7 @@ def split_dataset(preprocessed: Preprocessed, config: SplitConfig, run: Run) -> 
     Raises:
         DataError: The dataset or the split is not the one that was written.
     """
-    names = {TRAIN: "train", TEST: "test"} | ({VALIDATION: "validation"} if config.validation_fraction else {})
+    names = {TRAIN: "train", TEST: "test"} | ({VALIDATION: "validation"} if config.validation_share else {})
     with delete_on_bad_input(run), ExitStack() as stack:
         verify(preprocessed.assignment)
         schema = read_schema(preprocessed.dataset)

@@ -7,7 +7,7 @@ from unbroken.checkpoints.store import CheckpointStore
 from unbroken.config import Config
 from unbroken.data.dataset import SplitDatasets
 from unbroken.reproducibility.determinism import reproducible
-from unbroken.run import Run, delete_on_bad_input, describe
+from unbroken.run import Run, delete_on_bad_input, describe, keep_settings
 from unbroken.stages.results import Checkpoint
 from unbroken.storage import atomic
 from unbroken.storage.artifact import Artifact
@@ -62,6 +62,7 @@ def train(
         inputs = TrainingInputs.read(config, splits, encoder, run)
         added = Hooks([*configured_hooks(config.training), *hooks])
         state, newest = resume_or_start(inputs, store, journal, added)
+        keep_settings(run, config)
         with StopRequest() as stop, BackgroundWriter() as writer:
             loop = TrainLoop(inputs, state, store, journal, writer, stop, report, added)
             loop.run()

@@ -14,6 +14,8 @@ from unbroken.errors import LockedError
 from unbroken.storage import atomic, own_files
 
 log = logging.getLogger(__name__)
+LOOK = 0.2
+"""Seconds within which whoever only looks whether a run is held lets go of its lock again."""
 
 
 @contextmanager
@@ -33,7 +35,7 @@ def exclusive(folder: Path, *, wait: bool) -> Generator[Callable[[], None]]:
     """
     lock = own_files.lock(folder / "lock")
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=LOOK, poll_interval=LOOK / 10)
     except Timeout:
         if not wait:
             raise LockedError(

@@ -9,7 +9,7 @@ So a reader, and a process killed at any moment, leaves or sees the old pair or 
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -48,16 +48,29 @@ class ToldLineage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ToldCalibration:
+    """How sure predictions are, and what shows it: the share that was asked for, the error allowed, the share there was."""
+
+    errors: dict[str, Any]
+    shown: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Told:
     """What a manifest tells of a run for its report."""
 
     epoch: int
     history: list[dict[str, float]]
     lineage: ToldLineage
+    metrics: dict[str, float]
+    later_history: list[dict[str, float]] = field(default_factory=list)
+    test_metrics: dict[str, float] = field(default_factory=dict)
+    baselines: dict[str, dict[str, float]] = field(default_factory=dict)
+    calibration: ToldCalibration | None = None
 
     def __post_init__(self) -> None:
         names = {"epoch", "loss", *self.history[-1]} if self.history else set()
-        if not names or any(names ^ entry.keys() for entry in self.history):
+        if not names or any(names ^ entry.keys() for entry in self.history + self.later_history):
             raise ValueError("history: found no entries, or some with other names than others")
 
 

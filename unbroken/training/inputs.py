@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +39,9 @@ from unbroken.training.state import TrainState
 
 log = logging.getLogger(__name__)
 
+TEST, VALIDATION = "test", "validation"
+"""The names of the parts that do not train."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationInputs:
@@ -52,11 +56,25 @@ class EvaluationInputs:
     header: Tree
     """What a checkpoint says beside the state: whose it is, and how to use the model."""
     held_out: dict[str, Rows | RowFile]
-    """By the name of the part: `test`, and `validation` if there is one."""
+    """By the name of the part: `test`, and `validation` if there is one; those of them that were asked for."""
 
     @classmethod
-    def read(cls, config: Config, splits: SplitDatasets, encoder: Artifact, run: Run) -> "EvaluationInputs":
+    def read(
+        cls,
+        config: Config,
+        splits: SplitDatasets,
+        encoder: Artifact,
+        run: Run,
+        parts: Sequence[str] = (TEST, VALIDATION),
+    ) -> "EvaluationInputs":
         """Read the encoder and the rows.
+
+        Args:
+            config: The run's settings.
+            splits: The preprocessed parts.
+            encoder: What preprocessed them.
+            run: The run.
+            parts: The parts to read, if there are such.
 
         Raises:
             ConfigError: A setting does not fit the rows or this machine.
@@ -66,7 +84,7 @@ class EvaluationInputs:
         fitted = Encoder.load(Path(encoder.path))
         _require_a_batch(config.training, splits.train.rows)
         device = _device(config.training.device)
-        parts = {"test": splits.test} | ({"validation": splits.validation} if splits.validation else {})
+        datasets = {TEST: splits.test} | ({VALIDATION: splits.validation} if splits.validation else {})
         read = reader_of(config.training, splits, fitted.features, run.data, device)
         return cls(
             config=config,
@@ -75,7 +93,7 @@ class EvaluationInputs:
             device=device,
             steps=steps_per_epoch(splits.train.rows, config.training.step_rows),
             header=_header(config, run, fitted),
-            held_out={name: read(name, part) for name, part in parts.items()},
+            held_out={name: read(name, dataset) for name, dataset in datasets.items() if name in parts},
         )
 
     @property
@@ -91,7 +109,7 @@ class EvaluationInputs:
             model = build_model(self.config.model, self.features).to(self.device)
             check_outputs(model, self.features, self.device, self.config.model.factory)
         optimizer = build_optimizer(training, model)
-        scheduler = build_scheduler(training, optimizer, self.steps)
+        scheduler = build_scheduler(training, self.config.chosen, optimizer, self.steps)
         loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
         return TrainState(model=model, optimizer=optimizer, scheduler=scheduler, loss_sum=loss_sum)
 
@@ -111,13 +129,18 @@ class EvaluationInputs:
 
     @property
     def metrics(self) -> list[str]:
-        """The names of the metrics of an epoch, such as `test_loss`."""
-        return [f"{part}_{metric.name}" for part in self.held_out for metric in metrics_of(self.features.task)]
+        """The names of the metrics of an epoch, such as `validation_loss`."""
+        parts = parts_of_epoch(self.config)
+        return [f"{part}_{metric.name}" for part in parts for metric in metrics_of(self.features.task)]
 
-    def evaluate(self, model: nn.Module) -> Metrics:
-        """Return the metrics of a model on every held-out part, named like `test_loss`."""
+    def evaluate(self, model: nn.Module, *names: str) -> Metrics:
+        """Return the metrics of a model on some parts, on all that were read where none is named, by names like `test_loss`."""
         task, label = self.features.task, self.encoder.label
-        parts = {part: evaluate(model, rows, task, label) for part, rows in self.held_out.items()}
+        parts = {
+            part: evaluate(model, rows, task, label)
+            for part, rows in self.held_out.items()
+            if part in (names or self.held_out)
+        }
         return {f"{part}_{name}": value for part, metrics in parts.items() for name, value in metrics.items()}
 
 
@@ -129,12 +152,20 @@ class TrainingInputs(EvaluationInputs):
     class_weights: Float[Tensor, " classes"] | None
 
     @classmethod
-    def read(cls, config: Config, splits: SplitDatasets, encoder: Artifact, run: Run) -> "TrainingInputs":
-        """Read the encoder and the rows; raise as `EvaluationInputs.read` does."""
-        base = EvaluationInputs.read(config, splits, encoder, run)
+    def read(  # ty: ignore[incompatible-method-override] (the parts follow from the settings)
+        cls, config: Config, splits: SplitDatasets, encoder: Artifact, run: Run
+    ) -> "TrainingInputs":
+        """Read the encoder, and the rows that train or are scored after each epoch; raise as `EvaluationInputs.read` does."""
+        base = EvaluationInputs.read(config, splits, encoder, run, parts_of_epoch(config))
         train = reader_of(config.training, splits, base.features, run.data, base.device)("train", splits.train)
         fields = {field.name: getattr(base, field.name) for field in dataclasses.fields(base)}
         return cls(**fields, train=train, class_weights=_class_weights(config.training, train, base.features))
+
+
+def parts_of_epoch(config: Config) -> tuple[str, ...]:
+    """Return the names of the parts whose rows are scored after each epoch."""
+    test = (TEST,) if config.chosen.test_scores == "every_epoch" else ()
+    return (*test, VALIDATION) if config.chosen.validates else test
 
 
 def _header(config: Config, run: Run, encoder: Encoder) -> Tree:

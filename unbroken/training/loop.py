@@ -74,7 +74,7 @@ class TrainLoop:
             OSError: A checkpoint could not be saved, twice.
         """
         self.hooks.start(self.state)
-        while not is_finished(self.state.history, self.inputs.config.training) and self.stop.signal is None:
+        while not is_finished(self.state.history, self.inputs.config.chosen) and self.stop.signal is None:
             self._train_epoch()
 
     def batches(self) -> Iterator[Rows]:
@@ -117,7 +117,7 @@ class TrainLoop:
         self.writer.settle()  # it writes from the buffers that the snapshot is about to use again
         self.saved_at = time.monotonic()
         tree = self.inputs.header | state.snapshot(self.buffers, self.hooks.kept(state))
-        best = best_epoch(state.history, self.inputs.config.training.monitor)
+        best = best_epoch(state.history, self.inputs.config.chosen.monitor)
 
         def write() -> None:
             entry = self.store.save(tree, inside_epoch=inside_epoch, best_epoch=best)
@@ -192,7 +192,7 @@ class TrainLoop:
         self.report(
             Progress(
                 epoch=self.state.epoch + 1,
-                epochs=self.inputs.config.training.epochs,
+                epochs=self.inputs.config.chosen.epochs,
                 step=step,
                 steps=self.inputs.steps,
                 rows=seen,
@@ -229,7 +229,8 @@ class TrainLoop:
             **metrics,
         }
         self._warn_of_undefined(entry)
-        step_epoch(state.scheduler, entry[training.monitor])
+        monitor = self.inputs.config.chosen.monitor
+        step_epoch(state.scheduler, entry[monitor] if monitor else math.nan)
         state.history.append(entry)
         state.epoch += 1
         state.loss_sum.zero_()
@@ -239,8 +240,12 @@ class TrainLoop:
 
     def _warn_of_undefined(self, entry: dict[str, float]) -> None:
         """Say, in the first epoch of a run where it is so, that the monitored metric is no number to compare."""
-        monitor = self.inputs.config.training.monitor
-        if math.isfinite(entry[monitor]) or any(not math.isfinite(past[monitor]) for past in self.state.history):
+        monitor = self.inputs.config.chosen.monitor
+        if (
+            monitor is None
+            or math.isfinite(entry[monitor])
+            or any(not math.isfinite(past[monitor]) for past in self.state.history)
+        ):
             return
         log.warning(
             "training.monitor %s: found %s in epoch %d: %s. Such epochs count neither as better nor as worse: not for the best "

@@ -3,6 +3,7 @@
 from torch import nn
 
 from unbroken.config import ModelConfig
+from unbroken.config.model import PRESETS
 from unbroken.features.spec import FeatureSpec
 from unbroken.models.factory import Undrawn, build_model
 from unbroken.reproducibility.determinism import building
@@ -21,7 +22,7 @@ def rebuild(config: ModelConfig, features: FeatureSpec, seed: int, subject: str)
     Raises:
         LockedError: A training in another thread draws from the generators that the factory may draw from.
     """
-    if config.factory == "mlp":
+    if config.factory in PRESETS:
         with Undrawn():
             return build_model(config, features)
     with building(f"{subject}: model.factory {config.factory}"):

@@ -26,6 +26,7 @@ from unbroken.errors import (
     CorruptCheckpointError,
 )
 from unbroken.models.factory import check_one_row
+from unbroken.models.learning import learn_inputs
 from unbroken.storage.journal import Journal
 from unbroken.training.hooks import Hooks
 from unbroken.training.inputs import TrainingInputs
@@ -94,7 +95,7 @@ def _code_checked(
     """Refuse or note other code than trained so far, around restoring a checkpoint; a misfit names the change too."""
     record, code = CodeRecord.read(inputs.run.code, journal), present_code(inputs.config.model.factory)
     change = record.change(code)
-    finished = is_finished(tree["history"], inputs.config.training)
+    finished = is_finished(tree["history"], inputs.config.chosen)
     if change and not finished and not inputs.config.resume.accept_code:
         raise CodeChangedError(f"{entry.path}: {change}. {WAYS_OUT}")
     with naming_change(change, "Use that version, or train anew in another runs_folder"):
@@ -122,22 +123,24 @@ def _note_machine(record: CodeRecord, machine: dict[str, str], journal: Journal)
 def _start(inputs: TrainingInputs, state: TrainState, store: CheckpointStore, journal: Journal) -> None:
     segment = present_segment(present_code(inputs.config.model.factory))
     CodeRecord(segments=(segment,)).write(inputs.run.code, journal, store.require_ownership)
-    parent, origin, epochs = inputs.run.parent, "scratch", inputs.config.training.epochs
+    parent, origin, epochs = inputs.run.parent, "scratch", inputs.config.chosen.epochs
     if parent is not None:
         warm_start(inputs, state)
         origin = f"the weights of {inputs.config.start.warm_from}"
+    else:
+        learn_inputs(state.model, inputs.train)
     journal.append("started", epochs=epochs, warm_from=parent)
     log.info("training from %s: %d epochs of %d steps", origin, epochs, inputs.steps)
 
 
 def _require_monitor(inputs: TrainingInputs) -> None:
-    monitor = inputs.config.training.monitor
-    if monitor not in inputs.metrics:
+    monitor = inputs.config.chosen.monitor
+    if monitor is not None and monitor not in inputs.metrics:
         raise ConfigError(f"training.monitor: found {monitor!r}, expected one of {', '.join(sorted(inputs.metrics))}")
 
 
 def _require_epochs(inputs: TrainingInputs, state: TrainState) -> None:
-    epochs, done = inputs.config.training.epochs, state.step / inputs.steps
+    epochs, done = inputs.config.chosen.epochs, state.step / inputs.steps
     if done > epochs:
         raise ConfigError(
             f"training.epochs: found {epochs}, but {done:g} are done in {inputs.run.folder}; "
@@ -150,7 +153,7 @@ def _note_resume(inputs: TrainingInputs, state: TrainState, entry: Entry, journa
     if all(noted.get("checkpoint") != entry.path.name for noted in journal.events()):
         # Its process died between the save and the line about it.
         journal.append("checkpoint saved", **event)
-    if not is_finished(state.history, inputs.config.training):
+    if not is_finished(state.history, inputs.config.chosen):
         journal.append("resumed", **event)
         log.info("resumed from %s (step %d of the run) of checkpoint %s", entry.describe(), state.step, entry.path.name)
 

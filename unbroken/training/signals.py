@@ -35,5 +35,9 @@ class StopRequest:
                 f"run the same command again to go on"
             )
 
+    def ask(self) -> None:
+        """Ask as a signal would, where no process is to end by it."""
+        self.signal = signal.SIGTERM
+
     def _request(self, number: int, _: FrameType | None) -> None:
         self.signal = number

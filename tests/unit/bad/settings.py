@@ -20,23 +20,25 @@ from tests.unit.bad.cases import (
     with_label,
 )
 from tests.unit.stages import hundred
-from unbroken.config import ModelConfig, SplitConfig, TrainingConfig
+from unbroken.config import CheckpointConfig, ModelConfig, SplitConfig, TrainingConfig
 
 FILE = str(Path(__file__))
 SMALL = table({"x": [1.0, 2.0, 3.0], "label": [0, 1, 0]})
 
 SPLITS = {
     "no test row": Case(
-        SMALL, ("3 rows in all give 3 to train", "0 to test", "split.test_fraction"), split(test_fraction=0.1)
+        SMALL, ("3 rows in all give 2 to train", "0 to test", "split.test_fraction"), split(test_fraction=0.1)
     ),
-    "no training row": Case(SMALL, ("give 0 to train",), split(test_fraction=0.9)),
-    "no validation row": Case(SMALL, ("0 to validate",), split(test_fraction=0.4, validation_fraction=0.1)),
+    "no training row": Case(SMALL, ("give 0 to train",), split(test_fraction=0.9, validation_fraction=0.0)),
+    "no row left to train beside those held out": Case(
+        SMALL, ("give 0 to train, 1 to validate, 2 to test",), split(test_fraction=0.67, validation_fraction=0.1)
+    ),
     "fractions of everything": good(split(test_fraction=0.5, validation_fraction=0.5), "found 1.0, expected below 1"),
     "a test fraction of 0": good(split(test_fraction=0.0), "split.test_fraction: found 0.0"),
     "a test fraction of 1": good(split(test_fraction=1.0), "split.test_fraction: found 1.0"),
     "a test fraction that is no number": good(split(test_fraction=math.nan), "split.test_fraction: found nan"),
     "a negative validation fraction": good(split(validation_fraction=-0.1), "split.validation_fraction: found -0.1"),
-    "an unknown kind of split": good(split(kind="rolling"), "split.kind: found 'rolling', expected 'random'"),
+    "an unknown kind of split": good(split(kind="rolling"), "split.kind: found 'rolling', expected 'auto', 'random'"),
     "groups without a column": good(split(kind="group"), "split.column: found None"),
     "a random split with a column": good(split(column="x"), "split.column: found 'x'"),
     "a group column that is not there": good(split(kind="group", column="who"), "a.parquet: no column who"),
@@ -74,14 +76,14 @@ SETTINGS = {
     "no accumulated batch": good(training(accumulate=0), "training.accumulate: found 0, expected at least 1"),
     "accumulated batches larger than the rows": good(
         training(batch_size=41, accumulate=2),
-        "training.batch_size x training.accumulate: found 82, expected at most 80",
+        "training.batch_size x training.accumulate: found 82, expected at most 72",
     ),
     "an average that keeps all": good(
         training(ema_decay=1.0), "training.ema_decay: found 1.0, expected above 0 and below 1"
     ),
     "an average that keeps nothing": good(training(ema_decay=0.0), "training.ema_decay: found 0.0"),
     "an unknown precision": good(training(precision="float16"), "training.precision: found 'float16'"),
-    "a batch larger than the rows": good(training(batch_size=81), "training.batch_size: found 81, expected at most 80"),
+    "a batch larger than the rows": good(training(batch_size=73), "training.batch_size: found 73, expected at most 72"),
     "a learning rate of 0": good(training(learning_rate=0.0), "training.learning_rate: found 0.0"),
     "a negative learning rate": good(training(learning_rate=-1.0), "training.learning_rate: found -1.0"),
     "a learning rate of NaN": good(training(learning_rate=math.nan), "training.learning_rate: found nan"),
@@ -132,10 +134,27 @@ SETTINGS = {
     "a metric that no one knows": good(training(monitor="test_beauty"), "training.monitor: found 'test_beauty'"),
     "a metric of the training rows": good(training(monitor="train_loss"), "training.monitor: found 'train_loss'"),
     "a metric of another task": good(
-        training(monitor="test_rmse"), "training.monitor: found 'test_rmse', expected one of"
+        training(monitor="validation_rmse"), "training.monitor: found 'validation_rmse', expected one of"
     ),
     "a metric of no validation part": good(
-        training(monitor="validation_loss"), "training.monitor: found 'validation_loss'"
+        lambda: {**split(validation_fraction=0.0)(), **training(monitor="validation_loss")()},
+        "split.validation_fraction: found 0.0, expected above 0 for training.monitor",
+    ),
+    "patience without a validation part": good(
+        lambda: {**split(validation_fraction=0.0)(), **training(patience=3)()}, "expected above 0 for training.patience"
+    ),
+    "a plateau without a validation part": good(
+        lambda: {**split(validation_fraction=0.0)(), **training(scheduler="ReduceLROnPlateau")()},
+        "expected above 0 for training.scheduler",
+    ),
+    "the best epoch without a validation part": good(
+        lambda: {**split(validation_fraction=0.0)(), "checkpoint": CheckpointConfig(publish="best")},
+        "expected above 0 for checkpoint.publish",
+    ),
+    "test rows that choose": good(
+        training(monitor="test_loss"),
+        "training.monitor: found 'test_loss', expected validation_ and a metric",
+        "a score of rows that chose is not one of unseen rows",
     ),
     "a model that is not there": good(model("nowhere:build"), "model.factory: found no module 'nowhere'"),
     "a function that is not there": good(model("tests.unit.bad_models:nothing"), "model.factory", "nothing"),
@@ -190,21 +209,21 @@ SETTINGS = {
         "found a learning rate of -0.0015 after step 1, expected 0 or more",
     ),
     "a one-cycle schedule shorter than the training": good(
-        training(scheduler="OneCycleLR", scheduler_options={"total_steps": 39}),
+        training(epochs=5, scheduler="OneCycleLR", scheduler_options={"total_steps": 39}),
         "found a OneCycleLR of 39 steps, expected at least 40, those of 5 epochs of 8",
         "Leave its length out",
     ),
     "a one-cycle schedule of fewer epochs": good(
-        training(scheduler="OneCycleLR", scheduler_options={"epochs": 4, "steps_per_epoch": 8}),
+        training(epochs=5, scheduler="OneCycleLR", scheduler_options={"epochs": 4, "steps_per_epoch": 8}),
         "found a OneCycleLR of 32 steps",
     ),
     "a last batch of one row that BatchNorm cannot train on": good(
         lambda: {
             "model": ModelConfig(factory="tests.unit.own_model:NoisyNet", options={"width": 4}),
-            "training": TrainingConfig(batch_size=79),
+            "training": TrainingConfig(batch_size=71),
         },
-        "training.batch_size: found 79, which cuts the 80 rows that train so that a batch has 1 row",
-        "Give another size, e.g. 78",
+        "training.batch_size: found 71, which cuts the 72 rows that train so that a batch has 1 row",
+        "Give another size, e.g. 70",
     ),
     "a last part of one row of an accumulated batch": good(
         lambda: {

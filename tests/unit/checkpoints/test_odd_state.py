@@ -191,7 +191,7 @@ CHANGES: dict[str, tuple[str, Callable[[Tree], Any], str]] = {
     ),
     "no metric": (
         "own",
-        lambda tree: [entry.pop("test_auroc") for entry in tree["history"]],
+        lambda tree: [entry.pop("validation_auroc") for entry in tree["history"]],
         "history[0]: found epoch, learning_rate",
     ),
     "settings that are gone": (

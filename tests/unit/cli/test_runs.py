@@ -27,9 +27,8 @@ def trained(folder: Path, seed: int = 0) -> Path:
     )
     run = open_run(config)
     prepared = prepare(config, run)
-    save_checkpoint(
-        train(config, prepared.splits, Artifact.of(Path(prepared.preprocessed.encoder.path)), run), config, run
-    )
+    encoder = Artifact.of(Path(prepared.preprocessed.encoder.path))
+    save_checkpoint(train(config, prepared.splits, encoder, run), prepared.splits, encoder, config, run)
     return run.path
 
 

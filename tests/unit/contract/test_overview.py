@@ -22,21 +22,25 @@ TABLE: dict[str, Any] = {
     "when": pa.array([datetime(2021, 1, 1, row % 24) for row in range(ROWS)], pa.timestamp("us", "Europe/Berlin")),
     "took": pa.array([90 + row for row in range(ROWS)], pa.duration("s")),
     "same": ["x"] * ROWS,
+    "empty": pa.nulls(ROWS),
+    "row": list(range(ROWS)),
     "n" * 40: [row / 3 for row in range(ROWS)],
     "label": [("no", "yes", None)[row % 3] for row in range(ROWS)],
 }
 SHOWN = """\
 67 rows
 column                    kind       example              missing  distinct  use
-age                       number     1.0                  1        7         feature
-colour                    text       red                  0        2         feature
-code                      category   0                    0        2         feature
-flag                      boolean    True                 0        2         feature
-day                       date       2021-01-01           0        28        feature
-when                      timestamp  2021-01-01 00:00:00  0        16        feature
-took                      duration   90 s                 0        67        feature
-same                      text       x                    0        1         feature (one value)
-nnnnnnnnnnnnnnnnnnnnn...  number     0.0                  0        67        feature
+age                       number     1.0                  1        7         number
+colour                    text       red                  0        2         category
+code                      number     0                    0        2         category
+flag                      boolean    True                 0        2         boolean
+day                       date       2021-01-01           0        28        date
+when                      timestamp  2021-01-01 00:00:00  0        16        timestamp
+took                      duration   90 s                 0        67        duration
+nnnnnnnnnnnnnnnnnnnnn...  number     0.0                  0        67        number
+empty                     null                            67       0         left out: no value in any row
+same                      text       x                    0        1         left out: one value in every row
+row                                                                          left out: data.exclude
 label                     text       no                   0        2         label
 task: binary, label is one of no, yes"""
 
@@ -49,9 +53,10 @@ def test_the_contract_of_a_table_is_shown(tmp_path: Path, caplog: pytest.LogCapt
     caplog.set_level(logging.INFO)
     source = write(tmp_path / "a.parquet", TABLE)
 
-    loaded(source, tmp_path, label="label", categories=("code",))
+    loaded(source, tmp_path, label="label", categories=("code",), exclude=("row",))
 
-    dropped, first, *lines = shown(caplog)
+    *_, dropped, first = [line for line in shown(caplog) if line.startswith(source)]
+    lines = shown(caplog)[shown(caplog).index(first) + 1 :]
     assert dropped == f"{source}: 33 of 100 rows have no label and do not train (data.null_labels)"
     assert [first.removeprefix(f"{source}: "), *(line.rstrip() for line in lines)] == SHOWN.splitlines()
 
@@ -102,3 +107,14 @@ def test_of_a_wide_table_the_first_columns_are_shown(tmp_path: Path, caplog: pyt
 
     assert any(line.startswith("... 30 more") for line in shown(caplog))
     assert len(shown(caplog)) == 1 + 1 + 200 + 1 + 1 + 1
+    assert max(map(len, shown(caplog))) < 120
+
+
+def test_names_and_values_are_shown_without_control_characters(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.INFO)
+    columns = {"x\x1b[31m": ["a\nb", "c"] * 50, "y\r": ["\x07"] * 100, "label": ["\x1b]0;no", "yes"] * 50}
+
+    loaded(write(tmp_path / "a.parquet", columns), tmp_path)
+
+    table = [line for line in shown(caplog) if "left out: " not in line or "in every row" in line[-15:]]
+    assert [line for line in table if any(ord(letter) < 32 for letter in line)] == []

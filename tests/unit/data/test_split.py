@@ -174,10 +174,23 @@ def test_the_split_is_decided_once_before_the_fit_and_stage_3_needs_the_source_n
     path = Path(write(tmp_path / "a.parquet", hundred(ROWS)))
     split = SplitConfig(kind="time", column="row", validation_fraction=0.1)
     config, run = opened(path, tmp_path)
-    preprocessed = preprocess(load_data(config.data, run), config.preprocess, split, run)
+    preprocessed = preprocess(load_data(config.data, run), config.chosen.preprocess, split, run)
     path.unlink()
 
     parts = split_dataset(preprocessed, split, run)
 
     assert (parts.train.rows, parts.validation.rows if parts.validation else 0, parts.test.rows) == (70, 10, 20)
     assert preprocessed.assignment.parts(65, 95).tolist() == [TRAIN] * 5 + [VALIDATION] * 10 + [TEST] * 15
+
+
+@pytest.mark.parametrize(("rare", "kind"), [(30, "stratified"), (49, "stratified"), (50, "random"), (90, "random")])
+def test_a_split_is_stratified_by_itself_where_random_could_starve_a_class(rare: int, kind: Any, tmp_path: Path):
+    label = [int(row < rare) for row in range(500)]
+    path = write(tmp_path / "a.parquet", {"x": [row % 7 / 7 for row in range(500)], "label": label})
+    manifest = loaded(path, tmp_path)
+
+    left, named = parts_of(manifest, SplitConfig(kind="auto")), parts_of(manifest, SplitConfig(kind=kind))
+
+    assert np.array_equal(left, named)
+    others = (parts_of(manifest, SplitConfig(kind="random")), parts_of(manifest, SplitConfig(kind="stratified")))
+    assert not np.array_equal(*others)

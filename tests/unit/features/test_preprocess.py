@@ -1,19 +1,24 @@
 """What the encoder learns, it learns from training rows alone."""
 
 import dataclasses
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.unit.stages import HALVES, Prepared, hundred, loaded, prepared, write
-from unbroken.config import PreprocessConfig, SplitConfig
+from unbroken import pipeline
+from unbroken.config import Config, DataConfig, PreprocessConfig, SplitConfig
 from unbroken.data.split import TRAIN, assign
 from unbroken.errors import DataError
 from unbroken.features import fit as fitting
+from unbroken.features.encoder import Encoder
 from unbroken.features.fit import fit
+from unbroken.run import open_run
 
 ROWS = 300
 SPLITS = [
@@ -129,8 +134,8 @@ def with_x(column: Any, folder: Path, **options: Any) -> Prepared:
     return prepared(write(folder / "a.parquet", hundred(column)), folder, **options)
 
 
-def test_a_constant_column_is_0(tmp_path: Path):
-    assert set(with_x([3.5] * 100, tmp_path).rows["x"].to_pylist()) == {0.0}
+def test_a_constant_column_that_is_kept_is_0(tmp_path: Path):
+    assert set(with_x([3.5] * 100, tmp_path, keep=("x",)).rows["x"].to_pylist()) == {0.0}
 
 
 def test_quantiles_keep_an_outlier_from_pressing_all_else_together(tmp_path: Path):
@@ -234,3 +239,48 @@ def test_a_streamed_fit_equals_that_of_one_batch(tmp_path: Path, monkeypatch: py
         assert one.fill == pytest.approx(other.fill, rel=1e-12)
     assert whole.categories == streamed.categories
     assert whole.label.deviation == pytest.approx(streamed.label.deviation, rel=1e-12)
+
+
+def test_values_of_few_rows_share_the_code_of_unseen_ones(tmp_path: Path):
+    texts = ["often"] * 60 + ["twice"] * 2 + ["five times"] * 5 + [f"once {row}" for row in range(33)]
+    path = write(tmp_path / "a.parquet", hundred(texts, [row % 3 / 3 for row in range(100)]))
+    config = Config(
+        data=DataConfig(source=path, keep=("row",)),
+        split=SplitConfig(test_fraction=0.01, validation_fraction=0.0),
+        runs_folder=str(tmp_path / "runs"),
+    )
+
+    encoders = {}
+    for least in (1, 2, 5, "auto"):
+        preprocess = PreprocessConfig(min_category_count=least)
+        made = pipeline.prepare(
+            replace(config, preprocess=preprocess), open_run(replace(config, preprocess=preprocess))
+        )
+        encoders[least] = Encoder.load(Path(made.preprocessed.encoder.path)).categories[0].values
+
+    assert len(encoders[1]) > 30
+    assert encoders[2] == ("five times", "often", "twice")
+    assert encoders[5] == encoders["auto"] == ("five times", "often")
+
+
+def test_a_hundredth_of_the_rows_that_train_hold_a_category_as_if_it_were_unseen(tmp_path: Path):
+    rows = 20_000
+    draw = np.random.Generator(np.random.PCG64(0))
+    table = {name: np.array(["a", "b", "c"])[draw.integers(0, 3, rows)] for name in ("first", "second")}
+    path = write(tmp_path / "a.parquet", {**table, "label": draw.standard_normal(rows)})
+    config = Config(data=DataConfig(source=path), runs_folder=str(tmp_path / "runs"))
+
+    made, again = (
+        pipeline.prepare(replace(config, runs_folder=folder), open_run(replace(config, runs_folder=folder)))
+        for folder in (str(tmp_path / "one"), str(tmp_path / "two"))
+    )
+
+    parts = {name: pq.read_table(getattr(made.splits, name).path) for name in ("train", "validation", "test")}
+    unseen = {
+        name: [np.mean(part[column].to_numpy() == 0) for column in ("first", "second")] for name, part in parts.items()
+    }
+    assert unseen["train"] == pytest.approx([0.01, 0.01], rel=0.2)
+    assert unseen["validation"] == unseen["test"] == [0, 0]
+    first, second = (parts["train"][column].to_numpy() == 0 for column in ("first", "second"))
+    assert (first & second).sum() < 10  # each column on its own
+    assert made.splits.train.digest == again.splits.train.digest

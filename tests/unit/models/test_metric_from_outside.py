@@ -32,13 +32,14 @@ def test_a_metric_registered_from_outside_is_recorded_monitored_and_judged_by(tm
     model = unbroken.train(
         unbroken.Config(
             data=unbroken.DataConfig(source=source),
-            training=unbroken.TrainingConfig(epochs=3, batch_size=32, monitor="test_brier", patience=1),
+            training=unbroken.TrainingConfig(epochs=3, batch_size=32, monitor="validation_brier", patience=1),
             checkpoint=unbroken.CheckpointConfig(publish="best"),
             runs_folder=str(tmp_path / "runs"),
         )
     )
 
-    assert min(entry["test_brier"] for entry in model.history) == model.metrics["test_brier"]
+    assert min(entry["validation_brier"] for entry in model.history) == model.metrics["validation_brier"]
+    assert "test_brier" in model.metrics
     labels = pq.read_table(source)["label"].to_numpy(zero_copy_only=False).astype(int)
     probability = model.predict(pq.read_table(source).drop(["label"]))["probability"].to_numpy()
     better, worse = (np.stack([1 - part, part], axis=1) for part in (probability, np.full(len(labels), 0.5)))

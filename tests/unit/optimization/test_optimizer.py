@@ -84,12 +84,12 @@ def test_a_scheduler_that_does_not_fit_is_refused_by_name(name: str, options: di
     config = TrainingConfig(scheduler=name, scheduler_options=options)
 
     with pytest.raises(ConfigError, match=r"training\.scheduler"):
-        build_scheduler(config, build_optimizer(config, nn.Linear(2, 2)), 10)
+        build_scheduler(config, Config(training=config).chosen, build_optimizer(config, nn.Linear(2, 2)), 10)
 
 
 def test_one_cycle_spans_all_steps_and_is_stepped_each_batch():
     config = TrainingConfig(scheduler="OneCycleLR", epochs=3, learning_rate=0.5)
-    scheduler = build_scheduler(config, build_optimizer(config, nn.Linear(2, 2)), 10)
+    scheduler = build_scheduler(config, Config(training=config).chosen, build_optimizer(config, nn.Linear(2, 2)), 10)
 
     assert isinstance(scheduler, OneCycleLR)
     assert steps_each_batch(scheduler)
@@ -100,11 +100,11 @@ def test_one_cycle_spans_all_steps_and_is_stepped_each_batch():
 @pytest.mark.parametrize(
     ("monitor", "values"),
     [
-        ("test_auroc", (0.5, 0.6, 0.7)),
-        ("test_auroc", (0.5, math.nan, 0.7)),
-        ("test_r2", (0.1, 0.5, 0.9)),
-        ("test_loss", (3.0, 2.0, 1.0)),
-        ("test_rmse", (3.0, math.nan, math.inf, 1.0)),
+        ("validation_auroc", (0.5, 0.6, 0.7)),
+        ("validation_auroc", (0.5, math.nan, 0.7)),
+        ("validation_r2", (0.1, 0.5, 0.9)),
+        ("validation_loss", (3.0, 2.0, 1.0)),
+        ("validation_rmse", (3.0, math.nan, math.inf, 1.0)),
     ],
 )
 @pytest.mark.parametrize("threshold_mode", ["rel", "abs"])
@@ -116,7 +116,7 @@ def test_a_plateau_scheduler_keeps_the_rate_while_the_metric_gets_better(
         scheduler="ReduceLROnPlateau", scheduler_options=options, monitor=monitor, learning_rate=1.0
     )
     optimizer = build_optimizer(config, nn.Linear(2, 2))
-    scheduler = build_scheduler(config, optimizer, 10)
+    scheduler = build_scheduler(config, Config(training=config).chosen, optimizer, 10)
 
     for value in values:
         step_epoch(scheduler, value)
@@ -126,7 +126,9 @@ def test_a_plateau_scheduler_keeps_the_rate_while_the_metric_gets_better(
     assert optimizer.param_groups[0]["lr"] == 0.1
 
 
-@pytest.mark.parametrize(("monitor", "mode"), [("test_auroc", "min"), ("test_loss", "max"), ("test_loss", "larger")])
+@pytest.mark.parametrize(
+    ("monitor", "mode"), [("validation_auroc", "min"), ("validation_loss", "max"), ("validation_loss", "larger")]
+)
 def test_a_plateau_mode_against_the_metric_is_refused(monitor: str, mode: str):
     with pytest.raises(ConfigError, match=rf"training\.scheduler_options: .*expected mode .*{monitor} is better when"):
         TrainingConfig(scheduler="ReduceLROnPlateau", scheduler_options={"mode": mode}, monitor=monitor)
@@ -137,17 +139,19 @@ def test_the_plateaus_mode_names_the_run_only_where_it_is_not_torchs_default():
         training = TrainingConfig(scheduler="ReduceLROnPlateau", scheduler_options=options, monitor=monitor)
         return identity(Config(training=training))["training"]["scheduler_options"]
 
-    assert named("test_loss", patience=3) == {"patience": 3}
-    assert named("test_loss", mode="min") == {"mode": "min"}
+    assert named("validation_loss", patience=3) == {"patience": 3}
+    assert named("validation_loss", mode="min") == {"mode": "min"}
     assert (
-        named("test_auroc", patience=3) == named("test_auroc", patience=3, mode="max") == {"mode": "max", "patience": 3}
+        named("validation_auroc", patience=3)
+        == named("validation_auroc", patience=3, mode="max")
+        == {"mode": "max", "patience": 3}
     )
 
 
 def test_a_plateau_scheduler_is_driven_by_the_monitored_metric():
     config = TrainingConfig(scheduler="ReduceLROnPlateau", scheduler_options={"patience": 0}, learning_rate=1.0)
     optimizer = build_optimizer(config, nn.Linear(2, 2))
-    scheduler = build_scheduler(config, optimizer, 10)
+    scheduler = build_scheduler(config, Config(training=config).chosen, optimizer, 10)
 
     for value in (1.0, 2.0):
         step_epoch(scheduler, value)

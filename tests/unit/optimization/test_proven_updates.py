@@ -212,6 +212,7 @@ print([value.grad for value in model.parameters()], optimizer.state_dict(), {las
 """
 
 
+@pytest.mark.slow
 def test_methods_that_torch_need_not_keep_from_its_compiler_do_the_same():
     run = [sys.executable, "-c"]
     scripts = ("", "import unbroken.optimization.optimizer")

@@ -14,7 +14,7 @@ STEPS = 8
 
 
 def history_of(*losses: float) -> list[dict[str, float]]:
-    return [{"epoch": float(epoch), "test_loss": loss} for epoch, loss in enumerate(losses, start=1)]
+    return [{"epoch": float(epoch), "validation_loss": loss} for epoch, loss in enumerate(losses, start=1)]
 
 
 def advice(*losses: float, publish: Any = "last", **training: Any) -> str:
@@ -61,7 +61,7 @@ def test_more_epochs_do_nothing_after_early_stopping():
     said = advice(0.5, 0.3, 0.4, 0.4, epochs=100, patience=2)
 
     assert said == (
-        "not by more epochs: test_loss has not become better for 2 epochs (best: epoch 2); "
+        "not by more epochs: validation_loss has not become better for 2 epochs (best: epoch 2); "
         "another training.patience is another run, from scratch"
     )
 
@@ -70,9 +70,9 @@ def test_a_best_epoch_long_before_the_end_is_named_with_the_way_to_publish_it():
     losses = (0.5, 0.2, 0.3, 0.4, 0.5)
 
     assert advice(*losses) == (
-        "--training.epochs 10, but test_loss was best in epoch 2 of 5: --checkpoint.publish best publishes that"
+        "--training.epochs 10, but validation_loss was best in epoch 2 of 5: --checkpoint.publish best publishes that"
     )
-    assert advice(*losses, publish="best").endswith("test_loss was best in epoch 2 of 5: which is published")
+    assert advice(*losses, publish="best").endswith("validation_loss was best in epoch 2 of 5: which is published")
 
 
 def test_a_metric_that_was_never_a_number_has_no_best_epoch():
@@ -87,9 +87,9 @@ def test_the_command_says_it_and_what_it_advises_goes_on(
     monkeypatch.chdir(tmp_path)
     source = write_rows(tmp_path / "rows.parquet", "binary")
     words = ["train", "--no-orchestrator", "--data.source", source, "--training.batch_size", "32"]
-    words += ["--training.learning_rate", "0.5", "--training.monitor", "test_accuracy"]
+    words += ["--training.learning_rate", "0.5", "--training.monitor", "validation_accuracy"]
 
-    assert answer(words) == 0
+    assert answer([*words, "--checkpoint.publish", "last", "--training.epochs", "5"]) == 0
     first = capsys.readouterr().out
     said = next(line for line in first.splitlines() if line.startswith("train on"))
     assert answer([*words, "--checkpoint.publish", "best", "--training.epochs", "10"]) == 0

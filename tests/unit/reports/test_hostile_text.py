@@ -16,7 +16,7 @@ from tests.contract import run_stages
 from tests.unit.stages import loaded, write
 from unbroken.cli.main import answer
 from unbroken.cli.registry import history_table
-from unbroken.cli.terminal import make_console, show_log
+from unbroken.cli.terminal import make_console, shown_log
 from unbroken.config import Config, DataConfig, ModelConfig, TrainingConfig
 from unbroken.data.sources import SourceFile
 from unbroken.errors import DataError
@@ -135,9 +135,7 @@ def test_errors_and_log_records_are_one_line_of_text(text: str, capsys: pytest.C
 def test_the_library_s_log_is_escaped_before_any_handler_shows_it(
     caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ):
-    show_log(make_console())
-
-    with caplog.at_level(logging.INFO, "unbroken"):
+    with shown_log(make_console()), caplog.at_level(logging.INFO, "unbroken"):
         logging.getLogger("unbroken.data").error("column %s", HOSTILE, exc_info=ValueError(HOSTILE))
 
     assert_shown_as_text(capsys.readouterr().out)
@@ -293,7 +291,7 @@ def test_a_name_of_100_000_letters_is_shortened_in_an_error_and_in_the_log(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
     escape_log()
-    path = write(tmp_path / "a.parquet", {LONG: ["a"] * 100, "x": [1.0] * 100, "label": [0, 1] * 50})
+    path = write(tmp_path / "a.parquet", {LONG: ["a", "b"] * 50, "x": [1.0] * 100, "label": [0, 1] * 50})
 
     with pytest.raises(DataError) as refused:
         loaded(path, tmp_path, label="other")

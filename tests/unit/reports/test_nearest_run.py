@@ -47,7 +47,7 @@ def test_a_changed_setting_is_named_with_the_run_that_had_the_other(tmp_path: Pa
 
     assert line == (
         f"from scratch, as a run of its own: {open_run(first).folder} differs by "
-        "training.patience: none -> 3, training.threads: 1 -> 2"
+        "training.patience: 20 -> 3, training.threads: 1 -> 2"
     )
 
 
@@ -57,13 +57,14 @@ def test_the_command_says_it_before_it_trains(
     monkeypatch.chdir(tmp_path)
     source = write_rows(tmp_path / "rows.parquet", "binary")
     words = ["train", "--no-orchestrator", "--data.source", source, "--training.batch_size", "64"]
+    words += ["--training.epochs", "2"]
 
     assert answer(words) == 0
     assert "from scratch, as" not in capsys.readouterr().out
     assert answer([*words, "--training.patience", "3"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
 
-    assert shown.index("differs by training.patience: none -> 3") < shown.index("training from scratch")
+    assert shown.index("differs by training.patience: 20 -> 3") < shown.index("training from scratch")
 
 
 def test_a_setting_newer_than_a_run_has_its_default_there(tmp_path: Path, caplog: pytest.LogCaptureFixture):
@@ -104,7 +105,7 @@ def test_what_is_no_description_is_passed_over(tmp_path: Path, caplog: pytest.Lo
 
     (line,) = said(replace(first, training=replace(first.training, patience=3)), caplog)
 
-    assert line.endswith("differs by training.patience: none -> 3")
+    assert line.endswith("differs by training.patience: 20 -> 3")
 
 
 def test_a_thousand_runs_cost_little_and_the_newest_are_looked_at(

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from tests.contract import run_stages
-from unbroken.config import Config, DataConfig, GateConfig, ModelConfig, RetrainConfig, TrainingConfig
+from unbroken.config import Config, DataConfig, GateConfig, ModelConfig, RetrainConfig, SplitConfig, TrainingConfig
 from unbroken.data.dataset import Dataset
 from unbroken.data.parquet import Writer
 from unbroken.errors import ConfigError, DataError
@@ -52,6 +52,7 @@ def trained(folder: Path, rows: pa.RecordBatch, epochs: int) -> tuple[Dataset, R
     dataset = written(folder / "rows.parquet", rows)
     config = Config(
         data=DataConfig(source=dataset.path),
+        split=SplitConfig(validation_fraction=0.0),
         model=ModelConfig(options={"hidden": [8]}),
         training=TrainingConfig(epochs=epochs, batch_size=64, learning_rate=0.02),
         runs_folder=str(folder / "runs"),

@@ -42,7 +42,7 @@ def narrow(seed: int, column: str, values: list[Any]) -> pa.Table:
     )
 
 
-@pytest.mark.parametrize("ending", ["parquet", "csv"])
+@pytest.mark.parametrize("ending", [pytest.param("parquet", marks=pytest.mark.slow), "csv"])
 @pytest.mark.parametrize(
     ("column", "first", "later", "unseen"),
     [
@@ -77,7 +77,7 @@ def test_a_month_of_another_type_is_what_the_champion_learnt(
     assert drift_of(config, column)["unseen"] == unseen
 
 
-@pytest.mark.parametrize("ending", ["parquet", "csv"])
+@pytest.mark.parametrize("ending", [pytest.param("parquet", marks=pytest.mark.slow), "csv"])
 @pytest.mark.parametrize("column", ["x", "code", "day"])
 def test_a_month_without_any_value_blocks_by_its_rule_and_trains_where_that_only_warns(
     tmp_path: Path, ending: str, column: str

@@ -285,7 +285,7 @@ def test_a_checkpoint_that_names_a_function_of_its_own_calls_nothing(binary: tup
     tree["config"]["model"] |= {"factory": "os:mkdir", "options": {}}
     (tmp_path / "checkpoint.pth").write_bytes(encoded(tree))
 
-    with pytest.raises(CheckpointMismatchError, match=r"built by 'os:mkdir', expected 'mlp'"):
+    with pytest.raises(CheckpointMismatchError, match=r"built by 'os:mkdir', expected one of mlp, plr, realmlp, tabm"):
         load_predictor(tmp_path / "checkpoint.pth")
 
 

@@ -96,8 +96,18 @@ def test_no_byte_of_the_pointer_changes_in_silence(registry: Registry, champion:
     assert registry.champion() == champion
 
 
+sampled = pytest.mark.parametrize(
+    "stride", [pytest.param(31, id="sample"), pytest.param(1, id="all", marks=pytest.mark.slow)]
+)
+
+
+@sampled
 def test_no_byte_of_the_profile_changes_in_silence(
-    folder: Path, champion: Version, second: tuple[Cycle, CycleDatasets], monkeypatch: pytest.MonkeyPatch
+    folder: Path,
+    champion: Version,
+    second: tuple[Cycle, CycleDatasets],
+    stride: int,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     config = configured(folder)
     monkeypatch.setattr("unbroken.retraining.data_check.profile_rows", lambda *_: pytest.fail("the profile was read"))
@@ -109,10 +119,10 @@ def test_no_byte_of_the_profile_changes_in_silence(
             return
 
     read()
-    assert silent(Path(champion.profile), read) == []
+    assert silent(Path(champion.profile), read, stride) == []
 
 
-@pytest.mark.parametrize("stride", [pytest.param(7, id="sample"), pytest.param(1, id="all", marks=pytest.mark.slow)])
+@sampled
 def test_no_byte_of_the_manifest_changes_in_silence(champion: Version, stride: int):
     path = Path(champion.path)
     assert silent(path.with_suffix(".json"), lambda: Encoder.of_published(path, champion.digest), stride) == []

@@ -41,6 +41,12 @@ def configured(folder: Path, label: str = "binary", **training: Any) -> Config:
     )
 
 
+@pytest.fixture(autouse=True)
+def pings_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A connection to a server that an earlier test started draws for its pings, from Python's own generator.
+    monkeypatch.setattr("websockets.asyncio.connection.random", random.Random(0))
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, Restored]:
     config = configured(tmp_path_factory.mktemp("trained"))
@@ -305,6 +311,9 @@ def test_a_process_forked_while_a_thread_trains_can_train(tmp_path: Path):
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # torch's compiler imports such
+@pytest.mark.filterwarnings(
+    "ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning"
+)  # that compiler pickles a path
 @pytest.mark.parametrize("factory", ["SumsInPlaces", pytest.param("compiled", marks=pytest.mark.slow)])
 def test_an_own_model_predicts_the_bits_of_torchs_deterministic_mode_which_is_not_set(factory: str, tmp_path: Path):
     model = ModelConfig(factory=f"tests.unit.own_model:{factory}", options={"width": 256})

@@ -94,7 +94,9 @@ def test_a_scoring_needs_no_factory(project: Project):
 
 
 def test_a_checkpoint_alone_calls_nothing_that_it_names(project: Project):
-    with pytest.raises(CheckpointMismatchError, match=r"expected 'mlp': a file alone names what builds it"):
+    with pytest.raises(
+        CheckpointMismatchError, match=r"expected one of mlp, plr, realmlp, tabm.*: a file alone names what builds it"
+    ):
         load_predictor(project.champion)
 
 
@@ -134,7 +136,10 @@ def test_a_module_installed_inside_the_project_is_not_the_projects(tmp_path: Pat
 def test_a_source_that_changed_since_the_promotion_has_to_be_named(project: Project):
     project.module.write_text(NET.replace("dropout=0.0", "dropout=0.5"))
 
-    with pytest.raises(CheckpointMismatchError, match=f"expected 'mlp': {project.module.stem} changed since it was"):
+    with pytest.raises(
+        CheckpointMismatchError,
+        match=f"expected one of mlp, plr, realmlp, tabm.*: {project.module.stem} changed since it was",
+    ):
         load_predictor(project.registry)
     project.module.write_text(f"# a comment changes nothing\n{NET}")
     load_predictor(project.registry)
@@ -151,7 +156,9 @@ def test_a_forged_registry_imports_and_calls_nothing(factory: str, project: Proj
     forged.rename(forged.with_name(f"{digest}.pth"))
     (project.registry / "champion.json").write_bytes(seal(to_json(Pointer(champions=(digest,)), indent=1)))
 
-    with pytest.raises(CheckpointMismatchError, match=f"built by '{factory}', expected 'mlp': "):
+    with pytest.raises(
+        CheckpointMismatchError, match=f"built by '{factory}', expected one of mlp, plr, realmlp, tabm.*: "
+    ):
         load_predictor(project.registry)
 
     assert "planted" not in sys.modules

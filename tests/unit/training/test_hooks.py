@@ -12,7 +12,7 @@ from torch import Tensor
 from tests.contract import assert_resumes_identically, run_stages, write_rows
 from unbroken.checkpoints.format import read_checkpoint
 from unbroken.checkpoints.tree import Tree
-from unbroken.config import CheckpointConfig, Config, DataConfig, ModelConfig, TrainingConfig
+from unbroken.config import CheckpointConfig, Config, DataConfig, ModelConfig, SplitConfig, TrainingConfig
 from unbroken.errors import CheckpointMismatchError
 from unbroken.models.mlp import MLP
 from unbroken.run import open_run
@@ -27,6 +27,7 @@ EPOCHS = 3
 def configured(folder: Path, **training: Any) -> Config:
     return Config(
         data=DataConfig(source=write_rows(folder / "rows.parquet", "binary")),
+        split=SplitConfig(validation_fraction=0.0),
         model=ModelConfig(options={"hidden": [8], "dropout": 0.2}),
         training=dataclasses.replace(TrainingConfig(epochs=EPOCHS, batch_size=32), **training),
         checkpoint=CheckpointConfig(every_steps=4),

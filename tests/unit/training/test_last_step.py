@@ -13,7 +13,7 @@ from unbroken import pipeline
 from unbroken.batches.epoch import epoch_batches
 from unbroken.batches.order import rows_at
 from unbroken.batches.rows import Rows
-from unbroken.config import Config, DataConfig, TrainingConfig
+from unbroken.config import Config, DataConfig, SplitConfig, TrainingConfig
 from unbroken.data.split import TRAIN
 from unbroken.errors import TrainingError
 from unbroken.run import Run, open_run
@@ -29,8 +29,12 @@ BATCH = 8
 def config(tmp_path: Path) -> Config:
     write_rows(tmp_path / "rows" / "a.parquet", "binary", rows=60)
     write_rows(tmp_path / "rows" / "b.parquet", "binary", rows=40, seed=1)
-    training = TrainingConfig(epochs=3, batch_size=BATCH)
-    return Config(data=DataConfig(source=str(tmp_path / "rows")), training=training, runs_folder=str(tmp_path / "runs"))
+    return Config(
+        data=DataConfig(source=str(tmp_path / "rows")),
+        split=SplitConfig(validation_fraction=0.0),
+        training=TrainingConfig(epochs=3, batch_size=BATCH),
+        runs_folder=str(tmp_path / "runs"),
+    )
 
 
 def kill_after(config: Config, steps: int) -> Deaths:

@@ -26,14 +26,14 @@ def configured(
     numbers = draw.standard_normal((ROWS, 2))
     labels = (numbers[:, 0] > 0).astype(np.int8)
     if single_class:
-        labels[ROWS * 7 // 10 :] = 1  # the last rows are the test part
+        labels[ROWS * 6 // 10 :] = 1  # the last rows validate and test
     columns = {"when": np.arange(ROWS), "x": numbers[:, 0], "y": numbers[:, 1], "label": labels}
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(columns), folder / "rows.parquet")
-    settings: dict[str, Any] = {"epochs": 4, "batch_size": 32, "monitor": "test_auroc", **training}
+    settings: dict[str, Any] = {"epochs": 4, "batch_size": 32, "monitor": "validation_auroc", **training}
     return Config(
         data=DataConfig(source=str(folder / "rows.parquet")),
-        split=SplitConfig(kind="time", column="when"),
+        split=SplitConfig(kind="time", column="when", validation_fraction=0.2),
         model=ModelConfig(options={"hidden": [4]}),
         training=replace(TrainingConfig(), **settings),
         checkpoint=CheckpointConfig(publish=publish, keep_last=5),
@@ -41,7 +41,7 @@ def configured(
     )
 
 
-def test_a_class_that_is_missing_in_the_test_part_ends_nothing_early_and_is_said_once(
+def test_a_class_that_is_missing_in_the_validation_part_ends_nothing_early_and_is_said_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
     config = configured(tmp_path, single_class=True, patience=1)
@@ -49,9 +49,11 @@ def test_a_class_that_is_missing_in_the_test_part_ends_nothing_early_and_is_said
     restored = run_stages(config)
 
     assert restored.epoch == 4
-    said = "training.monitor test_auroc: found nan in epoch 1: of the test part, a class has none of its rows"
+    said = (
+        "training.monitor validation_auroc: found nan in epoch 1: of the validation part, a class has none of its rows"
+    )
     assert caplog.text.count(said) == 1
-    assert "checkpoint.publish best: test_auroc is finite in none of the 4 epochs" in caplog.text
+    assert "checkpoint.publish best: validation_auroc is finite in none of the 4 epochs" in caplog.text
     assert "Published is the last one" in caplog.text
 
 
@@ -71,7 +73,7 @@ def test_a_metric_that_gets_better_by_getting_larger_keeps_the_rate(tmp_path: Pa
 
     history = read_checkpoint(Path(run_stages(config).path))["history"]
 
-    rates, scores = ([entry[name] for entry in history] for name in ("learning_rate", "test_auroc"))
+    rates, scores = ([entry[name] for entry in history] for name in ("learning_rate", "validation_auroc"))
     better = [later > max(scores[:index]) for index, later in enumerate(scores) if index]
     assert any(better)
     lowered = [later < earlier for earlier, later in itertools.pairwise(rates[1:])]

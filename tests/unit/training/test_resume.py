@@ -16,6 +16,7 @@ import torch
 import torch._dynamo.utils
 
 from tests.contract import assert_equal_checkpoints, assert_resumes_identically, run_stages, stopping_after, write_rows
+from tests.unit.presets import NEW
 from unbroken.config import CheckpointConfig, Config, DataConfig, ModelConfig, SplitConfig, TrainingConfig
 from unbroken.errors import ConfigError, TrainingError
 from unbroken.reproducibility.determinism import reproducible
@@ -24,6 +25,15 @@ from unbroken.storage.journal import Journal
 
 STEPS = 6  # 240 rows, 192 to train, 32 a batch
 STOPS = (1, STEPS, STEPS + 2, 3 * STEPS + 1)
+
+EVERYTHING = {
+    "batch_size": 16,
+    "accumulate": 2,
+    "class_weights": "balanced",
+    "ema_decay": 0.9,
+    "gradient_clip": 0.5,
+    "precision": "bfloat16",
+}
 
 SMALL_MLP = ModelConfig(options={"hidden": [8, 8], "dropout": 0.2})
 
@@ -45,12 +55,22 @@ KINDS: dict[str, dict[str, Any]] = {
     "regression": {"label": "regression"},
     "SGD with momentum": {"training": {"optimizer": "SGD", "optimizer_options": {"momentum": 0.9}}},
     "AdamW and OneCycleLR": {"training": {"optimizer": "AdamW", "scheduler": "OneCycleLR"}},
+    "SGD under OneCycleLR, which gives it a momentum": {"training": {"optimizer": "SGD", "scheduler": "OneCycleLR"}},
+    "RMSprop under CyclicLR, which gives it a momentum": {
+        "training": {
+            "optimizer": "RMSprop",
+            "scheduler": "CyclicLR",
+            "scheduler_options": {"base_lr": 1e-4, "max_lr": 1e-2},
+        }
+    },
     "Adafactor, whose moments have shapes of their own": {"training": {"optimizer": "Adafactor"}},
     "CosineAnnealingLR": {"training": {"scheduler": "CosineAnnealingLR"}},
     "ReduceLROnPlateau": {"training": {"scheduler": "ReduceLROnPlateau", "scheduler_options": {"patience": 0}}},
     "balanced classes and a clipped gradient": {"training": {"class_weights": "balanced", "gradient_clip": 0.5}},
+    **{f"a {name}": {"model": model, "label": "regression"} for name, model in NEW.items()},
+    **{f"a {name} with everything on": {"model": model, "training": EVERYTHING} for name, model in NEW.items()},
     "an own model": {"model": ModelConfig(factory="tests.unit.own_model:NoisyNet", options={"width": 8})},
-    "early stopping": {"training": {"patience": 1, "min_delta": 0.02, "monitor": "test_accuracy"}},
+    "early stopping": {"training": {"patience": 1, "min_delta": 0.02, "monitor": "validation_accuracy"}},
     "accumulated gradients": {"training": {"batch_size": 11, "accumulate": 3, "class_weights": "balanced"}},
     "accumulated gradients of an own model": {
         "training": {"batch_size": 16, "accumulate": 2},
@@ -101,6 +121,7 @@ def test_a_training_stopped_and_started_again_ends_with_the_same_bytes(kind: str
     [
         "the default MLP with dropout",
         "AdamW and OneCycleLR",
+        "a tabm with everything on",
         "an own model",
         "accumulated gradients of an own model",
         "a moving average of an own model",
@@ -150,6 +171,9 @@ def busy_threads() -> Generator[None]:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.filterwarnings(
+    "ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning"
+)  # that compiler pickles a path
+@pytest.mark.filterwarnings(
     r"ignore:`torch\.jit\.:DeprecationWarning"
 )  # torch warns itself of what its compiler imports
 @pytest.mark.parametrize("threads", [1, 2])
@@ -157,6 +181,7 @@ def test_a_compiled_model_resumes_identically(threads: int, tmp_path: Path):
     model = ModelConfig(factory="tests.unit.own_model:compiled", options={"width": 8})
     config = configured(tmp_path, model=model, training={"threads": threads, "batch_size": 36, "epochs": 3})
 
+    torch._dynamo.reset()  # what other tests compiled counts to its limit of recompilations
     compiled = torch._dynamo.utils.counters["stats"]["unique_graphs"]
     assert_resumes_identically(config, stops=(STEPS - 1, 2), folder=tmp_path)
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > compiled

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 import torch
 from torch import nn
 from torch.nn import functional
@@ -70,6 +71,7 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
+@pytest.mark.slow
 def test_an_epoch_takes_no_longer_than_a_loop_over_tensors_written_by_hand():
     ours, by_hand = own_epoch(), hand_written_epoch()
 
@@ -89,6 +91,7 @@ class Stalls(TrainHook):
         self.seconds.append(seconds)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_holds_the_training_up_for_a_small_part_of_an_epoch(tmp_path: Path):
     numbers, labels = drawn()
     columns = {f"number_{place}": column for place, column in enumerate(numbers.numpy().T)}

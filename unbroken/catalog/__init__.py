@@ -1,0 +1,1 @@
+"""Runs at hand: what lies in a folder of runs, and which of them a word means."""
