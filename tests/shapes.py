@@ -9,7 +9,7 @@ from beartype import BeartypeConf, beartype
 from beartype._check.code import codemain
 from jaxtyping import install_import_hook
 
-ROOMS = ("batches", "checkpoints", "models", "optimization", "training")
+ROOMS = ("batches", "checkpoints", "evaluation", "models", "optimization", "training")
 
 checked = beartype(conf=BeartypeConf(is_pep484_tower=True))
 """A whole number may stand for a float, as for a type checker."""

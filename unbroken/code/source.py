@@ -16,6 +16,8 @@ DECIDING = (
     "contract",
     "csv",
     "data",
+    "evaluation/metrics.py",
+    "evaluation/scores.py",
     "features",
     "models",
     "optimization",

@@ -1,7 +1,7 @@
 """The table of metrics: which tasks have one, which way is better, and how it can be computed.
 
-What computes a metric stands under its name in `unbroken/models/metrics.py`, or, if it needs all scores or judges
-challengers, in `unbroken/models/scores.py`.
+What computes a metric stands under its name in `unbroken/evaluation/metrics.py`, or, if it needs all scores or judges
+challengers, in `unbroken/evaluation/scores.py`.
 """
 
 from dataclasses import dataclass

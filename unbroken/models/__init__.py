@@ -1,1 +1,1 @@
-"""The network: from inputs to logits, predictions, loss and metrics."""
+"""The network: from inputs to logits, predictions and loss."""

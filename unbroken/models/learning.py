@@ -5,8 +5,8 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import nn
 
+from unbroken.batches.pieces import PIECE_ROWS, Splittable
 from unbroken.batches.rows import Rows
-from unbroken.models.metrics import PIECE_ROWS, Splittable
 
 LEARNT_ROWS = 1 << 16
 """Of more rows than that, every second, third ... is learnt from, so that they stay fewer."""

@@ -17,9 +17,9 @@ from unbroken.data.parquet import read_slices
 from unbroken.data.schema import ClassValue, Column
 from unbroken.data.verification import read_verified
 from unbroken.errors import DataError
+from unbroken.evaluation.scores import Predicted
 from unbroken.features.encoder import LabelScale
 from unbroken.features.learnt_kinds import as_kind
-from unbroken.models.scores import Predicted
 from unbroken.retraining import gate
 from unbroken.retraining.datasets import CycleDatasets
 from unbroken.retraining.gate import Verdict

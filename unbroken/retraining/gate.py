@@ -15,7 +15,7 @@ from unbroken.config import GateConfig, TaskName
 from unbroken.config.metrics import METRICS, gate_metrics_of
 from unbroken.data.permutation import derive
 from unbroken.errors import ConfigError, DataError
-from unbroken.models.scores import SCORES, Counts, Labels, Predicted, Score
+from unbroken.evaluation.scores import SCORES, Counts, Labels, Predicted, Score
 
 
 @dataclass(frozen=True, kw_only=True)

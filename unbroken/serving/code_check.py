@@ -13,8 +13,8 @@ from torch import nn
 from unbroken.code.record import Code, CodeRecord, installed_version, model_modules, naming_change, present_code
 from unbroken.code.source import library_digest
 from unbroken.errors import CheckpointMismatchError, CodeChangedError, ConfigError, DataError
+from unbroken.evaluation.self_check import SelfCheck, difference
 from unbroken.features.encoder import Encoder
-from unbroken.models.self_check import SelfCheck, difference
 from unbroken.serving.computing import compute_in_order
 from unbroken.storage.artifact import from_json
 from unbroken.storage.publication import find_manifest, read_manifest

@@ -20,10 +20,10 @@ from unbroken.data.kinds import CATEGORY, Subject, can_be_coded, kind_of
 from unbroken.data.parquet import BATCH_ROWS
 from unbroken.data.schema import Column
 from unbroken.errors import ConfigError, DataError
+from unbroken.evaluation.conformal import Calibration
 from unbroken.features.encoder import Encoder
 from unbroken.features.learnt import data_config, learnt_reading
 from unbroken.features.learnt_kinds import ALIKE, as_kind
-from unbroken.models.conformal import Calibration
 from unbroken.models.mlp import MLP
 from unbroken.models.raw_rows import outputs_of_raw_rows
 from unbroken.serving.code_check import CodeCheck

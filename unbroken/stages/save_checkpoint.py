@@ -20,10 +20,10 @@ from unbroken.config import Config
 from unbroken.config.metrics import why_undefined
 from unbroken.data.dataset import SplitDatasets
 from unbroken.errors import ConfigError, DataError
+from unbroken.evaluation.baseline import CONSTANT, constant_guess
+from unbroken.evaluation.conformal import calibrate, errors_of
+from unbroken.evaluation.self_check import SelfCheck, make_self_check
 from unbroken.features.encoder import Encoder
-from unbroken.models.baseline import CONSTANT, constant_guess
-from unbroken.models.conformal import calibrate, errors_of
-from unbroken.models.self_check import SelfCheck, make_self_check
 from unbroken.reproducibility.determinism import reproducible
 from unbroken.run import Run
 from unbroken.stages.results import Checkpoint, Published

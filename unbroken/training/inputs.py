@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unbroken.batches.epoch import steps_per_epoch
+from unbroken.batches.pieces import PIECE_ROWS
 from unbroken.batches.reading import reader_of
 from unbroken.batches.row_file import RowFile
 from unbroken.batches.rows import Rows
@@ -25,10 +26,10 @@ from unbroken.config.metrics import metrics_of
 from unbroken.config.training import DEFAULT_BATCH_SIZE
 from unbroken.data.dataset import SplitDatasets
 from unbroken.errors import CheckpointMismatchError, ConfigError
+from unbroken.evaluation.metrics import Metrics, evaluate
 from unbroken.features.encoder import Encoder
 from unbroken.features.spec import FeatureSpec
 from unbroken.models.factory import build_model, check_outputs
-from unbroken.models.metrics import PIECE_ROWS, Metrics, evaluate
 from unbroken.models.unchanged import is_unchanged_mlp
 from unbroken.optimization.optimizer import build_optimizer
 from unbroken.optimization.scheduler import build_scheduler, steps_each_batch

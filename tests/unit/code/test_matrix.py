@@ -52,7 +52,7 @@ class Project:
         for name in ("record", "source"):
             self.monkeypatch.setattr(f"unbroken.code.{name}.library_modules", lambda: modules)
         self.monkeypatch.setattr("unbroken.stages.finished.library_modules", lambda: modules)
-        for name in ("stages.finished", "serving.code_check", "models.self_check"):
+        for name in ("stages.finished", "serving.code_check", "evaluation.self_check"):
             self.monkeypatch.setattr(f"unbroken.{name}.library_digest", lambda: f"edited {library_digest()}")
 
     def forget(self) -> None:

@@ -18,8 +18,8 @@ from unbroken.config import Config, DataConfig, ModelConfig, RetrainConfig, Trai
 from unbroken.data.kinds import KINDS
 from unbroken.data.schema import Column, Schema
 from unbroken.errors import CodeChangedError
+from unbroken.evaluation import self_check
 from unbroken.features.encoder import CategoryCodes, Encoder, LabelScale, NumberScale
-from unbroken.models import self_check
 from unbroken.run import Run, open_run
 from unbroken.serving.prediction import load_predictor
 from unbroken.stages import finished

@@ -9,7 +9,7 @@ import pytest
 import unbroken
 from tests.contract import write_rows
 from unbroken.config.metrics import CLASSES, METRICS, Metric
-from unbroken.models.scores import SCORES, Labels, Predicted, Score
+from unbroken.evaluation.scores import SCORES, Labels, Predicted, Score
 from unbroken.retraining.gate import judge
 
 

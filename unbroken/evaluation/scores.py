@@ -20,11 +20,11 @@ Labels = NDArray[Any]
 Counts = NDArray[np.int64]
 """[rows] how often each row counts."""
 
+PIECE_ROWS = 1 << 16
+"""Rows that are counted at a time."""
+
 Score = Callable[[Counts | None], float]
 """Computes a metric of rows that count so often, each once for None; NaN where they do not define it."""
-
-PIECE_ROWS = 1 << 16
-"""Rows that are evaluated at a time, a multiple of CHUNK_ROWS."""
 
 SMALLEST_PROBABILITY = 1e-12
 

@@ -1,7 +1,7 @@
 """How good a model is: the same numbers, to the bit, for the same weights and rows."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -12,26 +12,15 @@ from torch import Tensor, nn
 from torchmetrics import Metric as TorchMetric
 from torchmetrics import classification, regression
 
-from unbroken.batches.rows import Rows
+from unbroken.batches.pieces import PIECE_ROWS, Splittable
 from unbroken.config import TaskName
 from unbroken.config.metrics import metrics_of
+from unbroken.evaluation.scores import SCORES
 from unbroken.features.encoder import LabelScale
 from unbroken.models.forward import outputs_of
 from unbroken.models.loss import loss_of
-from unbroken.models.scores import PIECE_ROWS, SCORES
 
 Metrics = dict[str, float]
-
-
-@runtime_checkable
-class Splittable(Protocol):
-    """Rows, wherever they are kept."""
-
-    def __len__(self) -> int: ...
-
-    def split(self, size: int) -> Iterator[Rows]:
-        """Yield so many rows each, in order; the last one may have fewer."""
-        ...
 
 
 @runtime_checkable

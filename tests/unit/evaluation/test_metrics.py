@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from unbroken.batches.rows import Rows
 from unbroken.config import TaskName
 from unbroken.data.schema import Column
+from unbroken.evaluation.metrics import evaluate
 from unbroken.features.encoder import LabelScale
 from unbroken.models.loss import loss_of
-from unbroken.models.metrics import evaluate
 
 LABEL = LabelScale(column=Column(name="label", kind="number"), classes=(), mean=0.0, deviation=1.0)
 

@@ -12,13 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from unbroken.batches.pieces import PIECE_ROWS, Splittable
 from unbroken.config import TaskName
 from unbroken.data.kinds import Float64
 from unbroken.errors import ConfigError
 from unbroken.features.encoder import LabelScale
 from unbroken.models.forward import outputs_of
-from unbroken.models.metrics import Splittable
-from unbroken.models.scores import PIECE_ROWS
 
 MOST_SCORES = 1000
 

@@ -11,7 +11,7 @@ import pytest
 import unbroken
 from unbroken.cli.main import answer
 from unbroken.errors import ConfigError
-from unbroken.models.conformal import MOST_SCORES, Calibration, calibrate
+from unbroken.evaluation.conformal import MOST_SCORES, Calibration, calibrate
 from unbroken.reports.run import RunReport
 from unbroken.run import Run
 from unbroken.serving.prediction import load_predictor
