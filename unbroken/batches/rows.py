@@ -63,7 +63,11 @@ class Rows:
             for part in self._parts()
         ):
             return self.split(size)
-        return (Rows(*map(_aligned, rows._parts())) for rows in self.split(size))
+        return (rows.aligned() for rows in self.split(size))
+
+    def aligned(self) -> "Rows":
+        """Return the rows in aligned memory, copied where they lie elsewhere."""
+        return Rows(*map(_aligned, self._parts()))
 
     def open_windows(self, windows: Iterator[Window], _: int, /) -> Iterator[tuple[Window, Take]]:
         """Yield each window with what takes rows from it by their positions."""

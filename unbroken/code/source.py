@@ -21,6 +21,7 @@ DECIDING = (
     "features",
     "models",
     "optimization",
+    "parallel",
     "stages/load_data.py",
     "stages/preprocess.py",
     "stages/split.py",

@@ -53,6 +53,10 @@ class TrainingConfig:
     accumulate: int = number(1, least=1)
     """Batches whose gradients make one optimizer step, which then sees `accumulate` times `batch_size` rows in the memory that
     one batch needs."""
+    micro_batches: int = number(1, least=1)
+    """Parts that the rows of each optimizer step are cut into, a power of two. The gradient of each is computed alone, and they are
+    added up in a fixed order, so that up to so many processes give the same bits: see `docs/scale.md`. Another number is another
+    run."""
     learning_rate: float = number(3e-3, above=0)
     """The optimizer's `lr`."""
     optimizer: str = choice("Adam", OPTIMIZERS)
@@ -100,6 +104,8 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         require_types(self, "training.")
+        power = self.micro_batches.bit_count() == 1
+        require(power, "training.micro_batches", self.micro_batches, "a power of two, such as 1, 2, 4 or 8")
         unset = "lr" not in self.optimizer_options
         require(unset, "training.optimizer_options", self.optimizer_options, "no `lr`: that is training.learning_rate")
         part, _, metric = self.monitor.partition("_")

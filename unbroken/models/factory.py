@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 
-from unbroken.config import ModelConfig
+from unbroken.config import ModelConfig, TrainingConfig
 from unbroken.errors import ConfigError
 from unbroken.features.spec import FeatureSpec
 from unbroken.models.mlp import MLP
@@ -77,7 +78,9 @@ def check_outputs(model: nn.Module, features: FeatureSpec, device: torch.device,
         )
 
 
-def check_one_row(model: nn.Module, features: FeatureSpec, rows: int, batch_size: int, device: torch.device) -> None:
+def check_one_row(
+    model: nn.Module, features: FeatureSpec, rows: int, training: TrainingConfig, device: torch.device
+) -> None:
     """Raise ConfigError if batches of one row come up and a model cannot train on one, as BatchNorm cannot.
 
     The last batch of an epoch holds what is left of the rows, also if that is one row: it is never dropped or joined.
@@ -86,33 +89,45 @@ def check_one_row(model: nn.Module, features: FeatureSpec, rows: int, batch_size
         model: The model; neither its weights nor its running means are touched.
         features: How many numbers and categories go in.
         rows: How many rows train.
-        batch_size: Rows a batch.
+        training: How the rows are cut into batches, and these into micro-batches.
         device: Where the model is.
     """
-    if batch_size > 1 and rows % batch_size != 1:
+    batch_size, parts = training.batch_size, training.micro_batches
+    if not _leaves_one_row(rows, training):
         return
     inputs = (
         torch.zeros(1, len(features.numbers), device=device),
         torch.zeros(1, len(features.categories)).long().to(device),
     )
     copies = {name: value.detach().clone() for name, value in [*model.named_parameters(), *model.named_buffers()]}
-    training = model.training
+    mode = model.training
     try:
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             functional_call(model.train(), copies, inputs)
     except (ValueError, RuntimeError) as error:
         raise ConfigError(
-            f"training.batch_size: found {batch_size}, which cuts the {rows} rows that train so that a batch has 1 row, and the "
-            f"model cannot train on one: {error}. Give another size, e.g. {_better_size(rows, batch_size)}"
+            f"training.batch_size: found {batch_size}, which cuts the {rows} rows that train so that a "
+            f"{'batch' if parts == 1 else f'micro-batch ({parts} a step)'} has 1 row, and the model cannot train on one: {error}. "
+            f"Give another size, e.g. {_better_size(rows, training)}"
         ) from error
     finally:
-        model.train(training)
+        model.train(mode)
 
 
-def _better_size(rows: int, batch_size: int) -> int:
-    """Return the nearest batch size that leaves no batch of one row; all rows do that."""
-    sizes = (size for step in range(1, rows + batch_size) for size in (batch_size - step, batch_size + step))
-    return next((size for size in sizes if 1 < size <= rows and rows % size != 1), rows)
+def _leaves_one_row(rows: int, training: TrainingConfig) -> bool:
+    """Tell whether any part of a batch, of those of an epoch, has one row."""
+    parts = training.micro_batches
+    sizes = {
+        (size + more) // parts for size in (training.step_rows, rows % training.step_rows) for more in (0, parts - 1)
+    }
+    return any(size and (training.batch_size == 1 or size % training.batch_size == 1) for size in sizes)
+
+
+def _better_size(rows: int, training: TrainingConfig) -> int:
+    """Return the nearest batch size that leaves no part of one row; all rows do that."""
+    size = training.batch_size
+    sizes = (other for step in range(1, rows + size) for other in (size - step, size + step) if 1 < other <= rows)
+    return next((other for other in sizes if not _leaves_one_row(rows, replace(training, batch_size=other))), rows)
 
 
 def _import_factory(name: str) -> Any:

@@ -21,6 +21,16 @@ def seed_epoch(seed: int, epoch: int, device: torch.device) -> None:
         torch.cuda.manual_seed_all(key)
 
 
+def seed_micro_batch(seed: int, step: int, micro_batch: int, device: torch.device, *, shared: bool) -> None:
+    """Seed torch's generators for a part of a step, and, for a model that may draw from them, Python's and NumPy's."""
+    key = derive(seed, "step", step, micro_batch)
+    torch.manual_seed(key)
+    if device.type == "cuda":
+        torch.cuda.manual_seed_all(key)
+    if shared:
+        seed_shared(seed, "step", step, micro_batch)
+
+
 def seed_weights(seed: int) -> None:
     """Seed all generators for building a model."""
     torch.manual_seed(derive(seed, "weights"))

@@ -24,7 +24,8 @@ from unbroken.optimization.fused_adam import FusedAdamUpdater
 from unbroken.optimization.gradient import Gradient, gradient_of
 from unbroken.optimization.optimizer import updater_of
 from unbroken.optimization.scheduler import step_epoch, steps_each_batch
-from unbroken.reproducibility.generators import seed_epoch, seed_shared
+from unbroken.parallel.micro_batches import MicroBatchGradient
+from unbroken.reproducibility.generators import seed_epoch, seed_micro_batch, seed_shared
 from unbroken.storage.journal import Journal
 from unbroken.training.hooks import Hooks
 from unbroken.training.inputs import TrainingInputs
@@ -140,8 +141,15 @@ class TrainLoop:
             self.update = updater_of(self.state.optimizer)
 
     def _fastest_gradient(self) -> Gradient:
-        inputs = self.inputs
-        return gradient_of(self.state.model, inputs.features.task, inputs.class_weights, inputs.config.training)
+        inputs, model, training = self.inputs, self.state.model, self.inputs.config.training
+        gradient = gradient_of(model, inputs.features.task, inputs.class_weights, training)
+        if training.micro_batches == 1:
+            return gradient
+        return MicroBatchGradient(gradient, model, training.micro_batches, self._seed_micro_batch)
+
+    def _seed_micro_batch(self, micro_batch: int) -> None:
+        seed, device = self.inputs.config.training.seed, self.state.loss_sum.device
+        seed_micro_batch(seed, self.state.step, micro_batch, device, shared=self.own_model)
 
     def _batches_from(self, first: int, gradient: Gradient) -> Iterator[Rows]:
         training = self.inputs.config.training

@@ -52,8 +52,7 @@ def resume_or_start(
     """
     state = inputs.fresh_state()
     _require_monitor(inputs)
-    batch_size = inputs.config.training.batch_size
-    check_one_row(state.model, inputs.features, len(inputs.train), batch_size, inputs.device)
+    check_one_row(state.model, inputs.features, len(inputs.train), inputs.config.training, inputs.device)
     newest = newest_whole(store)
     if newest is None:
         _start(inputs, state, store, journal)

@@ -1,0 +1,1 @@
+"""A training by any number of processes, called ranks, with the same bits."""
