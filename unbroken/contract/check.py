@@ -1,6 +1,7 @@
 """Check some files against one contract and say what is in it."""
 
 import logging
+import shlex
 from collections import Counter
 from dataclasses import replace
 
@@ -13,11 +14,12 @@ from unbroken.contract.labels import alike_classes, infer_task, label_values, re
 from unbroken.contract.leaks import find_leaks
 from unbroken.contract.overview import SHOWN_COLUMNS, overview
 from unbroken.contract.selection import NO_VALUE, Selection, judge_columns, read_head, require_features, require_meaning
+from unbroken.contract.suggestion import other_label
 from unbroken.data.dataset import Manifest
 from unbroken.data.footers import Footer
 from unbroken.data.schema import Column, Schema
 from unbroken.data.sources import SourceFile
-from unbroken.errors import DataError
+from unbroken.errors import DataError, UnfitLabelError
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +37,15 @@ def check_contract(footers: list[Footer], config: DataConfig, fingerprint: str) 
     """
     if not footers:
         raise DataError(f"{config.source}: found 0 rows, expected at least 2")
+    try:
+        return _check(footers, config, fingerprint)
+    except UnfitLabelError as error:
+        other = other_label(footers, config)
+        example = f", such as --data.label {shlex.quote(other)}" if other else ""
+        raise DataError(f"{error}. Name another with data.label{example}") from error
+
+
+def _check(footers: list[Footer], config: DataConfig, fingerprint: str) -> Manifest:
     selection, features, label = choose_columns({footer.file.name: footer.schema for footer in footers}, config)
     require_label(label, config.source)
     values, unlabelled = label_values([footer.file for footer in footers], label, config)

@@ -9,7 +9,7 @@ from unbroken.contract.selection import NO_VALUE, Selection, require_features, s
 from unbroken.data.footers import require_width
 from unbroken.data.kinds import CATEGORY, KIND_OF_TYPE, KINDS, Kind, can_be_coded, kind_of, plurals
 from unbroken.data.schema import Column
-from unbroken.errors import DataError
+from unbroken.errors import DataError, UnfitLabelError
 
 
 def choose_columns(files: dict[str, pa.Schema], config: DataConfig) -> tuple[Selection, tuple[Column, ...], Column]:
@@ -34,6 +34,8 @@ def choose_columns(files: dict[str, pa.Schema], config: DataConfig) -> tuple[Sel
     selection = replace(selection, features=tuple(names), left_out={**selection.left_out, **empty})
     require_features(first, selection, config)
     features = tuple(_column(name, files, config, "Leave it out with data.exclude") for name in names)
+    if _is_empty(selection.label, files):
+        raise UnfitLabelError(f"{first}: label {selection.label}: found no value in any row")
     return selection, features, _column(selection.label, files, config, "Name another with data.label")
 
 

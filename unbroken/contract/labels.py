@@ -11,7 +11,7 @@ from unbroken.data.kinds import KINDS, as_labels, plurals
 from unbroken.data.parquet import read_slices
 from unbroken.data.schema import ClassValue, Column
 from unbroken.data.sources import SourceFile
-from unbroken.errors import DataError
+from unbroken.errors import DataError, UnfitLabelError
 
 MOST_INTEGER_CLASSES = 20
 MOST_CLASSES = 1000
@@ -29,14 +29,15 @@ def infer_task(
         path: What a message names.
 
     Raises:
+        UnfitLabelError: It has one value only, or too many texts.
         DataError: The label cannot serve what is asked for.
     """
     subject = f"{path}: label {label.name}"
     if values is None and label.coded:
-        raise DataError(f"{subject}: found more than {MOST_CLASSES} distinct texts, expected classes")
+        raise UnfitLabelError(f"{subject}: found more than {MOST_CLASSES} distinct texts, expected classes")
     classes = tuple(sorted(values or ()))
     if len(classes) == 1:
-        raise DataError(f"{subject}: found only the value {classes[0]!r}, expected at least two to learn from")
+        raise UnfitLabelError(f"{subject}: found only the value {classes[0]!r}, expected at least two to learn from")
     task = _automatic_task(label, classes) if config.task == "auto" else config.task
     count = len(classes) or f"more than {MOST_CLASSES}"
     if task == "regression" and label.coded:
@@ -58,19 +59,33 @@ def _negative_first(
     classes: tuple[ClassValue, ...], counts: Counter[ClassValue], label: Column, positive: str | None, subject: str
 ) -> tuple[ClassValue, ...]:
     if positive is not None:
-        names = [str(value) for value in classes]
-        if positive not in names:
-            raise DataError(f"{subject}: data.positive: found {positive!r}, expected {' or '.join(map(repr, names))}")
-        return classes if names[1] == positive else classes[::-1]
+        named = [_is_named(value, positive) for value in classes]
+        if not any(named):
+            names = " or ".join(repr(str(value)) for value in classes)
+            raise DataError(f"{subject}: data.positive: found {positive!r}, expected {names}")
+        return classes if named[1] else classes[::-1]
     first, second = classes
     return (second, first) if label.coded and counts[first] < counts[second] else classes
 
 
+def _is_named(value: ClassValue, positive: str) -> bool:
+    """Return whether a text names a class: 1 names 1.0 and true too, as other files may write it."""
+    if str(value) == positive:
+        return True
+    number = {"True": 1.0, "False": 0.0}.get(positive)
+    if number is None:
+        try:
+            number = float(positive)
+        except ValueError:
+            return False
+    return not isinstance(value, str) and float(value) == number
+
+
 def require_label(label: Column, path: str) -> None:
-    """Raise DataError if a column is of a kind that cannot be predicted."""
+    """Raise UnfitLabelError if a column is of a kind that cannot be predicted."""
     if not KINDS[label.kind].label:
         expected = plurals([kind for kind in KINDS.values() if kind.label])
-        raise DataError(f"{path}: label {label.name}: found a {label.kind}, expected {expected}")
+        raise UnfitLabelError(f"{path}: label {label.name}: found a {label.kind}, expected {expected}")
 
 
 def _automatic_task(label: Column, classes: tuple[ClassValue, ...]) -> TaskName:
@@ -94,7 +109,8 @@ def label_values(
     """Return how many rows have each label, None if there are more than MOST_CLASSES, and how many of each file have none.
 
     Raises:
-        DataError: A label is missing where the settings refuse that, or is infinite, or all are missing.
+        UnfitLabelError: All are missing.
+        DataError: One is missing where the settings refuse that, or is infinite.
     """
     values: Counter[ClassValue] | None = Counter()
     unlabelled: Counter[str] = Counter()
@@ -109,7 +125,7 @@ def label_values(
             values.update({pair["values"]: pair["counts"] for pair in pc.value_counts(labels).to_pylist()})
             values = values if len(values) <= MOST_CLASSES else None
     if values is not None and not values:
-        raise DataError(f"{files[0].name}: label {label.name}: found no value in any row. Name another with data.label")
+        raise UnfitLabelError(f"{files[0].name}: label {label.name}: found no value in any row")
     return values, unlabelled
 
 

@@ -3,16 +3,18 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from unbroken.config import DataConfig
 from unbroken.data.parquet import read_slices
 from unbroken.data.schema import Column
 from unbroken.data.sources import SourceFile
-from unbroken.errors import DataError
+from unbroken.errors import DataError, UnfitLabelError
 
 JUDGED_ROWS = 1 << 16
 """A column is judged by so many first rows."""
@@ -21,10 +23,14 @@ LEAST_TEXTS = 50
 LEAST_INTEGERS = 200
 """Of fewer rows, nobody can tell an id from a value."""
 NEARLY_ALL = 0.9
+DENSE = 1.5
+"""Row numbers reach at most so many times as far as there are rows: a third of them may have been dropped."""
 NO_VALUE = "no value in any row"
 INDEX_NAME = re.compile(r"__index_level_[0-9]+__|Unnamed: [0-9]+|")
 """How pandas names an index without a name, in Parquet and in CSV."""
-ID_NAME = re.compile(r"(?i)(.*[_\W ])?(id|ids|uuid|guid|key|idx|index|row|rowid|row_?num(ber)?|no|nr|number)")
+ID_NAME = re.compile(
+    r"(?i)(.*[_\W ])?(id|ids|uuid|guid|key|idx|index|row|rowid|row_?names?|row_?num(ber)?|no|nr|number)"
+)
 CAMEL_ID = re.compile(r".*[a-z](Id|ID|Key|Number|No|Index)")
 
 
@@ -112,21 +118,21 @@ def read_head(files: tuple[SourceFile, ...], names: list[str]) -> pa.Table:
 
 def judge_columns(head: pa.Table, columns: tuple[Column, ...], files: tuple[SourceFile, ...]) -> dict[str, str]:
     """Return the features that carry no meaning by their first values, and why."""
-    verdicts = {column.name: _verdict(column, head.column(column.name), files) for column in columns}
+    verdicts = {column.name: verdict(column, head.column(column.name), files) for column in columns}
     return {name: why for name, why in verdicts.items() if why}
 
 
 def require_meaning(head: pa.Table, label: Column, files: tuple[SourceFile, ...], config: DataConfig) -> None:
-    """Raise DataError if a label that the settings do not name looks as a column does that is left out by default."""
-    why = None if config.label else _verdict(label, head.column(label.name), files)
+    """Raise UnfitLabelError if a label that the settings do not name looks as a column does that is left out by default."""
+    why = None if config.label else verdict(label, head.column(label.name), files)
     if why:
-        raise DataError(
-            f"{config.source}: label {label.name}, the last column: found {why}, expected what is to be predicted. "
-            f"Name a column in data.label"
+        raise UnfitLabelError(
+            f"{config.source}: label {label.name}, the last column: found {why}, expected what is to be predicted"
         )
 
 
-def _verdict(column: Column, values: pa.ChunkedArray, files: tuple[SourceFile, ...]) -> str | None:
+def verdict(column: Column, values: pa.ChunkedArray, files: tuple[SourceFile, ...]) -> str | None:
+    """Return why a column carries no meaning by its first values; None if it may."""
     present = len(values) - _missing(values)
     if not present:
         return None if _has_value(files, column.name) else NO_VALUE
@@ -145,10 +151,18 @@ def _verdict_on_numbers(name: str, values: pa.ChunkedArray) -> str | None:
     numbers = numbers[~np.isnan(numbers)]
     if not np.isfinite(numbers).all() or (numbers % 1 != 0).any():
         return None
-    if numbers[0] in (0, 1) and (np.diff(numbers) == 1).all():
+    if len(np.unique(numbers)) < len(numbers):
+        return None
+    if _counts_rows(numbers):
         return "row numbers"
     is_id = ID_NAME.fullmatch(name) or CAMEL_ID.fullmatch(name)
-    return "ids: each number comes once" if is_id and len(np.unique(numbers)) == len(numbers) else None
+    return "ids: each number comes once" if is_id else None
+
+
+def _counts_rows(numbers: NDArray[Any]) -> bool:
+    """Return whether different whole numbers count rows of which some were dropped, or that stand in another order."""
+    dense = np.ptp(numbers) < DENSE * len(numbers)
+    return bool(dense and ((np.diff(numbers) > 0).all() or numbers.min() in (0, 1)))
 
 
 def _has_value(files: tuple[SourceFile, ...], name: str) -> bool:

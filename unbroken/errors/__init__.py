@@ -3,6 +3,7 @@
 UnbrokenError
 ├── ConfigError                  a setting is out of range or contradicts another
 ├── DataError                    a file, column or value does not fit
+│   ├── UnfitLabelError          a column cannot be predicted, whatever else is asked for
 │   └── BlockedError             new rows do not fit the champion, which stays
 ├── TrainingError                the training diverged: a loss is NaN or infinite
 ├── LockedError                  another process is training this run, or another thread of this process any run
@@ -49,6 +50,10 @@ class BlockedError(DataError):
     def __init__(self, message: str, *, data: str, rule: str, report: str | None = None) -> None:
         super().__init__(message)
         self.data, self.rule, self.report = data, rule, report
+
+
+class UnfitLabelError(DataError):
+    """A column cannot be predicted, whatever else is asked for."""
 
 
 class ChangedSourceError(DataError):

@@ -75,13 +75,13 @@ class RunReport:
         """Return how guesses that the model has to beat fared on the test rows, in words, and if it does not beat one."""
         model, lines = self._test_metrics(), []
         for name, metrics in self.manifest.get("baselines", {}).items():
-            better = model.get("test_loss", math.nan) < metrics["test_loss"]
+            better = model.get("test_loss", math.nan) < metrics.get("test_loss", math.nan)
             lines.append(f"{_words(metrics)}  (a {name}{'' if better else ': the model is no better than that'})")
         return lines
 
     def calibration(self) -> str:
         """Return how sure the predictions are, in words; empty where no rows validate, or too few."""
-        shown = self.manifest.get("calibration", {}).get("shown")
+        shown = (self.manifest.get("calibration") or {}).get("shown")
         if not shown:
             return ""
         share, covered = f"{shown['share']:.0%}", f"{shown['covered']:.1%}"

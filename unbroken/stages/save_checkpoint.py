@@ -171,7 +171,7 @@ def _calibration(inputs: EvaluationInputs, model: nn.Module) -> dict[str, Any]:
     calibration = calibrate(errors[VALIDATION])
     if calibration is None:
         return {}
-    shown: dict[str, float] = {}
+    shown: dict[str, float] | None = None
     with suppress(ConfigError):  # too few rows for it
         threshold = calibration.threshold(SHOWN_SHARE)
         shown = {"share": SHOWN_SHARE, "threshold": threshold, "covered": float((errors[TEST] <= threshold).mean())}

@@ -48,11 +48,27 @@ class ToldLineage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ToldCoverage:
+    """The share that was asked for, the error allowed for it, and the share of the test rows there was."""
+
+    share: float
+    threshold: float
+    covered: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class ToldCalibration:
-    """How sure predictions are, and what shows it: the share that was asked for, the error allowed, the share there was."""
+    """How sure predictions are; `shown` by the test rows, unless too few rows validate."""
 
     errors: dict[str, Any]
-    shown: dict[str, float]
+    shown: ToldCoverage | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToldSchema:
+    """What is predicted."""
+
+    task: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +79,7 @@ class Told:
     history: list[dict[str, float]]
     lineage: ToldLineage
     metrics: dict[str, float]
+    schema: ToldSchema
     later_history: list[dict[str, float]] = field(default_factory=list)
     test_metrics: dict[str, float] = field(default_factory=dict)
     baselines: dict[str, dict[str, float]] = field(default_factory=dict)

@@ -130,7 +130,7 @@ LABELS = {
     "a text label with a null": data(
         "row 2: found None", with_label(["a", "b", None] + ["a"] * 97), null_labels="refuse"
     ),
-    "a label of nulls": data("column label: found no value in any file", with_label(pa.nulls(100))),
+    "a label of nulls": data("label label: found no value in any row", with_label(pa.nulls(100))),
     "a typed label of nulls": data("row 0: found None", with_label(pa.nulls(100, pa.int64())), null_labels="refuse"),
     "a label with one class": data("label label: found only the value 1", with_label([1] * 100)),
     "a text label with one class": data("found only the value 'a'", with_label(["a"] * 100)),

@@ -33,6 +33,9 @@ def test_the_positive_class_is(name: str, tmp_path: Path):
         (["yes"] * 70 + ["no"] * 30, "yes", ("no", "yes")),
         ([1] * 70 + [0] * 30, "0", (1, 0)),
         ([True, False] * 50, "False", (True, False)),
+        ([1.0] * 70 + [0.0] * 30, "0", (1.0, 0.0)),
+        ([True, False] * 50, "1", (False, True)),
+        ([1, 0] * 50, "False", (1, 0)),
     ],
 )
 def test_it_is_the_one_that_is_named(label: list[Any], positive: str, classes: tuple[Any, ...], tmp_path: Path):

@@ -236,7 +236,7 @@ def test_a_year_beyond_the_calendar_is_refused_by_row(tmp_path: Path):
 @pytest.mark.parametrize(
     ("last", "words"),
     [
-        ({"index": [(row * 7) % 400 for row in range(400)]}, "label index, the last column: found ids"),
+        ({"index": [(row * 7919) % 100_003 for row in range(400)]}, "label index, the last column: found ids"),
         ({"n": list(range(400))}, "label n, the last column: found row numbers"),
         ({"name": [f"name {row}" for row in range(400)]}, "label name, the last column: found 400 different texts"),
     ],
@@ -244,10 +244,32 @@ def test_a_year_beyond_the_calendar_is_refused_by_row(tmp_path: Path):
 def test_a_last_column_without_meaning_is_no_label_unless_it_is_named(last: dict[str, Any], words: str, tmp_path: Path):
     source = write(tmp_path / "a.parquet", {"x": [float(row % 9) for row in range(400)], **last})
 
-    with pytest.raises(DataError, match=f"{words}.* Name a column in data.label"):
+    with pytest.raises(DataError, match=f"{words}.* Name another with data.label, such as --data.label x"):
         schema_of(source, tmp_path)
     (name,) = last
     assert schema_of(source, tmp_path, label=name).label.name == name
+
+
+@pytest.mark.parametrize(
+    ("last", "words"),
+    [
+        ({"day": [datetime.date(2024, 1, 1)] * 400}, "label day: found a date, expected numbers, booleans or text"),
+        ({"same": [1] * 400}, "label same: found only the value 1, expected at least two to learn from"),
+        ({"empty": pa.nulls(400)}, "label empty: found no value in any row"),
+        ({"holes": pa.nulls(400, pa.float64())}, "label holes: found no value in any row"),
+        ({"key": [f"key {row}" for row in range(2000)]}, "label key: found more than 1000 distinct texts"),
+    ],
+)
+def test_a_last_column_that_cannot_be_predicted_is_refused_with_one_that_can(
+    last: dict[str, Any], words: str, tmp_path: Path
+):
+    (values,) = last.values()
+    texts, rows = ["a", "b"] * (len(values) // 2), [float(row % 9) for row in range(len(values))]
+    source = write(tmp_path / "a.parquet", {"x": rows, "kind": texts, "number": list(range(len(values))), **last})
+
+    with pytest.raises(DataError, match=f"{words}.*. Name another with data.label, such as --data.label kind"):
+        schema_of(source, tmp_path)
+    assert schema_of(source, tmp_path, label="kind", exclude=tuple(last)).label.name == "kind"
 
 
 def test_a_feature_that_the_settings_name_is_not_the_label_by_default(tmp_path: Path):
@@ -281,6 +303,15 @@ MEANINGLESS = {
     "row numbers": ("n", list(range(COUNT)), "row numbers"),
     "row numbers from 1": ("n", list(range(1, COUNT + 1)), "row numbers"),
     "row numbers as floats": ("n", [float(row) for row in range(COUNT)], "row numbers"),
+    "row numbers of which some are gone": ("n", [row for row in range(1, 560) if row % 7 > 1], "row numbers"),
+    "row numbers of a later file": ("n", list(range(9000, 9000 + COUNT)), "row numbers"),
+    "row numbers in another order": ("n", [(row * 7) % COUNT + 1 for row in range(COUNT)], "row numbers"),
+    "row names of a sample": (
+        "rownames",
+        [(row * 7919) % 100_003 for row in range(COUNT)],
+        "ids: each number comes once",
+    ),
+    "amounts that rise": ("n", [row * row for row in range(COUNT)], None),
     "ids": ("customer_id", [(row * 7919) % 100_003 for row in range(COUNT)], "ids: each number comes once"),
     "ids as floats": (
         "customerId",
