@@ -144,8 +144,8 @@ def _stratified(manifest: Manifest, config: SplitConfig) -> Parts:
     if manifest.schema.task == "regression":
         raise DataError(f"split.kind stratified: label {label} has no classes; use random")
     codes, counts = _codes(_column(manifest, label))
-    tests = _shares(counts, config.test_fraction)
-    validations = _shares(counts, config.validation_share)
+    tests = _shares(counts, config.test_fraction, np.maximum(counts - 1, 0))
+    validations = _shares(counts, config.validation_share, np.maximum(counts - tests - 1, 0))
     parts = np.empty(manifest.rows, np.uint8)
     for code, count in enumerate(counts):
         order = Permutation(int(count), derive(config.seed, "split", code))
@@ -184,12 +184,13 @@ def _is_sortable(texts: pa.ChunkedArray) -> bool:
     return len(set(map(len, values))) == 1 and all(map(SORTABLE.fullmatch, values))
 
 
-def _shares(counts: NDArray[np.int64], fraction: float) -> NDArray[np.int64]:
-    """Divide round(total * fraction) rows over the classes by the largest remainders."""
+def _shares(counts: NDArray[np.int64], fraction: float, most: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Divide round(total * fraction) rows over the classes by the largest remainders; at most so many of each can be had."""
     exact = counts * fraction
-    shares = np.floor(exact).astype(np.int64)
+    shares = np.minimum(np.floor(exact).astype(np.int64), most)
     remainder = round(counts.sum() * fraction) - shares.sum()
-    shares[np.argsort(shares - exact, kind="stable")[:remainder]] += 1
+    order = np.argsort(shares - exact, kind="stable")
+    shares[order[shares[order] < most[order]][:remainder]] += 1
     return shares
 
 

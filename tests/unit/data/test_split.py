@@ -94,6 +94,17 @@ def test_a_stratified_split_keeps_the_shares_of_the_classes(label: list[Any], tm
         assert all(abs(found[value] - count * fraction) < 1 for value, count in Counter(label).items())
 
 
+def test_a_stratified_split_leaves_a_row_of_each_class_to_train(tmp_path: Path):
+    label = [f"class {row % 10}" for row in range(12)]
+    path = write(tmp_path / "a.parquet", {"x": [float(row) for row in range(12)], "label": label})
+    config = SplitConfig(kind="stratified", test_fraction=0.09, validation_fraction=0.09)
+
+    parts = parts_of(loaded(path, tmp_path), config)
+
+    assert Counter(parts.tolist()) == {TRAIN: 10, VALIDATION: 1, TEST: 1}
+    assert {value for value, part in zip(label, parts, strict=True) if part == TRAIN} == set(label)
+
+
 @pytest.mark.parametrize(
     "groups",
     [
