@@ -9,12 +9,12 @@ import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torchmetrics import Metric as TorchMetric
-from torchmetrics import classification, regression
 
 from unbroken.batches.pieces import PIECE_ROWS, Splittable
 from unbroken.config import TaskName
 from unbroken.config.metrics import metrics_of
+from unbroken.evaluation.running_metrics import Metric as TorchMetric
+from unbroken.evaluation.running_metrics import classification, regression
 from unbroken.evaluation.scores import SCORES
 from unbroken.features.encoder import LabelScale
 from unbroken.models.forward import outputs_of
