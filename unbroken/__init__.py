@@ -43,6 +43,8 @@ if TYPE_CHECKING:
         TrainingError,
         UnbrokenError,
     )
+    from unbroken.estimators.classifier import UnbrokenClassifier
+    from unbroken.estimators.regressor import UnbrokenRegressor
     from unbroken.features.spec import FeatureSpec
     from unbroken.pipeline import TrainedModel, predict, retrain, train
     from unbroken.serving.prediction import Predictor
@@ -77,7 +79,9 @@ __all__ = [
     "TrainedModel",
     "TrainingConfig",
     "TrainingError",
+    "UnbrokenClassifier",
     "UnbrokenError",
+    "UnbrokenRegressor",
     "__version__",
     "load",
     "predict",
@@ -88,6 +92,8 @@ __all__ = [
 ELSEWHERE = {
     "FeatureSpec": ("unbroken.features.spec", "FeatureSpec"),
     "Predictor": ("unbroken.serving.prediction", "Predictor"),
+    "UnbrokenClassifier": ("unbroken.estimators.classifier", "UnbrokenClassifier"),
+    "UnbrokenRegressor": ("unbroken.estimators.regressor", "UnbrokenRegressor"),
     "load": ("unbroken.serving.prediction", "load_predictor"),
     **{name: ("unbroken.pipeline", name) for name in ("TrainedModel", "predict", "retrain", "train")},
 }

@@ -24,7 +24,7 @@ def configured(folder: Path, epochs: int = 2) -> unbroken.Config:
 
 
 def test_importing_the_package_imports_neither_torch_nor_prefect_nor_pyarrow():
-    code = "import sys, unbroken; print({'torch', 'prefect', 'pyarrow', 'pandas', 'pydantic'} & set(sys.modules))"
+    code = "import sys, unbroken; print({'torch', 'prefect', 'pyarrow', 'pandas', 'pydantic', 'sklearn'} & set(sys.modules))"
 
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
