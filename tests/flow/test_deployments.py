@@ -174,6 +174,7 @@ def test_a_promotion_starts_the_scoring_of_its_rows_with_the_new_champion(served
     (report,) = [artifact for artifact in served.artifacts(run) if artifact["key"].startswith("decision-")]
     assert report["data"].startswith("# Promoted")
     assert "auroc of a constant guess" in report["data"]
+    assert "Beside the challenger" in report["data"]
     model = tmp_path / "models" / "toy"
 
     def scorings() -> list[UUID]:

@@ -25,6 +25,9 @@ class CheckpointConfig:
     publish: Literal["auto", "last", "best"] = "auto"
     """Which epoch becomes `checkpoint.pth`: the last, or the best by `training.monitor`, which is always kept. `auto` is the
     best where rows validate."""
+    baseline: Literal["auto", "constant", "trees"] = "auto"
+    """What stands beside the model's test metrics: a constant guess alone, or scikit-learn's gradient boosting too, where 500 rows
+    to 10 million values train and the extra `sklearn` is installed. `auto` is `trees`; `constant` for the sample."""
     wait: bool = True
     """Wait while another process trains this run, or another thread of this process any run; otherwise fail at once."""
 

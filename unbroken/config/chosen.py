@@ -35,6 +35,7 @@ class Chosen:
         min_delta: What counts as better.
         publish: Which epoch is published.
         test_scores: Whether the test rows are scored once, for the published epoch, or beside every epoch.
+        baseline: What stands beside the model's test metrics.
         reasons: What was automatic, what it came to and why, a line each.
     """
 
@@ -46,6 +47,7 @@ class Chosen:
     min_delta: float
     publish: Literal["last", "best"]
     test_scores: Literal["once", "every_epoch"]
+    baseline: Literal["constant", "trees"]
     reasons: tuple[str, ...] = ()
 
     @property
@@ -82,6 +84,7 @@ def choose(
         min_delta=training.min_delta,
         publish=("best" if validates else "last") if checkpoint.publish == AUTO else checkpoint.publish,
         test_scores=("once" if validates else "every_epoch") if training.test_scores == AUTO else training.test_scores,
+        baseline=("constant" if classic else "trees") if checkpoint.baseline == AUTO else checkpoint.baseline,
         reasons=() if classic else tuple(_reasons(split, training, checkpoint, share)),
     )
 

@@ -8,6 +8,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC
+from pathlib import Path
 from typing import cast
 from uuid import UUID
 
@@ -26,6 +27,7 @@ from unbroken.retraining.data_check import DataCheck
 from unbroken.retraining.new_data import Cycle, registry_of
 from unbroken.retraining.promotion import Decision
 from unbroken.run import Run
+from unbroken.storage.publication import published_manifest
 from unbroken.training.progress import Progress, Report
 
 log = logging.getLogger(__name__)
@@ -81,7 +83,8 @@ def ends_of_attempts() -> list[AttemptEnd]:
 
 def show_decision(decision: Decision, cycle: Cycle, check: DataCheck) -> None:
     """Keep the report of a retraining with its flow run."""
-    report = decision_markdown(decision, cycle, check)
+    manifest = published_manifest(Path(decision.challenger.path))
+    report = decision_markdown(decision, cycle, check, RunReport(manifest=manifest, events=[]).baselines())
     key = f"decision-{cycle.path.name}"
     with _server_errors_logged():
         create_markdown_artifact(report, key=key, description="Gate, drift of the data and lineage.")

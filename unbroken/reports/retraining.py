@@ -1,5 +1,6 @@
 """The report of a retraining: the verdict, both scores, the slices, the drift of the data, and lineage; or what ended it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from unbroken.config import RetrainConfig
@@ -12,8 +13,15 @@ from unbroken.retraining.promotion import Decision
 from unbroken.storage.artifact import from_json
 
 
-def decision_markdown(decision: Decision, cycle: Cycle, check: DataCheck) -> str:
-    """Return the report as Markdown."""
+def decision_markdown(decision: Decision, cycle: Cycle, check: DataCheck, baselines: Sequence[str] = ()) -> str:
+    """Return the report as Markdown.
+
+    Args:
+        decision: What became of the challenger.
+        cycle: The new files.
+        check: Where the report of their data lies.
+        baselines: How guesses and gradient boosting fared on the test rows of the challenger's training, in words.
+    """
     verdict, path = decision.verdict, Path(check.report.path)
     data = from_json(DataReport, path.read_bytes(), str(path))
     parts = [
@@ -22,6 +30,11 @@ def decision_markdown(decision: Decision, cycle: Cycle, check: DataCheck) -> str
         *(["## Files left out", *map(paragraph, cycle.broken)] if cycle.broken else []),
         "## Gate",
         markdown_table(_scores(verdict, "champion" if cycle.rival else "a constant guess")),
+        *(
+            ["## Beside the challenger, on the test rows of its training", *map(paragraph, baselines)]
+            if baselines
+            else []
+        ),
         "## Data against the champion's",
         _drift(data),
         "## Lineage",

@@ -76,8 +76,9 @@ class RunReport:
         model, lines = self._test_metrics(), []
         for name, metrics in self.manifest.get("baselines", {}).items():
             better = model.get("test_loss", math.nan) < metrics.get("test_loss", math.nan)
-            lines.append(f"{_words(metrics)}  (a {name}{'' if better else ': the model is no better than that'})")
-        return lines
+            lines.append(f"{_words(metrics)}  ({name}{'' if better else ': the loss of the model is no better'})")
+        left_out = self.manifest.get("baselines_left_out", {})
+        return [*lines, *(f"{name} is left out: {why}" for name, why in left_out.items())]
 
     def calibration(self) -> str:
         """Return how sure the predictions are, in words; empty where no rows validate, or too few."""

@@ -9,8 +9,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from unbroken.checkpoints.format import check_digest, decode, read_checkpoint, read_content
 from unbroken.checkpoints.history import History, best_epoch
 from unbroken.checkpoints.store import CheckpointStore
@@ -19,27 +17,21 @@ from unbroken.code.record import CodeRecord, present_code
 from unbroken.config import Config
 from unbroken.config.metrics import why_undefined
 from unbroken.data.dataset import SplitDatasets
-from unbroken.errors import ConfigError, DataError
-from unbroken.evaluation.baseline import CONSTANT, constant_guess
-from unbroken.evaluation.conformal import calibrate, errors_of
+from unbroken.errors import DataError
 from unbroken.evaluation.self_check import SelfCheck, make_self_check
 from unbroken.features.encoder import Encoder
 from unbroken.reproducibility.determinism import reproducible
 from unbroken.run import Run
 from unbroken.stages.results import Checkpoint, Published
+from unbroken.stages.scores import BASELINES, SCORES, score
 from unbroken.storage.artifact import Artifact
 from unbroken.storage.journal import Journal
 from unbroken.storage.publication import find_manifest, publish, read_manifest
 from unbroken.storage.sealed import seal
-from unbroken.training.inputs import TEST, VALIDATION, EvaluationInputs
+from unbroken.training.inputs import EvaluationInputs
 from unbroken.training.rebuilding import rebuild
 
 log = logging.getLogger(__name__)
-
-TEST_METRICS, BASELINES, CALIBRATION = "test_metrics", "baselines", "calibration"
-"""What a manifest calls what the test rows say of the model and of guesses that it has to beat, and how sure it is."""
-SHOWN_SHARE = 0.9
-"""The share of the test rows that shows whether intervals keep their word."""
 
 Scores = Callable[[Tree, Path], dict[str, Any]]
 """Returns what the test rows say of the model in a checkpoint, for the manifest."""
@@ -48,8 +40,7 @@ Scores = Callable[[Tree, Path], dict[str, Any]]
 def save_checkpoint(last: Checkpoint, splits: SplitDatasets, encoder: Artifact, config: Config, run: Run) -> Published:
     """Publish the last or the best epoch durably as `checkpoint.pth`, after verifying it, with a manifest beside it.
 
-    For the manifest a constant guess is scored on the test rows, and where these are scored once, so is the model. How far
-    off it is on rows that validate says how sure its predictions are.
+    For the manifest the test rows are scored: `unbroken.stages.scores`.
 
     Args:
         last: The checkpoint with which the training ended.
@@ -65,16 +56,7 @@ def save_checkpoint(last: Checkpoint, splits: SplitDatasets, encoder: Artifact, 
 
     def scores(tree: Tree, path: Path) -> dict[str, Any]:
         with reproducible(config.training.threads):
-            inputs = EvaluationInputs.read(config, splits, encoder, run)
-            guess = constant_guess(splits.train, inputs.features).to(inputs.device)
-            state = inputs.fresh_state()
-            inputs.restore(state, tree, path)
-            once = config.chosen.test_scores == "once"
-            return {
-                **({TEST_METRICS: inputs.evaluate(state.model, TEST)} if once else {}),
-                BASELINES: {CONSTANT: inputs.evaluate(guess, TEST)},
-                **_calibration(inputs, state.model),
-            }
+            return score(EvaluationInputs.read(config, splits, encoder, run), splits, tree, path)
 
     path, expected, later = _chosen(last, config, run)
     return publish_checkpoint(path, expected, run.published, config, run, later, scores)
@@ -114,7 +96,7 @@ def publish_checkpoint(
     if later:
         manifest["later_history"] = list(later)
     if scores is not None:
-        known = {name: recorded[name] for name in (TEST_METRICS, BASELINES, CALIBRATION) if name in recorded}
+        known = {name: recorded[name] for name in SCORES if name in recorded}
         manifest |= known if BASELINES in known else scores(tree, path)
     publish(target, content, digest, seal(json.dumps(manifest, indent=1).encode()))
     copy = Artifact.of(target.with_suffix(".json"))
@@ -160,22 +142,6 @@ def _manifest(tree: Tree, digest: str, record: CodeRecord, run: Run) -> dict[str
         "schema": tree["schema"],
         "scaler": tree["scaler"],
     }
-
-
-def _calibration(inputs: EvaluationInputs, model: nn.Module) -> dict[str, Any]:
-    """Return how far off a model is on the rows that validate, and whether the test rows bear that out; empty without such rows."""
-    if VALIDATION not in inputs.held_out:
-        return {}
-    task, label = inputs.features.task, inputs.encoder.label
-    errors = {part: errors_of(model, rows, task, label) for part, rows in inputs.held_out.items()}
-    calibration = calibrate(errors[VALIDATION])
-    if calibration is None:
-        return {}
-    shown: dict[str, float] | None = None
-    with suppress(ConfigError):  # too few rows for it
-        threshold = calibration.threshold(SHOWN_SHARE)
-        shown = {"share": SHOWN_SHARE, "threshold": threshold, "covered": float((errors[TEST] <= threshold).mean())}
-    return {CALIBRATION: {"errors": dataclasses.asdict(calibration), "shown": shown}}
 
 
 def _recorded(published: Path, digest: str) -> dict[str, Any]:

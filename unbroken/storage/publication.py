@@ -83,6 +83,7 @@ class Told:
     later_history: list[dict[str, float]] = field(default_factory=list)
     test_metrics: dict[str, float] = field(default_factory=dict)
     baselines: dict[str, dict[str, float]] = field(default_factory=dict)
+    baselines_left_out: dict[str, str] = field(default_factory=dict)
     calibration: ToldCalibration | None = None
 
     def __post_init__(self) -> None:

@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 import unbroken
 from unbroken.reports.run import RunReport
@@ -81,5 +83,58 @@ def test_a_model_that_learns_is_better_and_one_of_noise_is_said_to_be_none(tmp_p
 
     said = ["".join(RunReport.read(open_run(config)).baselines()) for config in (learnt, guessed)]
 
-    assert ["no better than that" in line for line in said] == [False, True]
-    assert all("(a constant guess" in line for line in said)
+    assert ["(constant guess: the loss of the model is no better)" in line for line in said] == [False, True]
+    assert all("(constant guess" in line for line in said)
+
+
+TASKS: dict[str, Any] = {
+    "two classes": lambda value: value > 0.5,
+    "three classes": lambda value: np.digitize(value, [-1, 1]).astype(str),
+    "numbers": lambda value: 10 * value,
+}
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_gradient_boosting_is_fitted_to_the_rows_that_train_and_scored_on_those_that_test(name: str, tmp_path: Path):
+    draw = np.random.Generator(np.random.PCG64(0))
+    x, kind = draw.standard_normal((2000, 2)), draw.integers(0, 3, 2000)
+    label = TASKS[name](x[:, 0] * (kind - 1) + 0.3 * draw.standard_normal(2000))
+    columns = {"x": x[:, 0], "y": x[:, 1], "kind": np.array(["a", "b", "c"])[kind], "row": np.arange(2000)}
+    pq.write_table(pa.table({**columns, "label": label}), tmp_path / "rows.parquet")
+    config = unbroken.Config(
+        data=unbroken.DataConfig(source=str(tmp_path / "rows.parquet"), exclude=("row",)),
+        split=unbroken.SplitConfig(kind="time", column="row"),
+        training=unbroken.TrainingConfig(epochs=1, batch_size=500),
+        runs_folder=str(tmp_path / "runs"),
+    )
+
+    metrics = unbroken.train(config).baselines["gradient boosting"]
+
+    frame = pd.DataFrame({**columns, "kind": pd.Categorical(columns["kind"])}).drop(columns="row")
+    estimator = (HistGradientBoostingRegressor if name == "numbers" else HistGradientBoostingClassifier)(
+        random_state=0, categorical_features="from_dtype"
+    ).fit(frame[:1440], label[:1440])
+    score = estimator.score(frame[1600:], label[1600:])
+    assert metrics["test_r2" if name == "numbers" else "test_accuracy"] == pytest.approx(score, abs=0.02)
+    assert score > 0.7
+
+
+@pytest.mark.parametrize(
+    ("rows", "baseline", "words"), [(400, "trees", "288 rows train, fewer than 500"), (1000, "constant", None)]
+)
+def test_gradient_boosting_is_left_out_with_the_reason(rows: int, baseline: Any, words: str | None, tmp_path: Path):
+    draw = np.random.Generator(np.random.PCG64(0))
+    table = {"x": draw.standard_normal(rows), "label": draw.integers(0, 2, rows)}
+    pq.write_table(pa.table(table), tmp_path / "rows.parquet")
+    config = unbroken.Config(
+        data=unbroken.DataConfig(source=str(tmp_path / "rows.parquet")),
+        training=unbroken.TrainingConfig(epochs=1),
+        checkpoint=unbroken.CheckpointConfig(baseline=baseline),
+        runs_folder=str(tmp_path / "runs"),
+    )
+    model = unbroken.train(config)
+
+    said = RunReport.read(open_run(config)).baselines()
+
+    assert list(model.baselines) == ["constant guess"]
+    assert said[1:] == ([f"gradient boosting is left out: {words}"] if words else [])
