@@ -13,6 +13,7 @@ from unbroken.cli.progress_bar import progress_bar
 from unbroken.cli.settings import add_settings, project_file, settings_of
 from unbroken.cli.terminal import FINE, as_text, shown_log, warnings_alone
 from unbroken.config import Config
+from unbroken.config.metrics import TREES
 from unbroken.errors import DataError
 from unbroken.reports.advice import advise
 from unbroken.reports.run import RunReport
@@ -21,6 +22,7 @@ from unbroken.stages import finished
 from unbroken.stages.results import Restored
 from unbroken.storage.journal import Journal
 
+TRY = "try         --model.factory tabm, which errs less on most tables, and takes longer"
 SHORT, LEAST_MIB = 10, 0.1
 """Seconds below which a digit after the point counts, and the least memory that is told."""
 
@@ -116,5 +118,6 @@ def outcome(config: Config, restored: Restored, report: RunReport, *, trained: b
         *([f"sure        {report.calibration()}"] if report.calibration() else []),
         f"checkpoint  {restored.path}  (epoch {restored.epoch}, restored and verified)",
         f"sha256      {restored.digest}",
+        *([TRY] if TREES in report.unbeaten() and config.model.factory == "mlp" else []),
         f"train on    {advise(config, report.history, restored.step // restored.epoch)}",
     ]

@@ -11,6 +11,9 @@ TaskName = Literal["binary", "multiclass", "regression"]
 
 CLASSES: tuple[TaskName, ...] = ("binary", "multiclass")
 
+CONSTANT, TREES = "constant guess", "gradient boosting"
+"""What a model has to beat, by the names under which its metrics are told."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Metric:

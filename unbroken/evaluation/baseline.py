@@ -9,9 +9,6 @@ from unbroken.data.dataset import Dataset
 from unbroken.data.parquet import read_dataset
 from unbroken.features.spec import FeatureSpec
 
-CONSTANT = "constant guess"
-"""What it is called where metrics are told."""
-
 
 class ConstantGuess(nn.Module):
     """Gives every row the same logits."""

@@ -15,8 +15,6 @@ from unbroken.data.dataset import Dataset
 from unbroken.data.parquet import read_dataset
 from unbroken.features.spec import FeatureSpec
 
-TREES = "gradient boosting"
-"""What it is called where metrics are told."""
 LEAST_ROWS, MOST_CELLS = 500, 10_000_000
 """Of fewer rows its leaves of 20 rows say little; more cells take longer than half a minute."""
 MOST_CODES = 255

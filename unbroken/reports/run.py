@@ -73,12 +73,18 @@ class RunReport:
 
     def baselines(self) -> list[str]:
         """Return how guesses that the model has to beat fared on the test rows, in words, and if it does not beat one."""
-        model, lines = self._test_metrics(), []
-        for name, metrics in self.manifest.get("baselines", {}).items():
-            better = model.get("test_loss", math.nan) < metrics.get("test_loss", math.nan)
-            lines.append(f"{_words(metrics)}  ({name}{'' if better else ': the loss of the model is no better'})")
+        unbeaten = self.unbeaten()
+        lines = [
+            f"{_words(metrics)}  ({name}{': the loss of the model is no better' if name in unbeaten else ''})"
+            for name, metrics in self.manifest.get("baselines", {}).items()
+        ]
         left_out = self.manifest.get("baselines_left_out", {})
         return [*lines, *(f"{name} is left out: {why}" for name, why in left_out.items())]
+
+    def unbeaten(self) -> list[str]:
+        """Return the names of those whose loss on the test rows is as good as the model's."""
+        loss, baselines = self._test_metrics().get("test_loss", math.nan), self.manifest.get("baselines", {})
+        return [name for name, metrics in baselines.items() if not loss < metrics.get("test_loss", math.nan)]
 
     def calibration(self) -> str:
         """Return how sure the predictions are, in words; empty where no rows validate, or too few."""

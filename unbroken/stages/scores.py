@@ -8,10 +8,11 @@ from typing import Any
 from torch import nn
 
 from unbroken.checkpoints.tree import Tree
+from unbroken.config.metrics import CONSTANT, TREES
 from unbroken.data.dataset import SplitDatasets
 from unbroken.errors import ConfigError
-from unbroken.evaluation.baseline import CONSTANT, constant_guess
-from unbroken.evaluation.boosted_trees import TREES, fit_trees, why_no_trees
+from unbroken.evaluation.baseline import constant_guess
+from unbroken.evaluation.boosted_trees import fit_trees, why_no_trees
 from unbroken.evaluation.conformal import calibrate, errors_of
 from unbroken.training.inputs import TEST, VALIDATION, EvaluationInputs
 

@@ -11,6 +11,7 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 import unbroken
+from unbroken.cli.main import answer
 from unbroken.reports.run import RunReport
 from unbroken.run import open_run
 
@@ -138,3 +139,19 @@ def test_gradient_boosting_is_left_out_with_the_reason(rows: int, baseline: Any,
 
     assert list(model.baselines) == ["constant guess"]
     assert said[1:] == ([f"gradient boosting is left out: {words}"] if words else [])
+
+
+@pytest.mark.parametrize(("factory", "tried"), [("mlp", True), ("plr", False)])
+def test_where_gradient_boosting_is_better_another_preset_is_named(
+    factory: str, tried: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    draw = np.random.Generator(np.random.PCG64(0))
+    x = draw.standard_normal(1000)
+    pq.write_table(pa.table({"x": x, "label": (x * 3 % 1 > 0.5).astype(int)}), tmp_path / "rows.parquet")
+
+    words = ["train", "--no-orchestrator", "--data.source", str(tmp_path / "rows.parquet"), "--model.factory", factory]
+    assert answer([*words, "--training.epochs", "1", "--runs_folder", str(tmp_path / "runs")]) == 0
+
+    said = capsys.readouterr().out
+    assert "(gradient boosting: the loss of the model is no better)" in said
+    assert ("try         --model.factory tabm" in said) == tried
