@@ -144,6 +144,7 @@ def plot(summaries: dict[str, pd.DataFrame], path: Path) -> None:
             panel.annotate(str(name), (row["median seconds"], row["error / HistGradientBoosting"]), fontsize=8)
         panel.set(xscale="log", xlabel="median seconds a table", title=f"{half}: {table['tables'].iloc[0]} tables")
         panel.axhline(1, linewidth=0.5, color="grey")
+        panel.margins(x=0.2)
     panels[0][0].set_ylabel("error / HistGradientBoosting")
     figure.tight_layout()
     figure.savefig(path, dpi=110)
@@ -160,7 +161,7 @@ def main() -> None:
     parser.add_argument("--cap", type=int, default=CAP, help="most rows of a table")
     arguments = parser.parse_args()
     collect(arguments)
-    results = kept(arguments.cap)
+    results = [result for result in kept(arguments.cap) if result["model"] in (arguments.models or CONTENDERS)]
     halves = [half for half in ("tuning", "held out") if any(found["half"] == half for found in results)]
     summaries = {half: summary(results, half) for half in halves}
     print("\n\n".join(markdown(table, half) for half, table in summaries.items()))
