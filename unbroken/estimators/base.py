@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import Tags, check_array, check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from unbroken.config import Config, DataConfig, ModelConfig, SplitConfig, TaskName, TrainingConfig
+from unbroken.config import CheckpointConfig, Config, DataConfig, ModelConfig, SplitConfig, TaskName, TrainingConfig
 from unbroken.config.data import MAX_COLUMNS
 from unbroken.config.training import DEFAULT_BATCH_SIZE
 from unbroken.errors import ConfigError
@@ -168,6 +168,7 @@ class UnbrokenEstimator(BaseEstimator):
                 device=self.device,
                 threads=_plain(self.threads),
             ),
+            checkpoint=CheckpointConfig(baseline="constant"),  # nobody sees another here
             runs_folder=str(folder),
         )
 
