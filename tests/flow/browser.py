@@ -34,6 +34,22 @@ class Page:
 
     socket: Connection
     numbers: Any = field(default_factory=itertools.count)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    """What the browser told without being asked, once it was told to (`watch`)."""
+
+    def watch(self, *domains: str) -> None:
+        """Have the browser tell what happens, such as `Network`."""
+        for domain in domains:
+            self._do(f"{domain}.enable")
+
+    def look_as(self, width: int, theme: str) -> None:
+        """Be so wide, on a device whose theme is light or dark."""
+        self._do("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
+        self._do("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
+
+    def ask(self, expression: str) -> Any:
+        """Return what an expression is in the page."""
+        return self._evaluate(expression)
 
     def open(self, url: str) -> None:
         """Go to a page and wait until it has come to rest."""
@@ -68,10 +84,11 @@ class Page:
         """Return where the page is."""
         return self._evaluate("location.href")
 
-    def keep(self, path: Path) -> None:
-        """Save the page as PNG."""
+    def keep(self, path: Path, *, whole: bool = False) -> None:
+        """Save what is seen of the page, or all of it, as PNG."""
         path.parent.mkdir(exist_ok=True)
-        path.write_bytes(base64.b64decode(self._do("Page.captureScreenshot")["data"]))
+        picture = self._do("Page.captureScreenshot", captureBeyondViewport=whole)["data"]
+        path.write_bytes(base64.b64decode(picture))
 
     def _evaluate(self, expression: str) -> Any:
         return self._do("Runtime.evaluate", expression=expression)["result"].get("value", "")
@@ -80,7 +97,7 @@ class Page:
         number = next(self.numbers)
         self.socket.send(json.dumps({"id": number, "method": method, "params": parameters}))
         while (answer := json.loads(self.socket.recv(SECONDS))).get("id") != number:
-            pass
+            self.events.append(answer)
         assert "result" in answer, answer
         return answer["result"]
 

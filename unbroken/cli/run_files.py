@@ -8,7 +8,9 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from unbroken.catalog.lookup import run_folders
+from unbroken.catalog.summary import RunFolder
 from unbroken.cli.terminal import FAULTY, FINE, as_text
+from unbroken.errors import ConfigError
 from unbroken.run_name import give_name
 
 
@@ -39,6 +41,20 @@ def verify(runs: list[Path], _: Namespace, console: Console) -> int:
         if status.complaint:
             console.print(as_text(f"        {status.complaint}"), soft_wrap=True)
     return FAULTY if any(status.complaint for status in statuses) else FINE
+
+
+def report_run(runs: list[Path], details: Namespace, console: Console) -> int:
+    """Write the report of a run as one page of HTML, and print where it is."""
+    from unbroken.charts.report import write_report  # noqa: PLC0415 (torch)
+
+    folder = RunFolder(runs[0].absolute())
+    if not folder.run.published.is_file():
+        raise ConfigError(
+            f"{folder.path}: found no checkpoint.pth; a report is of a run that has published one: train it"
+        )
+    path = write_report(folder.run, str(folder.settings.get("training.device", "cpu")), details.factory)
+    console.print(as_text(str(path)), soft_wrap=True)
+    return FINE
 
 
 def diff(runs: list[Path], _: Namespace, console: Console) -> int:

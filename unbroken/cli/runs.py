@@ -43,6 +43,12 @@ MODELS = Option(
     default=None,
     text="Folder of the models; that of the project's retrain.toml, or `models`, when not given.",
 )
+FACTORY = Option(
+    name="factory",
+    kind=str | None,
+    default=None,
+    text="What builds the model, if it is your own and you trust it: package.module:function.",
+)
 YES = Option(name="yes", kind=bool, default=False, text="Delete them.")
 
 
@@ -78,6 +84,12 @@ QUESTIONS = {
         runs="+",
         json=True,
         text="runs side by side: the settings that differ, metrics and curves",
+    ),
+    "report": Question(
+        answer=run_files.report_run,
+        runs=1,
+        options=(FACTORY,),
+        text="write report.html into a run's folder: is it good, where is it bad, what drives it, what happened",
     ),
     "replay": Question(
         answer=run_changes.replay_run,

@@ -23,6 +23,7 @@ from unbroken.stages.results import Restored
 from unbroken.storage.journal import Journal
 
 TRY = "try         --model.factory tabm, which errs less on most tables, and takes longer"
+REPORT = "report.html"
 SHORT, LEAST_MIB = 10, 0.1
 """Seconds below which a digit after the point counts, and the least memory that is told."""
 
@@ -49,10 +50,10 @@ def run(command: str, arguments: Namespace, console: Console) -> int:
         restored = finished.load(run, config) or _train(
             config, run, console, orchestrated=not arguments.no_orchestrator
         )
-    folder = Path(restored.path).parent
-    report = RunReport.read(replace(run, key=folder.name, folder=str(folder)))
+    done = _where(run, restored)
+    report = RunReport.read(done)
     console.print(report.table())
-    trained = folder != run.path or len(report.events) > events
+    trained = done.path != run.path or len(report.events) > events
     console.print(as_text(*outcome(config, restored, report, trained=trained)), soft_wrap=True)
     return FINE
 
@@ -91,7 +92,22 @@ def _train(config: Config, run: Run, console: Console, *, orchestrated: bool) ->
         if flow is not None:
             return flow(config)
         with progress_bar() as report:
-            return pipeline.run_stages(config, run, report)
+            restored = pipeline.run_stages(config, run, report)
+    write_report(config, run, restored)
+    return restored
+
+
+def write_report(config: Config, run: Run, restored: Restored) -> None:
+    """Write the page on a training that has just ended."""
+    from unbroken.charts.report import write_report_or_warn  # noqa: PLC0415 (torch, which a finished run needs none of)
+
+    write_report_or_warn(_where(run, restored), config)
+
+
+def _where(run: Run, restored: Restored) -> Run:
+    """Return the run that was trained: another one where the source was replaced meanwhile."""
+    folder = Path(restored.path).parent
+    return replace(run, key=folder.name, folder=str(folder))
 
 
 def plan(config: Config, run: Run, file: str | None) -> list[str]:
@@ -119,5 +135,6 @@ def outcome(config: Config, restored: Restored, report: RunReport, *, trained: b
         f"checkpoint  {restored.path}  (epoch {restored.epoch}, restored and verified)",
         f"sha256      {restored.digest}",
         *([TRY] if TREES in report.unbeaten() and config.model.factory == "mlp" else []),
+        *([f"report      {page}"] if (page := Path(restored.path).with_name(REPORT)).is_file() else []),
         f"train on    {advise(config, report.history, restored.step // restored.epoch)}",
     ]

@@ -11,7 +11,7 @@ from unbroken.config import DataConfig
 from unbroken.contract.columns import choose_columns
 from unbroken.contract.constants import find_constants
 from unbroken.contract.labels import alike_classes, infer_task, label_values, require_label
-from unbroken.contract.leaks import find_leaks
+from unbroken.contract.leaks import Leak, find_leaks
 from unbroken.contract.overview import SHOWN_COLUMNS, overview
 from unbroken.contract.selection import NO_VALUE, Selection, judge_columns, read_head, require_features, require_meaning
 from unbroken.contract.suggestion import other_label
@@ -57,8 +57,16 @@ def _check(footers: list[Footer], config: DataConfig, fingerprint: str) -> Manif
         features, selection = _leave_out(head, features, selection, files, config)
     schema = Schema(features=features, label=label, task=task, classes=classes)
     rows = sum(footer.rows for footer in footers) - unlabelled.total()
-    manifest = Manifest(fingerprint=fingerprint, files=files, rows=rows, schema=schema)
-    _say(manifest, head, selection, unlabelled, config)
+    leaks = find_leaks(head, schema)
+    manifest = Manifest(
+        fingerprint=fingerprint,
+        files=files,
+        rows=rows,
+        schema=schema,
+        left_out={**selection.left_out, **dict.fromkeys(config.exclude, "data.exclude")},
+        leaks={leak.column: f"{leak.measure} {leak.value:.4f}" for leak in leaks},
+    )
+    _say(manifest, head, selection, unlabelled, leaks, config)
     return manifest
 
 
@@ -92,7 +100,12 @@ def _with_labels(file: SourceFile, label: Column, unlabelled: Counter[str]) -> S
 
 
 def _say(
-    manifest: Manifest, head: pa.Table, selection: Selection, unlabelled: Counter[str], config: DataConfig
+    manifest: Manifest,
+    head: pa.Table,
+    selection: Selection,
+    unlabelled: Counter[str],
+    leaks: list[Leak],
+    config: DataConfig,
 ) -> None:
     for name, why in selection.left_out.items():
         log.info("left out: %r: %s. Name it in data.keep to use it", name, why)
@@ -106,12 +119,11 @@ def _say(
             "%s: label %s: %s differ in spaces or capital letters alone, and are classes of their own",
             *(config.source, manifest.schema.label.name, ", ".join(map(repr, alike))),
         )
-    for leak in find_leaks(head, manifest.schema):
+    for leak in leaks:
         log.warning(
             "%s: %s. If it is not known before the label is, leave it out: data.exclude names it", config.source, leak
         )
-    left_out = {**selection.left_out, **dict.fromkeys(config.exclude, "data.exclude")}
-    first, *lines = overview(head, manifest.schema, manifest.rows, left_out)
+    first, *lines = overview(head, manifest.schema, manifest.rows, manifest.left_out)
     log.info("%s: %s", config.source, first)
     for line in lines:
         log.info("%s", line)

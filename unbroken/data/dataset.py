@@ -1,6 +1,6 @@
 """Rows as values: a dataset on disk, the parts of a split, a slice of a file, and the manifest of a source."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
@@ -69,9 +69,14 @@ class Slice:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """The content of a loaded dataset: its fingerprint, its files in order, the rows in all of them, and its column contract."""
+    """The content of a loaded dataset: its fingerprint, its files in order, the rows in all of them, and its column contract.
+
+    `left_out` says why of each column that is no feature, `leaks` how well of each that alone predicts the label almost perfectly.
+    """
 
     fingerprint: str
     files: tuple[SourceFile, ...]
     rows: int
     schema: Schema
+    left_out: dict[str, str] = field(default_factory=dict)
+    leaks: dict[str, str] = field(default_factory=dict)

@@ -69,7 +69,7 @@ class RunReport:
 
     def test_metrics(self) -> str:
         """Return how the published epoch fared on the test rows, in words."""
-        return _words(self._test_metrics())
+        return _words(self.test_metrics_by_name())
 
     def baselines(self) -> list[str]:
         """Return how guesses that the model has to beat fared on the test rows, in words, and if it does not beat one."""
@@ -83,7 +83,7 @@ class RunReport:
 
     def unbeaten(self) -> list[str]:
         """Return the names of those whose loss on the test rows is as good as the model's."""
-        loss, baselines = self._test_metrics().get("test_loss", math.nan), self.manifest.get("baselines", {})
+        loss, baselines = self.test_metrics_by_name().get("test_loss", math.nan), self.manifest.get("baselines", {})
         return [name for name, metrics in baselines.items() if not loss < metrics.get("test_loss", math.nan)]
 
     def calibration(self) -> str:
@@ -97,7 +97,8 @@ class RunReport:
         least = 1 - shown["threshold"]
         return f"classes of probability {least:.3g} or more hold {share} of what is to come, and {covered} of the test rows"
 
-    def _test_metrics(self) -> dict[str, float]:
+    def test_metrics_by_name(self) -> dict[str, float]:
+        """Return how the published epoch fared on the test rows."""
         entry = self.manifest["metrics"] | self.manifest.get("test_metrics", {})
         return {name: value for name, value in entry.items() if name.startswith("test_")}
 
@@ -132,7 +133,7 @@ class RunReport:
             f"{code(str(run.published))}: {self.test_metrics()}",
             values_table(self._result()),
             "## Settings",
-            values_table(self._settings()),
+            values_table(self.settings()),
             *self._chosen(),
             "## Curves",
             markdown_table([["metric", "first to last epoch", "last"], *self._curves()]),
@@ -141,7 +142,7 @@ class RunReport:
             "## Attempts",
             markdown_table([["time (UTC)", "what happened"], *attempts(self.events, ends)]),
             "## Lineage",
-            values_table(self._lineage(run)),
+            values_table(self.lineage(run)),
         ]
         return "\n\n".join(parts) + "\n"
 
@@ -161,7 +162,7 @@ class RunReport:
             "SHA-256": self.manifest["sha256"],
         }
 
-    def _settings(self) -> dict[str, object]:
+    def settings(self) -> dict[str, object]:
         """Return the settings that always matter, and those that are not at their defaults."""
         settings, defaults = flat_settings(self.manifest["lineage"]["config"]), default_settings()
         changed = {name: value for name, value in settings.items() if value != defaults.get(name)}
@@ -172,7 +173,8 @@ class RunReport:
         reasons = [f"- {escape_markdown(reason)}" for reason in self.manifest.get("chosen", [])]
         return ["\n".join(reasons)] if reasons else []
 
-    def _lineage(self, run: Run) -> dict[str, object]:
+    def lineage(self, run: Run) -> dict[str, object]:
+        """Return what names the run and what it came from."""
         lineage = self.manifest["lineage"]
         config = lineage["config"]
         return {

@@ -153,7 +153,7 @@ def _note_resume(inputs: TrainingInputs, state: TrainState, entry: Entry, journa
         # Its process died between the save and the line about it.
         journal.append("checkpoint saved", **event)
     if not is_finished(state.history, inputs.config.chosen):
-        journal.append("resumed", **event)
+        journal.append("resumed", **event, epochs=inputs.config.chosen.epochs)
         log.info("resumed from %s (step %d of the run) of checkpoint %s", entry.describe(), state.step, entry.path.name)
 
 

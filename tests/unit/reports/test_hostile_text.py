@@ -14,6 +14,7 @@ from markdown_it import MarkdownIt
 
 from tests.contract import run_stages
 from tests.unit.stages import loaded, write
+from unbroken.charts.report import page_of
 from unbroken.cli.main import answer
 from unbroken.cli.registry import history_table
 from unbroken.cli.terminal import make_console, shown_log
@@ -230,6 +231,19 @@ def test_the_report_of_a_run_and_its_artifact_show_hostile_names_as_text(tmp_pat
     assert not any(tag in html for tag in ("<b>", "<a ", "<em>", "<script"))
     assert html.count("<h1>") == 1
     assert escape_controls(HOSTILE) in unescape(html)
+
+
+def test_the_page_of_a_run_shows_hostile_names_as_text(tmp_path: Path):
+    run = open_run(trained(tmp_path))
+    Journal(run.journal).append("skipped corrupt", checkpoint=HOSTILE, reason=HOSTILE)
+
+    html = page_of(run, "cpu", None, "a program that is not run here").html()
+
+    assert_shown_as_text(html)
+    assert not any(tag in html for tag in ("<b>x", "<img", "<em>", '<a href="http'))
+    assert html.count("<h1>") == 1
+    assert html.count("<script") == html.count("</script>") == 3
+    assert unescape(html).count(escape_controls(HOSTILE)) > 10
 
 
 def test_the_report_of_a_retraining_shows_hostile_names_as_text(tmp_path: Path):

@@ -1,0 +1,328 @@
+"""Charts as Vega-Lite specifications; their colours are names that the page's style sheet gives a value, in light and dark.
+
+Names and values from data are values of fields that are named here, never names of fields, which Vega-Lite would parse.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+import numpy as np
+from numpy.typing import NDArray
+
+from unbroken.charts.quality import Band, CalibrationBin, Curves
+from unbroken.charts.scoring import Importance
+from unbroken.charts.slices import Slice
+from unbroken.checkpoints.history import History
+from unbroken.errors.escaping import escape_controls
+
+Spec = dict[str, Any]
+INK, MUTED, LINE, FIRST, SECOND = "var(--ink)", "var(--muted)", "var(--line)", "var(--series-1)", "var(--series-2)"
+SERIES = [f"var(--series-{number})" for number in range(1, 9)]
+HEIGHT, BAR, LONGEST, DIGITS = 220, 20, 28, 6
+PARTS = {"validation_": SECOND, "test_": SERIES[2]}
+DASHES = [4, 4]
+LEFT_TO_THE_PAGE = ("$schema", "config")
+CAME_TRUE = "share that came true"
+
+
+def learning_curves(title: str, names: Sequence[str], history: History, published: int, resumed: Sequence[int]) -> Spec:
+    """Return metrics by epoch, with a line at the published epoch and dashes where attempts went on.
+
+    Args:
+        title: What the axis says.
+        names: The metrics, as the history has them.
+        history: One entry an epoch.
+        published: The epoch that was published.
+        resumed: The epochs after which attempts went on.
+    """
+    shown = {name: _words(name) for name in names}
+    rows = [
+        {"epoch": int(entry["epoch"]), "metric": shown[name], "value": entry[name]}
+        for entry in history
+        for name in names
+    ]
+    x = alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, format="d"), scale=_epochs(len(history)))
+    y = alt.Y("value:Q", title=title, scale=alt.Scale(zero=False))
+    lines = alt.Chart(_data(rows)).encode(
+        x=x,
+        y=y,
+        color=alt.Color("metric:N", title=None, scale=_colours_of_parts(shown), sort=list(shown.values())),
+        tooltip=[alt.Tooltip("metric:N"), alt.Tooltip("epoch:Q"), alt.Tooltip("value:Q", format=".4f")],
+    )
+    here = [{"epoch": published, "what": f"published: epoch {published}"}]
+    again = [{"epoch": epoch, "what": f"resumed after epoch {epoch}"} for epoch in sorted(set(resumed))]
+    return _spec(
+        alt.layer(
+            _rules(again, x).mark_rule(color=MUTED, strokeDash=DASHES, size=1.5),
+            _rules(here, x).mark_rule(color=INK, size=1.5),
+            lines.mark_line(size=2),
+            lines.mark_point(size=30, filled=True, opacity=1),
+        )
+    )
+
+
+def _rules(marks: list[dict[str, Any]], x: alt.X) -> alt.Chart:
+    return alt.Chart(_data(marks)).encode(x=x, tooltip=alt.Tooltip("what:N", title="here"))
+
+
+def roc(curves: dict[str, Curves]) -> Spec:
+    """Return ROC curves by their names, beside the diagonal of a guess."""
+    rows = [
+        {"curve": name, "x": x, "y": y}
+        for name, curve in _named(curves)
+        for x, y in zip(curve.false_positive, curve.true_positive, strict=True)
+    ]
+    false, true = "false positive rate", "true positive rate"
+    return _spec(alt.layer(_diagonal(false, true), _curves(rows, [name for name, _ in _named(curves)], false, true)))
+
+
+def precision_recall(curves: dict[str, Curves], share: float | None) -> Spec:
+    """Return precision-recall curves by their names, beside the line of a guess where there is one class."""
+    rows = [
+        {"curve": name, "x": x, "y": y}
+        for name, curve in _named(curves)
+        for x, y in zip(curve.true_positive, curve.precision, strict=True)
+    ]
+    lines = _curves(rows, [name for name, _ in _named(curves)], "recall", "precision")
+    if share is None:
+        return _spec(lines)
+    guess = alt.Chart(_data([{"y": share}])).mark_rule(color=MUTED, strokeDash=DASHES, size=1)
+    return _spec(alt.layer(guess.encode(y=_share("y", "precision")), lines))
+
+
+def reliability(bins: Sequence[CalibrationBin]) -> Spec:
+    """Return how often probabilities came true, with intervals, beside the diagonal of a model that is always right."""
+    rows = [vars_of(part, "predicted", "observed", "low", "high", "rows") for part in bins]
+    tooltip = [
+        alt.Tooltip("predicted:Q", format=".3f"),
+        alt.Tooltip("observed:Q", format=".3f"),
+        alt.Tooltip("rows:Q", format=","),
+    ]
+    base = alt.Chart(_data(rows)).encode(x=_share("predicted", "mean predicted probability"), tooltip=tooltip)
+    y = _share("observed", CAME_TRUE)
+    return _spec(
+        alt.layer(
+            _diagonal("mean predicted probability", CAME_TRUE),
+            base.mark_rule(color=FIRST, size=2).encode(y=_share("low", CAME_TRUE), y2="high:Q"),
+            base.mark_line(color=FIRST, size=2).encode(y=y),
+            base.mark_point(color=FIRST, filled=True, size=50, opacity=1).encode(y=y),
+        )
+    )
+
+
+def confusion(table: NDArray[Any], names: Sequence[str]) -> Spec:
+    """Return the rows of each true class by predicted class, shaded by the share of the true class."""
+    shown = [_short(name) for name in _distinct(names)]
+    totals = table.sum(1)
+    rows = [
+        {"true": shown[i], "predicted": shown[j], "rows": int(table[i, j]), "share": table[i, j] / max(1, totals[i])}
+        for i in range(len(shown))
+        for j in range(len(shown))
+    ]
+    base = alt.Chart(_data(rows)).encode(
+        x=alt.X("predicted:N", sort=shown, title="predicted", axis=alt.Axis(labelAngle=0 if len(shown) < 4 else -40)),
+        y=alt.Y("true:N", sort=shown, title="true"),
+        tooltip=[
+            alt.Tooltip("true:N"),
+            alt.Tooltip("predicted:N"),
+            alt.Tooltip("rows:Q", format=","),
+            alt.Tooltip("share:Q", format=".1%"),
+        ],
+    )
+    opacity = alt.Opacity("share:Q", legend=None, scale=alt.Scale(domain=[0, 1], range=[0.04, 0.75]))
+    cells = base.mark_rect(color=FIRST).encode(opacity=opacity)
+    size = 13 if len(shown) <= 4 else 10
+    texts = base.mark_text(color=INK, fontSize=size).encode(
+        text=alt.Text("rows:Q", format="," if len(shown) <= 8 else "~s")
+    )
+    return _spec(alt.layer(cells, texts), max(HEIGHT, 26 * len(shown)))
+
+
+def bars(importances: Sequence[Importance], title: str) -> Spec:
+    """Return how much each column matters, the largest first."""
+    names = [_short(name) for name in _distinct([importance.column for importance in importances])]
+    rows = [
+        {"column": name, "rise": one.rise, "low": one.rise - one.deviation, "high": one.rise + one.deviation}
+        for name, one in zip(names, importances, strict=True)
+    ]
+    base = alt.Chart(_data(rows)).encode(
+        y=_names("column", names), tooltip=["column:N", alt.Tooltip("rise:Q", format=".4f")]
+    )
+    return _spec(
+        alt.layer(
+            base.mark_bar(color=FIRST, opacity=0.75).encode(x=alt.X("rise:Q", title=title)),
+            base.mark_rule(color=INK, size=1.5).encode(x="low:Q", x2="high:Q"),
+        ),
+        BAR * len(rows) + 10,
+    )
+
+
+def errors_by_slice(slices: Sequence[Slice], overall: float, title: str) -> Spec:
+    """Return the mean loss in each slice of a column with its interval, beside that of all rows and of a constant guess."""
+    names = [
+        f"{_short(name)} ({part.rows:,})"
+        for name, part in zip(_distinct([s.name for s in slices]), slices, strict=True)
+    ]
+    rows = [
+        {
+            "slice": name,
+            "loss": part.loss,
+            "low": part.loss - part.margin,
+            "high": part.loss + part.margin,
+            "constant": part.constant,
+        }
+        for name, part in zip(names, slices, strict=True)
+    ]
+    base = alt.Chart(_data(rows)).encode(
+        y=_names("slice", names),
+        tooltip=[
+            alt.Tooltip("slice:N"),
+            alt.Tooltip("loss:Q", format=".4f", title=title),
+            alt.Tooltip("constant:Q", format=".4f", title="of a constant guess"),
+        ],
+    )
+    x = alt.Scale(zero=False)
+    everywhere = alt.Chart(_data([{"loss": overall}])).mark_rule(color=MUTED, strokeDash=DASHES, size=1)
+    return _spec(
+        alt.layer(
+            everywhere.encode(x=alt.X("loss:Q", title=title, scale=x)),
+            base.mark_rule(color=FIRST, size=2).encode(x=alt.X("low:Q", title=title, scale=x), x2="high:Q"),
+            base.mark_point(color=FIRST, filled=True, size=60, opacity=1).encode(x=alt.X("loss:Q", scale=x)),
+            base.mark_tick(color=SECOND, thickness=2, size=12).encode(x=alt.X("constant:Q", scale=x)),
+        ),
+        BAR * len(rows) + 10,
+    )
+
+
+def histogram(bins: Sequence[tuple[float, float, int]], title: str) -> Spec:
+    """Return how many rows lie in each bin."""
+    rows = [{"low": low, "high": high, "rows": count} for low, high, count in bins]
+    x = alt.X("low:Q", title=title, scale=alt.Scale(zero=False, nice=False))
+    tooltip = [
+        alt.Tooltip("low:Q", format=".4~g"),
+        alt.Tooltip("high:Q", format=".4~g"),
+        alt.Tooltip("rows:Q", format=","),
+    ]
+    chart = alt.Chart(_data(rows)).mark_bar(color=FIRST, opacity=0.75)
+    return _spec(chart.encode(x=x, x2="high:Q", y=alt.Y("rows:Q", title="rows"), tooltip=tooltip))
+
+
+def true_by_predicted(parts: Sequence[Band]) -> Spec:
+    """Return the middle and the range of 90% of the true values by the predicted value, beside the diagonal."""
+    rows = [vars_of(part, "predicted", "low", "middle", "high") for part in parts]
+    ends = [{"x": value, "y": value} for value in (parts[0].predicted, parts[-1].predicted)]
+    base = alt.Chart(_data(rows)).encode(
+        x=alt.X("predicted:Q", title="predicted", scale=alt.Scale(zero=False, nice=False)),
+        tooltip=[alt.Tooltip(f"{name}:Q", format=".4~g") for name in ("predicted", "low", "middle", "high")],
+    )
+    y = alt.Scale(zero=False)
+    return _spec(
+        alt.layer(
+            base.mark_area(color=FIRST, opacity=0.2).encode(y=alt.Y("low:Q", title="true", scale=y), y2="high:Q"),
+            alt.Chart(_data(ends)).mark_line(color=MUTED, strokeDash=DASHES, size=1).encode(x="x:Q", y="y:Q"),
+            base.mark_line(color=FIRST, size=2).encode(y=alt.Y("middle:Q", scale=y)),
+            base.mark_point(color=FIRST, filled=True, size=40, opacity=1).encode(y=alt.Y("middle:Q", scale=y)),
+        )
+    )
+
+
+def coverage(shares: Sequence[tuple[float, float]]) -> Spec:
+    """Return which share of the rows intervals held, by the share that was asked for, beside the diagonal."""
+    rows = [{"x": asked, "y": covered} for asked, covered in shares]
+    tooltip = [alt.Tooltip("x:Q", title="asked for", format=".0%"), alt.Tooltip("y:Q", title="held", format=".1%")]
+    asked, held = "share asked for", "share of the test rows held"
+    base = alt.Chart(_data(rows)).encode(x=_share("x", asked), y=_share("y", held), tooltip=tooltip)
+    return _spec(
+        alt.layer(
+            _diagonal(asked, held),
+            base.mark_line(color=FIRST, size=2),
+            base.mark_point(color=FIRST, filled=True, size=50, opacity=1),
+        )
+    )
+
+
+def vars_of(value: object, *names: str) -> dict[str, float]:
+    """Return some fields of a value."""
+    return {name: getattr(value, name) for name in names}
+
+
+def _diagonal(x: str, y: str) -> alt.Chart:
+    ends = alt.Chart(_data([{"x": 0, "y": 0}, {"x": 1, "y": 1}])).mark_line(color=MUTED, strokeDash=DASHES, size=1)
+    return ends.encode(x=_share("x", x), y=_share("y", y))
+
+
+def _curves(rows: list[dict[str, Any]], names: list[str], x: str, y: str) -> alt.Chart:
+    colour = alt.Color(
+        "curve:N", title=None, scale=_colours(names), sort=names, legend=None if len(names) == 1 else _LEGEND
+    )
+    tooltip = ["curve:N", alt.Tooltip("x:Q", title=x, format=".3f"), alt.Tooltip("y:Q", title=y, format=".3f")]
+    chart = alt.Chart(_data(rows)).mark_line(size=2)
+    return chart.encode(x=_share("x", x), y=_share("y", y), color=colour, order="x:Q", tooltip=tooltip)
+
+
+_LEGEND = alt.Legend(orient="bottom", columns=2)
+
+
+def _named(curves: dict[str, Curves]) -> list[tuple[str, Curves]]:
+    return list(zip(map(_short, _distinct(list(curves))), curves.values(), strict=True))
+
+
+def _names(field: str, order: list[str]) -> alt.Y:
+    return alt.Y(f"{field}:N", sort=order, title=None, axis=alt.Axis(labelLimit=190, domain=False, ticks=False))
+
+
+def _share(field: str, title: str) -> Any:
+    axis = alt.Axis(format=".0%", tickCount=5)
+    channel = alt.X if field in ("x", "predicted") else alt.Y
+    return channel(f"{field}:Q", title=title, scale=alt.Scale(domain=[0, 1]), axis=axis)
+
+
+def _epochs(count: int) -> alt.Scale:
+    return alt.Scale(domain=[1, count] if count > 1 else [0, 2], nice=False)
+
+
+def _colours(names: list[str]) -> alt.Scale:
+    return alt.Scale(domain=names, range=[SERIES[index % len(SERIES)] for index in range(len(names))])
+
+
+def _colours_of_parts(shown: dict[str, str]) -> alt.Scale:
+    """Return a colour each for the rows that train, validate and test."""
+    colours = [next((colour for part, colour in PARTS.items() if name.startswith(part)), FIRST) for name in shown]
+    return alt.Scale(domain=list(shown.values()), range=colours)
+
+
+def _words(name: str) -> str:
+    return "training loss" if name == "loss" else name.replace("_", " ")
+
+
+def _short(name: str) -> str:
+    shown = escape_controls(name) or "(empty)"
+    return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 1]}…"
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Return names of which no two are the same when shown: charts would draw them as one."""
+    seen: dict[str, int] = {}
+    result = []
+    for name in names:
+        shown = _short(name)
+        seen[shown] = seen.get(shown, 0) + 1
+        result.append(name if seen[shown] == 1 else f"{shown[: LONGEST - 6]} #{seen[shown]}")
+    return result
+
+
+def _data(rows: list[dict[str, Any]]) -> alt.Data:
+    return alt.Data(values=[{name: _rounded(value) for name, value in row.items()} for row in rows])
+
+
+def _rounded(value: Any) -> Any:
+    """Return a number with as many digits as a chart shows, None for one that is not finite."""
+    if isinstance(value, float | np.floating):
+        return float(f"{value:.{DIGITS}g}") if np.isfinite(value) else None
+    return int(value) if isinstance(value, np.integer) else value
+
+
+def _spec(chart: Any, height: int = HEIGHT) -> Spec:
+    spec = chart.properties(width="container", height=height).to_dict()
+    return {name: value for name, value in spec.items() if name not in LEFT_TO_THE_PAGE}
