@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         ConfigError,
         CorruptCheckpointError,
         DataError,
+        ExportError,
         LockedError,
         RegistryError,
         ServerError,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from unbroken.estimators.classifier import UnbrokenClassifier
     from unbroken.estimators.regressor import UnbrokenRegressor
     from unbroken.features.spec import FeatureSpec
+    from unbroken.interchange.export import export
     from unbroken.pipeline import TrainedModel, predict, retrain, train
     from unbroken.serving.prediction import Predictor
     from unbroken.serving.prediction import load_predictor as load
@@ -61,6 +63,7 @@ __all__ = [
     "CorruptCheckpointError",
     "DataConfig",
     "DataError",
+    "ExportError",
     "FeatureSpec",
     "GateConfig",
     "LockedError",
@@ -83,6 +86,7 @@ __all__ = [
     "UnbrokenError",
     "UnbrokenRegressor",
     "__version__",
+    "export",
     "load",
     "predict",
     "retrain",
@@ -94,6 +98,7 @@ ELSEWHERE = {
     "Predictor": ("unbroken.serving.prediction", "Predictor"),
     "UnbrokenClassifier": ("unbroken.estimators.classifier", "UnbrokenClassifier"),
     "UnbrokenRegressor": ("unbroken.estimators.regressor", "UnbrokenRegressor"),
+    "export": ("unbroken.interchange.export", "export"),
     "load": ("unbroken.serving.prediction", "load_predictor"),
     **{name: ("unbroken.pipeline", name) for name in ("TrainedModel", "predict", "retrain", "train")},
 }

@@ -8,6 +8,7 @@ UnbrokenError
 ├── TrainingError                the training diverged: a loss is NaN or infinite
 ├── LockedError                  another process is training this run, or another thread of this process any run
 ├── StoppedError                 a signal ended the training, its checkpoint is saved
+├── ExportError                  a model cannot be written in another format
 ├── RegistryError                no such version or champion, or another one reigns by now
 ├── ServerError                  the Prefect server of a process at a terminal cannot be used
 └── CheckpointError              a checkpoint cannot be used
@@ -70,6 +71,10 @@ class LockedError(UnbrokenError):
 
 class StoppedError(UnbrokenError):
     """A signal ended the training; its checkpoint is saved."""
+
+
+class ExportError(UnbrokenError):
+    """A model cannot be written in another format."""
 
 
 class RegistryError(UnbrokenError):

@@ -46,6 +46,7 @@ class Predictor:
 
     Attributes:
         digest: The SHA-256 of its checkpoint.
+        config: What built the network.
         encoder: Turns raw rows into the model's inputs, as fitted in training.
         model: The network, set to evaluation.
         threads: The number of threads it was trained with; the bits depend on it.
@@ -54,6 +55,7 @@ class Predictor:
     """
 
     digest: str
+    config: ModelConfig
     encoder: Encoder
     model: nn.Module
     threads: int
@@ -117,13 +119,13 @@ class Predictor:
             Binary: float32 [rows], the probability of the second class. Multiclass: float32 [rows, classes].
             Regression: float64 [rows] in the label's own unit.
         """
-        rows = self._as_learnt(rows, subject)
+        rows = self.as_learnt(rows, subject)
         own = type(self.model) is not MLP
         return outputs_of_raw_rows(
             self.model, self.encoder, rows, subject, partial(compute_in_order if own else compute, self.threads)
         )
 
-    def _as_learnt(self, rows: pa.RecordBatch, subject: Subject) -> pa.RecordBatch:
+    def as_learnt(self, rows: pa.RecordBatch, subject: Subject) -> pa.RecordBatch:
         """Return the features of rows as the kinds that training learnt: dates that are kept as text are dates."""
         columns = [
             as_kind(decode_column(rows.column(column.name)), column.name, column.kind, subject)
@@ -199,6 +201,7 @@ def load_predictor(
     code.require_outputs(model.eval(), encoder, threads, accept=accept_code)
     return Predictor(
         digest=digest,
+        config=config,
         encoder=encoder,
         model=model.to(device),
         threads=threads,

@@ -1,0 +1,1 @@
+"""Published models in the formats of others: ONNX, torch.export and safetensors."""
