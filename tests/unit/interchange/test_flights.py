@@ -13,7 +13,8 @@ FLIGHTS = Path("data/flights")
 LABELS = {"binary": "late", "multiclass": "origin", "regression": "distance"}
 ROWS = 336_776
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")  # of torch to itself
-CLOSE = 1e-6
+CLOSE = {"binary": 1e-6, "multiclass": 1e-6, "regression": 2e-6}
+"""Values are float32 until the last step: a standard deviation has about 1e7 steps."""
 
 
 @pytest.mark.slow
@@ -38,4 +39,4 @@ def test_exported_models_give_what_predict_gives_for_every_flight(factory: str, 
 
     with capsys.disabled():
         print(f"\n{factory} {task}: onnx {distances[0]:.1e}, pt2 {distances[1]:.1e}")
-    assert max(distances) <= CLOSE
+    assert max(distances) <= CLOSE[task]
