@@ -31,7 +31,7 @@ INDEX_NAME = re.compile(r"__index_level_[0-9]+__|Unnamed: [0-9]+|")
 ID_NAME = re.compile(
     r"(?i)(.*[_\W ])?(id|ids|uuid|guid|key|idx|index|row|rowid|row_?names?|row_?num(ber)?|no|nr|number)"
 )
-CAMEL_ID = re.compile(r".*[a-z](Id|ID|Key|Number|No|Index)")
+JOINED_ID = re.compile(r"(?i).*(id|nr|key)|.*[a-z](Number|No|Index)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,14 +155,15 @@ def _verdict_on_numbers(name: str, values: pa.ChunkedArray) -> str | None:
         return None
     if _counts_rows(numbers):
         return "row numbers"
-    is_id = ID_NAME.fullmatch(name) or CAMEL_ID.fullmatch(name)
+    is_id = ID_NAME.fullmatch(name) or JOINED_ID.fullmatch(name)
     return "ids: each number comes once" if is_id else None
 
 
 def _counts_rows(numbers: NDArray[Any]) -> bool:
-    """Return whether different whole numbers count rows of which some were dropped, or that stand in another order."""
-    dense = np.ptp(numbers) < DENSE * len(numbers)
-    return bool(dense and ((np.diff(numbers) > 0).all() or numbers.min() in (0, 1)))
+    """Return whether different whole numbers count rows, in steps of any size, or with gaps, or in another order."""
+    steps, dense = np.diff(numbers), np.ptp(numbers) < DENSE * len(numbers)
+    in_order = (steps > 0).all() and (dense or (steps == steps[0]).all())
+    return bool(in_order or (dense and numbers.min() in (0, 1)))
 
 
 def _has_value(files: tuple[SourceFile, ...], name: str) -> bool:

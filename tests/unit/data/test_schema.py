@@ -311,6 +311,8 @@ MEANINGLESS = {
         [(row * 7919) % 100_003 for row in range(COUNT)],
         "ids: each number comes once",
     ),
+    "row numbers in steps": ("n", list(range(100_000, 100_000 + 3 * COUNT, 3)), "row numbers"),
+    "ids in one word": ("Kundennr", [(row * 7919) % 100_003 for row in range(COUNT)], "ids: each number comes once"),
     "amounts that rise": ("n", [row * row for row in range(COUNT)], None),
     "ids": ("customer_id", [(row * 7919) % 100_003 for row in range(COUNT)], "ids: each number comes once"),
     "ids as floats": (
