@@ -49,7 +49,7 @@ class BoostedTrees(nn.Module):
 def why_no_trees(train: Dataset) -> str | None:
     """Return why gradient boosting is not fitted to some rows; None if it is."""
     if importlib.util.find_spec("sklearn") is None:
-        return "scikit-learn is not installed (extra `sklearn`)"
+        return "scikit-learn is not installed: pip install 'unbroken[sklearn]'"
     if train.rows < LEAST_ROWS:
         return f"{train.rows:,} rows train, fewer than {LEAST_ROWS:,}"
     cells = train.rows * train.columns
