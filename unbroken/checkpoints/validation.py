@@ -14,8 +14,8 @@ from torch import Tensor
 
 from unbroken.checkpoints.tree import Tree, beyond, leaves
 from unbroken.config import DataConfig, ModelConfig
-from unbroken.config.strict import STRICT
 from unbroken.config.training import MOST_THREADS
+from unbroken.config.validation import STRICT
 from unbroken.data.schema import Schema
 from unbroken.features.encoder import Encoder
 

@@ -25,7 +25,7 @@ COMMANDS = {
     "retrain": ("flow", "train a challenger on new rows, and promote it if it is truly better"),
     "predict": ("flow", "score rows with a model"),
     "export": ("export", "write a model in a format of others: ONNX, torch.export, safetensors"),
-    "runs": ("runs", "list, verify and compare what runs saved"),
+    "runs": ("runs.command", "list, verify and compare what runs saved"),
     "registry": ("registry", "the versions of a model: history, promote, rollback"),
     "track": ("tracking", "tell an MLflow server which version is the champion"),
     "serve": (

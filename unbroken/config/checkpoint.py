@@ -4,8 +4,7 @@ import importlib.util
 from dataclasses import dataclass
 from typing import Literal
 
-from unbroken.config.strict import STRICT
-from unbroken.config.validation import number, require, require_no_credentials, require_types
+from unbroken.config.validation import STRICT, number, require, require_no_credentials, require_types
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,9 +10,8 @@ from unbroken.config.chosen import Chosen, choose, needs_validation
 from unbroken.config.data import DataConfig, PreprocessConfig, SplitConfig
 from unbroken.config.model import ModelConfig, StartConfig
 from unbroken.config.resume import ResumeConfig
-from unbroken.config.strict import STRICT
 from unbroken.config.training import TrainingConfig, length_from_epochs, plateau_mode
-from unbroken.config.validation import require, require_local_path, require_run_name, require_types
+from unbroken.config.validation import STRICT, require, require_local_path, require_run_name, require_types
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from unbroken.config.strict import STRICT
 from unbroken.config.validation import (
+    STRICT,
     number,
     require,
     require_named,

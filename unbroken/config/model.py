@@ -4,8 +4,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from unbroken.config.strict import STRICT
-from unbroken.config.validation import number, require, require_local_path, require_types
+from unbroken.config.validation import STRICT, number, require, require_local_path, require_types
 
 PRESETS = ("mlp", "plr", "realmlp", "tabm")
 """The networks that come with the library, by name."""

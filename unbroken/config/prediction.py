@@ -4,9 +4,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from unbroken.config.resume import ResumeConfig
-from unbroken.config.strict import STRICT
 from unbroken.config.training import DEVICES
 from unbroken.config.validation import (
+    STRICT,
     choice,
     number,
     require,

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from unbroken.config.strict import STRICT
-from unbroken.config.validation import require_types
+from unbroken.config.validation import STRICT, require_types
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,7 @@ from typing import Literal
 from unbroken.config.config import Config
 from unbroken.config.data import SplitConfig, require_source
 from unbroken.config.metrics import METRICS
-from unbroken.config.strict import STRICT
-from unbroken.config.validation import choice, number, require, require_local_path, require_named, require_types
+from unbroken.config.validation import STRICT, choice, number, require, require_local_path, require_named, require_types
 
 Rule = Literal["block", "warn", "ignore"]
 

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from unbroken.config.metrics import METRICS, smaller_is_better
-from unbroken.config.strict import STRICT
-from unbroken.config.validation import choice, number, require, require_types
+from unbroken.config.validation import STRICT, choice, number, require, require_types
 
 OPTIMIZERS = (
     *("ASGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Muon", "NAdam", "RAdam", "RMSprop"),

@@ -13,6 +13,8 @@ from pydantic import TypeAdapter, ValidationError
 from unbroken.config.credentials import mask_urls, may_hold_credentials
 from unbroken.errors import ConfigError
 
+STRICT = {"extra": "forbid", "hide_input_in_errors": True}
+"""How pydantic reads settings: unknown keys are refused, and errors do not repeat what was set."""
 LARGEST_INTEGER = (1 << 63) - 1
 RUN_NAME, RUN_KEY = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,63}"), re.compile("[0-9a-f]{16}")
 LIMITS, CHOICES = "limits", "choices"

@@ -16,7 +16,7 @@ from unbroken.catalog.command import changed_settings, effective_defaults, train
 from unbroken.catalog.comparison import Row, compare
 from unbroken.catalog.lookup import run_folders
 from unbroken.catalog.summary import RunFolder, RunSummary
-from unbroken.cli.run_files import show_checkpoints
+from unbroken.cli.runs.files import show_checkpoints
 from unbroken.cli.settings import project_file
 from unbroken.cli.terminal import FINE, as_text
 from unbroken.reports.markdown import format_number

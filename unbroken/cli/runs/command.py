@@ -10,7 +10,7 @@ from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
 from unbroken.catalog.lookup import find_run
-from unbroken.cli import run_changes, run_files, run_tables
+from unbroken.cli.runs import changes, files, tables
 from unbroken.cli.settings import project_file
 from unbroken.cli.terminal import FAULTY, make_console, report
 from unbroken.errors import ConfigError, CorruptCheckpointError
@@ -68,52 +68,52 @@ class Question:
 
 QUESTIONS = {
     "list": Question(
-        answer=run_tables.list_runs,
+        answer=tables.list_runs,
         runs="*",
         json=True,
         text="all runs, the newest first; of runs that are named, their checkpoints with their metrics",
     ),
     "show": Question(
-        answer=run_tables.show_run,
+        answer=tables.show_run,
         runs=1,
         json=True,
         text="settings, epochs and attempts of a run, and the command that means it",
     ),
     "compare": Question(
-        answer=run_tables.compare_runs,
+        answer=tables.compare_runs,
         runs="+",
         json=True,
         text="runs side by side: the settings that differ, metrics and curves",
     ),
     "report": Question(
-        answer=run_files.report_run,
+        answer=files.report_run,
         runs=1,
         options=(FACTORY,),
         text="write report.html into a run's folder: is it good, where is it bad, what drives it, what happened",
     ),
     "replay": Question(
-        answer=run_changes.replay_run,
+        answer=changes.replay_run,
         runs=1,
         options=(EPOCH, STEP),
         text="train again from a checkpoint that a run kept, and compare the bytes of those after it",
     ),
     "fork": Question(
-        answer=run_changes.fork_run,
+        answer=changes.fork_run,
         runs=1,
         options=(EPOCH, CHANGES, NAME),
         text="train a new run from an epoch of another one, with settings changed, e.g. --set training.learning_rate=0.001",
     ),
-    "doctor": Question(answer=run_files.doctor, runs="*", text="what is wrong with runs, and the way out"),
+    "doctor": Question(answer=files.doctor, runs="*", text="what is wrong with runs, and the way out"),
     "clean": Question(
-        answer=run_changes.clean,
+        answer=changes.clean,
         runs="*",
         options=(DAYS, MODELS, YES),
         text="delete runs that are named, or old; without --yes it only says which",
     ),
-    "name": Question(answer=run_files.name_run, runs=1, word="new_name", text="give a run a name"),
-    "verify": Question(answer=run_files.verify, runs=1, text="check all digests of a run"),
+    "name": Question(answer=files.name_run, runs=1, word="new_name", text="give a run a name"),
+    "verify": Question(answer=files.verify, runs=1, text="check all digests of a run"),
     "diff": Question(
-        answer=run_files.diff, runs=2, text="compare two checkpoints, or the newest ones of two runs, leaf by leaf"
+        answer=files.diff, runs=2, text="compare two checkpoints, or the newest ones of two runs, leaf by leaf"
     ),
 }
 RUN = "A run: its name, its key or the beginning of that, or its folder; to compare bytes, also a checkpoint."
