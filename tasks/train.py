@@ -3,11 +3,11 @@
 from unbroken.cli.progress_bar import progress_bar
 from unbroken.config import Config
 from unbroken.data.dataset import SplitDatasets
+from unbroken.engines import training as library
 from unbroken.orchestration.artifacts import progress_artifact
 from unbroken.orchestration.restart import watch_crashes
 from unbroken.orchestration.task_decorators import cached_task
 from unbroken.run import Run
-from unbroken.stages import train as library
 from unbroken.stages.results import Checkpoint
 from unbroken.storage.artifact import Artifact
 from unbroken.training.progress import Progress

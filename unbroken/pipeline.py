@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from unbroken.parallel.group import Group
     from unbroken.retraining.promotion import Decision
     from unbroken.serving.prediction import Predictor
     from unbroken.serving.standing import Predictions
@@ -85,23 +86,25 @@ class Prepared:
     splits: SplitDatasets
 
 
-def train(config: Config, report: Report = ignore_progress, hooks: "Sequence[TrainHook]" = ()) -> TrainedModel:
+def train(
+    config: Config,
+    report: Report = ignore_progress,
+    hooks: "Sequence[TrainHook]" = (),
+    group: "Group | None" = None,
+) -> TrainedModel:
     """Train, evaluate and publish a model; the same call after any end goes on from where it was.
 
     Args:
         config: The data, the model and how it is trained.
         report: Called with the progress of the training, some times a second.
         hooks: Watch or extend the loop: see `training.hooks.TrainHook`.
+        group: The processes that train together, each of which calls this: see `parallel.gloo.joined`.
 
     Raises:
         UnbrokenError: With what is wrong with a setting, the data or a checkpoint, and the way out.
         OSError: If a file cannot be read or written, which may pass.
     """
-    run = open_run(config)
-    restored = finished.load(run, config)
-    if restored is None:
-        with delete_on_bad_input(run):
-            restored = run_stages(config, run, report, hooks)
+    restored = _train_alone(config, report, hooks) if group is None else run_ranks(config, group, report, hooks)
     manifest = published_manifest(Path(restored.path))
     return TrainedModel(
         path=Path(restored.path),
@@ -114,20 +117,86 @@ def train(config: Config, report: Report = ignore_progress, hooks: "Sequence[Tra
     )
 
 
+def _train_alone(config: Config, report: Report, hooks: "Sequence[TrainHook]") -> Restored:
+    run = open_run(config)
+    restored = finished.load(run, config)
+    if restored is None:
+        with delete_on_bad_input(run):
+            restored = run_stages(config, run, report, hooks)
+    return restored
+
+
 def run_stages(
     config: Config, run: Run, report: Report = ignore_progress, hooks: "Sequence[TrainHook]" = ()
 ) -> Restored:
     """Run all six stages of a run, each from wherever it stands, and keep by what its end is recognised."""
     tell_nearest_run(run, config)
     prepared = prepare(config, run)
-    run = prepared.run
-    last, published, restored = finish(prepared, report, hooks)
+    return _record(prepared, *finish(prepared, report, hooks))
+
+
+def _record(prepared: Prepared, last: Checkpoint, published: Published, restored: Restored) -> Restored:
+    """Tell who is to be told that a run is finished, and write it down."""
+    config, run = prepared.config, prepared.run
     if config.tracking.uri:
         from unbroken.integrations.mlflow_tracking import track  # noqa: PLC0415 (an extra)
 
         track(restored, run, config)
     finished.record(run, config, restored, prepared.dataset, prepared.preprocessed, prepared.splits, last, published)
     return restored
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankStart:
+    """What rank 0 tells the others before they train: the run and its rows, or that it is finished."""
+
+    run: Run
+    splits: SplitDatasets | None = None
+    encoder: Artifact | None = None
+    restored: Restored | None = None
+
+
+def run_ranks(
+    config: Config, group: "Group", report: Report = ignore_progress, hooks: "Sequence[TrainHook]" = ()
+) -> Restored:
+    """Run all six stages in several processes, each of which calls this; they train together, rank 0 does all the rest.
+
+    Args:
+        config: The same for all ranks.
+        group: The ranks: see `parallel.gloo.joined`.
+        report: Called with the progress of the training at rank 0.
+        hooks: Watch or extend the loop; the same for all ranks, each with its own.
+
+    Raises:
+        UnbrokenError: With what is wrong, at all ranks, whichever of them found it.
+        OSError: A file cannot be read or written, or another rank is gone.
+    """
+    from unbroken.engines.training import require_alike  # noqa: PLC0415 (torch)
+    from unbroken.stages.train import train as train_stage  # noqa: PLC0415
+
+    require_alike(group, config)
+    prepared: list[Prepared] = []
+
+    def begin_run() -> RankStart:
+        run = open_run(config)
+        if (restored := finished.load(run, config)) is not None:
+            return RankStart(run=run, restored=restored)
+        with delete_on_bad_input(run):
+            tell_nearest_run(run, config)
+            prepared.append(prepare(config, run))
+        (made,) = prepared
+        return RankStart(run=made.run, splits=made.splits, encoder=made.preprocessed.encoder)
+
+    def end_run() -> Restored:
+        return _record(prepared[0], last, *publish(prepared[0], last))
+
+    start = group.from_first(begin_run, RankStart)
+    if start.restored is not None:
+        return start.restored
+    assert start.splits is not None
+    assert start.encoder is not None
+    last = train_stage(config, start.splits, start.encoder, start.run, report, hooks, group)
+    return group.from_first(end_run, Restored)
 
 
 def prepare(config: Config, run: Run) -> Prepared:
@@ -151,15 +220,22 @@ def finish(
     prepared: Prepared, report: Report = ignore_progress, hooks: "Sequence[TrainHook]" = ()
 ) -> tuple[Checkpoint, Published, Restored]:
     """Run stages 4 to 6: train, publish, restore."""
-    from unbroken.stages.load_checkpoint import load_checkpoint  # noqa: PLC0415 (torch)
-    from unbroken.stages.save_checkpoint import save_checkpoint  # noqa: PLC0415
-    from unbroken.stages.train import train as train_stage  # noqa: PLC0415
+    from unbroken.engines.training import train as train_stage  # noqa: PLC0415 (torch)
 
     config, run, encoder = prepared.config, prepared.run, prepared.preprocessed.encoder
     last = _logged("train", train_stage(config, prepared.splits, encoder, run, report, hooks))
+    return last, *publish(prepared, last)
+
+
+def publish(prepared: Prepared, last: Checkpoint) -> tuple[Published, Restored]:
+    """Run stages 5 and 6: publish, restore."""
+    from unbroken.stages.load_checkpoint import load_checkpoint  # noqa: PLC0415 (torch)
+    from unbroken.stages.save_checkpoint import save_checkpoint  # noqa: PLC0415
+
+    config, run, encoder = prepared.config, prepared.run, prepared.preprocessed.encoder
     published = _logged("save_checkpoint", save_checkpoint(last, prepared.splits, encoder, config, run))
     restored = _logged("load_checkpoint", load_checkpoint(published, prepared.splits, encoder, config, run))
-    return last, published, restored
+    return published, restored
 
 
 def retrain(config: RetrainConfig, report: Report = ignore_progress) -> "Decision | None":

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from tests.contract import run_stages
 from unbroken.checkpoints.inspection import verify_run
@@ -35,6 +36,7 @@ Call = Callable[..., Any]
 @pytest.fixture(scope="module")
 def portably() -> Generator[Call]:
     """Return what calls a function in a process that keeps to INSTRUCTIONS, which are read when torch is imported."""
+    torch.ones(64, 64).mm(torch.ones(64, 64))  # this process chooses its own instructions before, and keeps them
     with pytest.MonkeyPatch.context() as environment:
         for name, value in INSTRUCTIONS.items():
             environment.setenv(name, value)

@@ -18,7 +18,12 @@ Reader = Callable[[str, Dataset], Rows | RowFile]
 
 
 def reader_of(
-    config: TrainingConfig, splits: SplitDatasets, features: FeatureSpec, folder: Path, device: torch.device
+    config: TrainingConfig,
+    splits: SplitDatasets,
+    features: FeatureSpec,
+    folder: Path,
+    device: torch.device,
+    sharing: int = 1,
 ) -> Reader:
     """Return how to read the parts of the data: into memory if all of them fit, else from disk as they are needed.
 
@@ -28,11 +33,12 @@ def reader_of(
         features: Which columns are read.
         folder: Where files of rows are made if they are needed.
         device: Where the rows are put.
+        sharing: Processes that share the memory of this machine, where no limit is set for each.
 
     Raises:
         ConfigError: Not even two windows and what a metric needs fit.
     """
-    limit = memory_limit(config.memory_limit)
+    limit = memory_limit(config.memory_limit) // (sharing if config.memory_limit is None else 1)
     parts = [part for part in (splits.train, splits.validation, splits.test) if part]
     if sum(part.rows for part in parts) * bytes_in_memory(features) <= limit:
         return lambda _, dataset: read_rows(dataset, features).to(device)

@@ -1,5 +1,6 @@
 """`unbroken train`: the plan, the epoch table, and what came of it."""
 
+import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from unbroken.cli.terminal import FINE, as_text, shown_log, warnings_alone
 from unbroken.config import Config
 from unbroken.config.metrics import TREES
 from unbroken.errors import DataError
+from unbroken.parallel.place import Place
 from unbroken.reports.advice import advise
 from unbroken.reports.run import RunReport
 from unbroken.run import Run, delete_on_bad_input, open_run
@@ -41,6 +43,8 @@ def add_arguments(command: str, parser: ArgumentParser) -> None:
 def run(command: str, arguments: Namespace, console: Console) -> int:
     """Print the plan, train unless that is done, print the epoch table and the outcome."""
     config = settings_of(arguments, Config)
+    if (place := Place.of(os.environ)) is not None:
+        return _train_as_rank(config, place, console)
     with shown_log(console):
         run = open_run(config)
         console.print(as_text(*plan(config, run, project_file(command))), soft_wrap=True)
@@ -55,6 +59,26 @@ def run(command: str, arguments: Namespace, console: Console) -> int:
     console.print(report.table())
     trained = done.path != run.path or len(report.events) > events
     console.print(as_text(*outcome(config, restored, report, trained=trained)), soft_wrap=True)
+    return FINE
+
+
+def _train_as_rank(config: Config, place: Place, console: Console) -> int:
+    """Train as one of the processes that torchrun or its like started; rank 0 alone prints."""
+    from unbroken.parallel.gloo import joined  # noqa: PLC0415 (torch)
+
+    if place.rank:
+        with warnings_alone(), joined(place) as group:
+            pipeline.run_ranks(config, group)
+        return FINE
+    with shown_log(console):
+        console.print(f"ranks  {place.size}, without Prefect", soft_wrap=True)
+        with progress_bar() as report, joined(place) as group:
+            restored = pipeline.run_ranks(config, group, report)
+        run = open_run(config)
+        write_report(config, run, restored)
+    run_report = RunReport.read(_where(run, restored))
+    console.print(run_report.table())
+    console.print(as_text(*outcome(config, restored, run_report, trained=True)), soft_wrap=True)
     return FINE
 
 
@@ -119,6 +143,7 @@ def plan(config: Config, run: Run, file: str | None) -> list[str]:
         f"data   {config.data.source}",
         f"model  {config.model.factory}{options}, {training.optimizer} with learning rate "
         f"{training.learning_rate:g}, {chosen.epochs} epochs in batches of {training.batch_size}",
+        *([f"ranks  {workers} on this machine"] if (workers := config.compute.workers) > 1 else []),
         f"run    {run.folder}",
         *(f"auto   {reason}" for reason in chosen.reasons),
     ]

@@ -1,6 +1,7 @@
 """What a user can set: plain frozen values. No file is read and no torch imported here."""
 
 from unbroken.config.checkpoint import CheckpointConfig, TrackingConfig
+from unbroken.config.compute import ComputeConfig
 from unbroken.config.config import Config
 from unbroken.config.data import CsvConfig, DataConfig, PreprocessConfig, SplitConfig
 from unbroken.config.metrics import TaskName
@@ -13,6 +14,7 @@ from unbroken.config.training import TrainingConfig
 __all__ = [
     "CheckpointConfig",
     "ChecksConfig",
+    "ComputeConfig",
     "Config",
     "CsvConfig",
     "DataConfig",

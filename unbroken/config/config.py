@@ -7,6 +7,7 @@ from typing import Any
 
 from unbroken.config.checkpoint import CheckpointConfig, TrackingConfig
 from unbroken.config.chosen import Chosen, choose, needs_validation
+from unbroken.config.compute import ComputeConfig
 from unbroken.config.data import DataConfig, PreprocessConfig, SplitConfig
 from unbroken.config.model import ModelConfig, StartConfig
 from unbroken.config.resume import ResumeConfig
@@ -27,6 +28,7 @@ class Config:
     start: StartConfig = field(default_factory=StartConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    compute: ComputeConfig = field(default_factory=ComputeConfig)
     resume: ResumeConfig = field(default_factory=ResumeConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     runs_folder: str = "runs"
@@ -39,6 +41,9 @@ class Config:
         if self.name is not None:
             require_run_name(self.name)
         require_local_path("runs_folder", self.runs_folder)
+        workers, parts = self.compute.workers, self.training.micro_batches
+        most = f"at most training.micro_batches, {parts}: each process computes at least one. Set that, e.g. to 8: another run"
+        require(workers <= parts, "compute.workers", workers, most)
         needs = needs_validation(self.training, self.checkpoint)
         has_part = not needs or self.chosen.validates
         expected = f"above 0 for {', '.join(needs)}: only rows that validate choose, so that the test rows stay unseen"
@@ -87,7 +92,7 @@ def identity(config: Config) -> dict[str, Any]:
     if plateau_mode(config.training, chosen.monitor) == "max":
         # Torch's default is another one; so this was another training while it was taken.
         settings["training"]["scheduler_options"] = {"mode": "max"} | settings["training"]["scheduler_options"]
-    for name in ("checkpoint", "resume", "tracking", "runs_folder", "name"):
+    for name in ("checkpoint", "compute", "resume", "tracking", "runs_folder", "name"):
         del settings[name]
     # The checkpoint of a warm start counts by its content, as the data does, and not by its place.
     if settings["start"].pop("warm_from") is None:

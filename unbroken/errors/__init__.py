@@ -6,6 +6,7 @@ UnbrokenError
 │   ├── UnfitLabelError          a column cannot be predicted, whatever else is asked for
 │   └── BlockedError             new rows do not fit the champion, which stays
 ├── TrainingError                the training diverged: a loss is NaN or infinite
+├── RanksDifferError             processes of one training came to different weights
 ├── LockedError                  another process is training this run, or another thread of this process any run
 ├── StoppedError                 a signal ended the training, its checkpoint is saved
 ├── ExportError                  a model cannot be written in another format
@@ -63,6 +64,10 @@ class ChangedSourceError(DataError):
 
 class TrainingError(UnbrokenError):
     """The training diverged."""
+
+
+class RanksDifferError(UnbrokenError):
+    """Processes of one training came to different weights."""
 
 
 class LockedError(UnbrokenError):

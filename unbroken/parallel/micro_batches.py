@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from unbroken.batches.rows import Rows
 from unbroken.optimization.gradient import Gradient
+from unbroken.parallel.exchange import Exchange
+from unbroken.parallel.group import Alone, Group
 from unbroken.parallel.terms import Memory, Packed
 from unbroken.parallel.tree import Node, TreeSum, leaves_of, rows_of
 
@@ -20,7 +22,14 @@ from unbroken.parallel.tree import Node, TreeSum, leaves_of, rows_of
 class MicroBatchGradient:
     """The gradient of a batch, cut into micro-batches whatever the number of processes."""
 
-    def __init__(self, gradient: Gradient, model: nn.Module, micro_batches: int, seed: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        gradient: Gradient,
+        model: nn.Module,
+        micro_batches: int,
+        seed: Callable[[int], None],
+        group: Group | None = None,
+    ) -> None:
         """Prepare the memory.
 
         Args:
@@ -28,12 +37,15 @@ class MicroBatchGradient:
             model: The model.
             micro_batches: How many there are, a power of two.
             seed: Seeds all generators for a micro-batch of the present step, by its number.
+            group: The processes that compute the gradients together; this one alone if not given.
         """
+        self.group = group or Alone()
         self.gradient, self.model, self.micro_batches, self.seed = gradient, model, micro_batches, seed
         self.parameters = list(model.parameters())
         loss = torch.empty((), dtype=torch.float64, device=self.parameters[0].device)
         buffers = [buffer for buffer, _ in _averaged(model.buffers(), model.buffers())]
         self.memory = Memory([*self.parameters, *buffers, loss])
+        self.exchange = Exchange(self.group, self.memory, micro_batches)
 
     def prepare(self, block: Rows) -> Rows:
         """Return the rows as the gradient of a micro-batch wants them."""
@@ -44,14 +56,19 @@ class MicroBatchGradient:
         before = [buffer.clone() for buffer in self.model.buffers()]
         total = TreeSum[Packed]()
         touched = [False] * len(self.memory.like)
-        for leaf in leaves_of(0, 1, self.micro_batches):
+        for leaf in leaves_of(self.group.rank, self.group.size, self.micro_batches):
             for unused in total.add(Node(0, leaf), self._term_of(leaf, batch, before, touched)):
                 self.memory.give_back(unused)
+        if self.group.size > 1:
+            counters = [buffer for buffer in self.model.buffers() if not buffer.is_floating_point()]
+            total, touched = self.exchange(total, touched, counters)
         self.seed(self.micro_batches)  # what draws after it, and a checkpoint, depend on the step alone
         ((_, root),) = total.roots
         self._put_back(root, before, touched)
-        self.memory.give_back(root)
-        return root.views[-1].clone()
+        loss = root.views[-1].clone()
+        if self.group.size == 1:  # else it lies in a message
+            self.memory.give_back(root)
+        return loss
 
     def fits(self) -> bool:
         """Tell whether the parameters are the same, and the gradient of a micro-batch is right."""

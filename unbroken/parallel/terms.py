@@ -38,13 +38,23 @@ class Memory:
         """Let memory be used again."""
         self.free.append(packed)
 
-    def _allocate(self) -> Packed:
-        flats, views = [], {}
-        for dtype in self.dtypes:
-            places = [place for place, (_, kind, _) in enumerate(self.like) if kind == dtype]
+    def pack(self, flats: list[Tensor]) -> Packed:
+        """Return pieces of memory, one for each type of number, as packed tensors."""
+        views: dict[int, Tensor] = {}
+        for dtype, flat in zip(self.dtypes, flats, strict=True):
+            places = self._places(dtype)
             shapes = [self.like[place][0] for place in places]
-            flat = torch.empty(sum(map(torch.Size.numel, shapes)), dtype=dtype, device=self.like[places[0]][2])
             parts = flat.split([shape.numel() for shape in shapes])
             views |= {place: part.view(shape) for place, part, shape in zip(places, parts, shapes, strict=True)}
-            flats.append(flat)
         return Packed(flats, [views[place] for place in range(len(self.like))])
+
+    def sizes(self) -> list[tuple[int, torch.dtype]]:
+        """Return how many numbers there are of each type."""
+        return [(sum(self.like[place][0].numel() for place in self._places(dtype)), dtype) for dtype in self.dtypes]
+
+    def _places(self, dtype: torch.dtype) -> list[int]:
+        return [place for place, (_, kind, _) in enumerate(self.like) if kind == dtype]
+
+    def _allocate(self) -> Packed:
+        device = self.like[0][2]
+        return self.pack([torch.empty(count, dtype=dtype, device=device) for count, dtype in self.sizes()])

@@ -62,7 +62,8 @@ def load(run: Run, config: Config) -> Restored | None:
         return None
     try:
         finished = from_json(Finished, own_files.read(run.finished), str(run.finished))
-        settings = replace(finished.config, runs_folder=config.runs_folder, resume=config.resume, name=config.name)
+        names = ("compute", "name", "resume", "runs_folder")
+        settings = replace(finished.config, **{name: getattr(config, name) for name in names})
         if settings != config or not _same_code(finished):
             return None
         for file in finished.files:

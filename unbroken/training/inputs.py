@@ -67,6 +67,7 @@ class EvaluationInputs:
         encoder: Artifact,
         run: Run,
         parts: Sequence[str] = (TEST, VALIDATION),
+        sharing: int = 1,
     ) -> "EvaluationInputs":
         """Read the encoder and the rows.
 
@@ -76,6 +77,7 @@ class EvaluationInputs:
             encoder: What preprocessed them.
             run: The run.
             parts: The parts to read, if there are such.
+            sharing: Processes that each read as much into the memory of this machine.
 
         Raises:
             ConfigError: A setting does not fit the rows or this machine.
@@ -86,7 +88,7 @@ class EvaluationInputs:
         _require_a_batch(config.training, splits.train.rows)
         device = _device(config.training.device)
         datasets = {TEST: splits.test} | ({VALIDATION: splits.validation} if splits.validation else {})
-        read = reader_of(config.training, splits, fitted.features, run.data, device)
+        read = reader_of(config.training, splits, fitted.features, run.data, device, sharing)
         return cls(
             config=config,
             run=run,
@@ -154,11 +156,22 @@ class TrainingInputs(EvaluationInputs):
 
     @classmethod
     def read(  # ty: ignore[incompatible-method-override] (the parts follow from the settings)
-        cls, config: Config, splits: SplitDatasets, encoder: Artifact, run: Run
+        cls,
+        config: Config,
+        splits: SplitDatasets,
+        encoder: Artifact,
+        run: Run,
+        *,
+        scores: bool = True,
+        sharing: int = 1,
     ) -> "TrainingInputs":
-        """Read the encoder, and the rows that train or are scored after each epoch; raise as `EvaluationInputs.read` does."""
-        base = EvaluationInputs.read(config, splits, encoder, run, parts_of_epoch(config))
-        train = reader_of(config.training, splits, base.features, run.data, base.device)("train", splits.train)
+        """Read the encoder, the rows that train and, if this process scores them, those that are scored after each epoch.
+
+        Arguments are those of `EvaluationInputs.read`, which says what is raised.
+        """
+        base = EvaluationInputs.read(config, splits, encoder, run, parts_of_epoch(config) if scores else (), sharing)
+        read = reader_of(config.training, splits, base.features, run.data, base.device, sharing)
+        train = read("train", splits.train)
         fields = {field.name: getattr(base, field.name) for field in dataclasses.fields(base)}
         return cls(**fields, train=train, class_weights=_class_weights(config.training, train, base.features))
 

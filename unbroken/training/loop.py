@@ -24,6 +24,8 @@ from unbroken.optimization.fused_adam import FusedAdamUpdater
 from unbroken.optimization.gradient import Gradient, gradient_of
 from unbroken.optimization.optimizer import updater_of
 from unbroken.optimization.scheduler import step_epoch, steps_each_batch
+from unbroken.parallel.agreement import require_same_state
+from unbroken.parallel.group import Alone, Group, Requests
 from unbroken.parallel.micro_batches import MicroBatchGradient
 from unbroken.reproducibility.generators import seed_epoch, seed_micro_batch, seed_shared
 from unbroken.storage.journal import Journal
@@ -51,6 +53,7 @@ class TrainLoop:
     stop: StopRequest
     report: Report = lambda _: None
     hooks: Hooks = field(default_factory=Hooks)
+    group: Group = field(default_factory=Alone)
     gradient: Gradient = field(init=False)
     own_model: bool = field(init=False)
     """Whether any code of the model is the user's, which may draw from any generator."""
@@ -75,8 +78,10 @@ class TrainLoop:
             OSError: A checkpoint could not be saved, twice.
         """
         self.hooks.start(self.state)
-        while not is_finished(self.state.history, self.inputs.config.chosen) and self.stop.signal is None:
+        while not is_finished(self.state.history, self.inputs.config.chosen) and not self._is_stopping():
             self._train_epoch()
+        if self._is_stopping() and self.group.size > 1:
+            self.stop.signal = self.group.requests.signal  # whichever rank was told
 
     def batches(self) -> Iterator[Rows]:
         """Yield what is left of the epoch, prepared for `step`."""
@@ -94,6 +99,8 @@ class TrainLoop:
         state, clip = self.state, self.inputs.config.training.gradient_clip
         if self.own_model:
             seed_shared(self.inputs.config.training.seed, "step", state.step)
+        if self.group.size > 1:
+            self.group.requests = Requests(self.stop.signal or 0, self.group.first and self._time_is_up())
         loss = self.gradient(batch)
         if clip is not None:
             nn.utils.clip_grad_norm_(state.model.parameters(), clip)
@@ -115,6 +122,18 @@ class TrainLoop:
             details: What the journal says of it.
         """
         started, state = time.monotonic(), self.state
+        if self.group.size > 1:
+            self.writer.settle()  # however long that takes, the others wait for rank 0 here
+            self.group.meet()
+            require_same_state(self.group, state.decided(), state.step)
+        if self.group.first:
+            self._save(inside_epoch=inside_epoch, **details)
+        self.hooks.saved(state, time.monotonic() - started)
+        if self.hooks.changes_steps:
+            self._choose_anew()
+
+    def _save(self, *, inside_epoch: bool, **details: float) -> None:
+        state = self.state
         self.writer.settle()  # it writes from the buffers that the snapshot is about to use again
         self.saved_at = time.monotonic()
         tree = self.inputs.header | state.snapshot(self.buffers, self.hooks.kept(state))
@@ -128,9 +147,6 @@ class TrainLoop:
             log.info("%s: checkpoint saved%s", entry.describe(), "" if inside_epoch else _words(tree["history"][-1]))
 
         self.writer.submit(write, required=not inside_epoch)
-        self.hooks.saved(state, time.monotonic() - started)
-        if self.hooks.changes_steps:
-            self._choose_anew()
 
     def _choose_anew(self) -> None:
         """Take the fastest ways that hold for the model and the optimizer as they are now: a hook may have changed both."""
@@ -145,7 +161,7 @@ class TrainLoop:
         gradient = gradient_of(model, inputs.features.task, inputs.class_weights, training)
         if training.micro_batches == 1:
             return gradient
-        return MicroBatchGradient(gradient, model, training.micro_batches, self._seed_micro_batch)
+        return MicroBatchGradient(gradient, model, training.micro_batches, self._seed_micro_batch, self.group)
 
     def _seed_micro_batch(self, micro_batch: int) -> None:
         seed, device = self.inputs.config.training.seed, self.state.loss_sum.device
@@ -178,7 +194,7 @@ class TrainLoop:
                 self._add_losses(losses, step)
             if due:
                 self.save(inside_epoch=True)
-            if due and self.stop.signal is not None:
+            if due and self._is_stopping():
                 return
         self._finish_epoch(time.monotonic() - started, steps - first)
 
@@ -217,19 +233,28 @@ class TrainLoop:
             f"Lower training.learning_rate, or set training.gradient_clip"
         )
 
+    def _is_stopping(self) -> bool:
+        """Tell whether a signal asks to stop; with several ranks, whether all of them have been told in the same step."""
+        return self.stop.signal is not None if self.group.size == 1 else self.group.requests.signal > 0
+
     def _save_is_due(self) -> bool:
+        every_steps = self.inputs.config.checkpoint.every_steps
+        by_steps = every_steps is not None and self.state.step % every_steps == 0
+        by_time = self._time_is_up() if self.group.size == 1 else self.group.requests.save > 0
+        return by_steps or by_time or self._is_stopping()
+
+    def _time_is_up(self) -> bool:
         settings = self.inputs.config.checkpoint
-        by_steps = settings.every_steps is not None and self.state.step % settings.every_steps == 0
         interval = settings.every_seconds
         if interval == "auto":
             interval = best_interval(self.cost, settings.hours_between_failures * 3600)
-        by_time = interval is not None and time.monotonic() - self.saved_at >= interval
-        return by_steps or by_time or self.stop.signal is not None
+        return interval is not None and time.monotonic() - self.saved_at >= interval
 
     def _finish_epoch(self, seconds: float, steps: int) -> None:
         state, training = self.state, self.inputs.config.training
-        with self.hooks.published(state) as model:
-            metrics = self.inputs.evaluate(model)
+        metrics = self.group.from_first(self._evaluate, dict[str, float])
+        if training.micro_batches > 1:  # what rank 0 alone has drawn, no other has
+            self._seed_micro_batch(training.micro_batches)
         entry = {
             "epoch": state.epoch + 1,
             "learning_rate": float(state.optimizer.param_groups[0]["lr"]),
@@ -245,6 +270,10 @@ class TrainLoop:
         self.hooks.end_epoch(state, entry)
         rate = steps * training.step_rows / seconds
         self.save(inside_epoch=False, seconds=round(seconds, 3), rows_per_second=round(rate), **entry)
+
+    def _evaluate(self) -> dict[str, float]:
+        with self.hooks.published(self.state) as model:
+            return self.inputs.evaluate(model)
 
     def _warn_of_undefined(self, entry: dict[str, float]) -> None:
         """Say, in the first epoch of a run where it is so, that the monitored metric is no number to compare."""

@@ -53,6 +53,16 @@ class TrainState:
         with _all_cores():
             return canonical(state | (kept or {}), (buffers or Buffers()).begin())
 
+    def decided(self) -> Tree:
+        """Return all that every process of a training has alike, not copied."""
+        schedule = self.scheduler.state_dict() if self.scheduler else None
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": schedule,
+            "loss_sum": self.loss_sum,
+        }
+
     def restore(self, tree: Tree) -> None:
         """Put a snapshot back into these same objects."""
         self.model.load_state_dict(tree["model_state_dict"])

@@ -71,7 +71,7 @@ def test_every_setting_is_documented():
         Config,
         *(field.default_factory for field in dataclasses.fields(Config) if field.name not in ("runs_folder", "name")),
     ]
-    assert len(groups) == 10
+    assert len(groups) == 11
     explain(Config)
     for group in groups:
         properties = TypeAdapter(group).json_schema()["properties"]

@@ -64,11 +64,17 @@ def configured(folder: Path, label: str = "binary", **sections: Any) -> Config:
     )
 
 
-@pytest.mark.parametrize("kind", KINDS)
+QUICK = ("dropout, a clipped gradient", "an own model with a BatchNorm")
+
+
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=[] if kind.startswith(QUICK) else [pytest.mark.slow]) for kind in KINDS]
+)
 def test_a_training_in_micro_batches_resumes_to_the_same_bytes(kind: str, tmp_path: Path):
     assert_resumes_identically(configured(tmp_path, **KINDS[kind]), STOPS, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_training_in_micro_batches_stopped_after_every_single_step_resumes_identically(tmp_path: Path):
     config = configured(tmp_path, training={"epochs": 2}, model=OWN_MODEL)
     config = replace(config, checkpoint=CheckpointConfig(every_steps=1))

@@ -1,0 +1,1 @@
+"""What starts the processes of a training, looks after them, and starts them again."""
