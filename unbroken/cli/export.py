@@ -38,7 +38,7 @@ def run(_: str, arguments: Namespace, console: Console) -> int:
             factory=arguments.factory,
             overwrite=arguments.overwrite,
         )
-    console.print(as_text(f"{path}  ({path.stat().st_size:,} bytes, its outputs are those of predict)"), soft_wrap=True)
+    console.print(as_text(f"{path}  ({path.stat().st_size:,} bytes, compared with the model)"), soft_wrap=True)
     return FINE
 
 
