@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from unbroken.config import CheckpointConfig, Config, DataConfig, ModelConfig, SplitConfig, TaskName, TrainingConfig
 from unbroken.config.data import MAX_COLUMNS
 from unbroken.config.training import DEFAULT_BATCH_SIZE
+from unbroken.data.split import Sizes
 from unbroken.errors import ConfigError
 from unbroken.estimators.fitted import FittedModel
 from unbroken.estimators.rows import column_names, is_frame, label_name, to_table, with_values, write_rows
@@ -45,7 +46,7 @@ class UnbrokenEstimator(BaseEstimator):
     patience: int | Literal["auto"] | None = "auto"
     """Stop after so many epochs in which the validation rows fare no better; `auto` is 20 where rows validate."""
     batch_size: int = DEFAULT_BATCH_SIZE
-    """Rows a batch; all of them where fewer train than the default."""
+    """Rows a batch; all that train where these are fewer, as in a fold of a cross-validation."""
     learning_rate: float = 3e-3
     """The optimizer's `lr`."""
     optimizer: str = "Adam"
@@ -134,6 +135,11 @@ class UnbrokenEstimator(BaseEstimator):
         """Return the settings of the run; numbers of NumPy, as searches draw them, are plain ones."""
         seed = self._seed()
         options = {"hidden": self.hidden, "dropout": self.dropout, **(self.model_options or {})}
+        split = SplitConfig(
+            test_fraction=_at_least_one(self.test_fraction, table.num_rows),
+            validation_fraction=_at_least_one(self.validation_fraction, table.num_rows),
+            seed=seed,
+        )
         return Config(
             data=DataConfig(
                 source=str(source),
@@ -145,11 +151,7 @@ class UnbrokenEstimator(BaseEstimator):
                 null_labels="refuse",
                 max_columns=max(MAX_COLUMNS, table.num_columns + 1),
             ),
-            split=SplitConfig(
-                test_fraction=_at_least_one(self.test_fraction, table.num_rows),
-                validation_fraction=_at_least_one(self.validation_fraction, table.num_rows),
-                seed=seed,
-            ),
+            split=split,
             model=ModelConfig(
                 factory=self.model,
                 options={name: _plain(value) for name, value in options.items() if value is not None},
@@ -157,7 +159,7 @@ class UnbrokenEstimator(BaseEstimator):
             training=TrainingConfig(
                 epochs=_plain(self.epochs),
                 patience=_plain(self.patience),
-                batch_size=_plain(self.batch_size),
+                batch_size=_at_most(_plain(self.batch_size), table.num_rows, split),
                 learning_rate=_plain(self.learning_rate),
                 optimizer=self.optimizer,
                 optimizer_options=_plain(self.optimizer_options or {}),
@@ -198,6 +200,12 @@ class UnbrokenEstimator(BaseEstimator):
 def _at_least_one(share: float, rows: int) -> float:
     """Return a share of some rows, that of one row if it is less; none stays none."""
     return max(float(share), 1 / rows) if share else 0.0
+
+
+def _at_most(batch_size: int, rows: int, split: SplitConfig) -> int:
+    """Return the size of a batch of rows, or all that train where these are fewer."""
+    sizes = Sizes.of(rows, split)
+    return min(batch_size, max(1, rows - sizes.test - sizes.validation))
 
 
 def _plain(value: Any) -> Any:

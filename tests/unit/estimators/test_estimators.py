@@ -150,6 +150,15 @@ def test_numbers_of_numpy_are_settings_as_a_search_draws_them():
     assert quick(**drawn).fit(rows, score > 0).n_iter_ == 2
 
 
+def test_a_batch_is_all_rows_that_train_where_these_are_fewer(caplog: pytest.LogCaptureFixture):
+    rows, score = frame(60)
+
+    digests = {quick(batch_size=size).fit(rows, score > 0).model_.digest for size in (53, 54, 256, 4096)}
+
+    assert len(digests) == 1
+    assert "batch_size" not in caplog.text
+
+
 def test_rows_have_no_weights_and_scikit_learn_is_told():
     assert not has_fit_parameter(UnbrokenClassifier(), "sample_weight")
     assert not has_fit_parameter(UnbrokenRegressor(), "sample_weight")
