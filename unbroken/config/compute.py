@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from unbroken.config.strict import STRICT
-from unbroken.config.validation import number, require_types
+from unbroken.config.validation import STRICT, number, require_types
 
 
 @dataclass(frozen=True, kw_only=True)
