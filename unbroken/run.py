@@ -97,6 +97,11 @@ class Run:
         return self.path / "finished.json"
 
     @property
+    def page(self) -> Path:
+        """The report of a finished run, for a person."""
+        return self.path / "report.html"
+
+    @property
     def lock(self) -> Path:
         """Held by the process that trains the run."""
         return self.path / "lock"

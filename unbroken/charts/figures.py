@@ -21,6 +21,7 @@ INK, MUTED, LINE, FIRST, SECOND = "var(--ink)", "var(--muted)", "var(--line)", "
 SERIES = [f"var(--series-{number})" for number in range(1, 9)]
 HEIGHT, BAR, LONGEST, DIGITS = 220, 20, 28, 6
 PARTS = {"validation_": SECOND, "test_": SERIES[2]}
+FEW_TICKS, MOST_LETTERS = 5, 24
 DASHES = [4, 4]
 LEFT_TO_THE_PAGE = ("$schema", "config")
 CAME_TRUE = "share that came true"
@@ -121,8 +122,8 @@ def confusion(table: NDArray[Any], names: Sequence[str]) -> Spec:
         for j in range(len(shown))
     ]
     base = alt.Chart(_data(rows)).encode(
-        x=alt.X("predicted:N", sort=shown, title="predicted", axis=alt.Axis(labelAngle=0 if len(shown) < 4 else -40)),
-        y=alt.Y("true:N", sort=shown, title="true"),
+        x=alt.X("predicted:N", sort=shown, title="predicted", axis=alt.Axis(labelAngle=_angle(shown), labelLimit=110)),
+        y=alt.Y("true:N", sort=shown, title="true", axis=alt.Axis(labelLimit=110)),
         tooltip=[
             alt.Tooltip("true:N"),
             alt.Tooltip("predicted:N"),
@@ -151,7 +152,9 @@ def bars(importances: Sequence[Importance], title: str) -> Spec:
     )
     return _spec(
         alt.layer(
-            base.mark_bar(color=FIRST, opacity=0.75).encode(x=alt.X("rise:Q", title=title)),
+            base.mark_bar(color=FIRST, opacity=0.75).encode(
+                x=alt.X("rise:Q", title=title, axis=alt.Axis(tickCount=FEW_TICKS))
+            ),
             base.mark_rule(color=INK, size=1.5).encode(x="low:Q", x2="high:Q"),
         ),
         BAR * len(rows) + 10,
@@ -182,14 +185,14 @@ def errors_by_slice(slices: Sequence[Slice], overall: float, title: str) -> Spec
             alt.Tooltip("constant:Q", format=".4f", title="of a constant guess"),
         ],
     )
-    x = alt.Scale(zero=False)
+    x, axis = alt.Scale(zero=False), alt.Axis(tickCount=FEW_TICKS)
     everywhere = alt.Chart(_data([{"loss": overall}])).mark_rule(color=MUTED, strokeDash=DASHES, size=1)
     return _spec(
         alt.layer(
-            everywhere.encode(x=alt.X("loss:Q", title=title, scale=x)),
-            base.mark_rule(color=FIRST, size=2).encode(x=alt.X("low:Q", title=title, scale=x), x2="high:Q"),
-            base.mark_point(color=FIRST, filled=True, size=60, opacity=1).encode(x=alt.X("loss:Q", scale=x)),
-            base.mark_tick(color=SECOND, thickness=2, size=12).encode(x=alt.X("constant:Q", scale=x)),
+            everywhere.encode(x=alt.X("loss:Q", title=title, scale=x, axis=axis)),
+            base.mark_rule(color=FIRST, size=2).encode(x=alt.X("low:Q", title=title, scale=x, axis=axis), x2="high:Q"),
+            base.mark_point(color=FIRST, filled=True, size=60, opacity=1).encode(x=alt.X("loss:Q", scale=x, axis=axis)),
+            base.mark_tick(color=SECOND, thickness=2, size=12).encode(x=alt.X("constant:Q", scale=x, axis=axis)),
         ),
         BAR * len(rows) + 10,
     )
@@ -204,8 +207,8 @@ def histogram(bins: Sequence[tuple[float, float, int]], title: str) -> Spec:
         alt.Tooltip("high:Q", format=".4~g"),
         alt.Tooltip("rows:Q", format=","),
     ]
-    chart = alt.Chart(_data(rows)).mark_bar(color=FIRST, opacity=0.75)
-    return _spec(chart.encode(x=x, x2="high:Q", y=alt.Y("rows:Q", title="rows"), tooltip=tooltip))
+    chart = alt.Chart(_data(rows)).mark_rect(color=FIRST, opacity=0.75)
+    return _spec(chart.encode(x=x, x2="high:Q", y=alt.Y("rows:Q", title="rows"), y2=alt.datum(0), tooltip=tooltip))
 
 
 def true_by_predicted(parts: Sequence[Band]) -> Spec:
@@ -262,6 +265,11 @@ def _curves(rows: list[dict[str, Any]], names: list[str], x: str, y: str) -> alt
 
 
 _LEGEND = alt.Legend(orient="bottom", columns=2)
+
+
+def _angle(names: list[str]) -> int:
+    """Return by how much names below a chart are turned, so that they do not run into each other on a phone."""
+    return 0 if sum(map(len, names)) <= MOST_LETTERS else -40
 
 
 def _named(curves: dict[str, Curves]) -> list[tuple[str, Curves]]:

@@ -22,7 +22,6 @@ from unbroken.run_name import read_name
 from unbroken.storage import atomic
 
 log = logging.getLogger(__name__)
-FILE = "report.html"
 PARTS = ("train", "validation", "test")
 
 
@@ -52,10 +51,9 @@ def write_report(run: Run, device: str, factory: str | None) -> Path:
         UnbrokenError: A file is not whole, or the model cannot be built.
         OSError: A file is missing, or cannot be written.
     """
-    path = run.path / FILE
     bundle = chart_bundle(cache_folder()) if is_installed() else None
-    atomic.write(path, page_of(run, device, factory, bundle).html().encode())
-    return path
+    atomic.write(run.page, page_of(run, device, factory, bundle).html().encode())
+    return run.page
 
 
 def page_of(run: Run, device: str, factory: str | None, bundle: str | None) -> Page:

@@ -26,9 +26,9 @@ def add_slices(page: Page, measured: Measured) -> None:
     slices, title = slices_of(measured.rows, scores), _loss_title(measured)
     parts = worst(slices, overall, MOST_WORST)
     told = (
-        f"The {title} of all rows is {overall:.4f}. "
+        f"The {title} of all rows is {overall:.5g}. "
         + ("These slices lie above it by more than chance." if parts else "No slice lies above it by more than chance.")
-        + " Some slices are harder by nature, so beside each stands a guess that knows nothing but the mean of just that slice."
+        + " Some slices are harder by nature, so beside each stands the best constant guess for just that slice."
     )
     figures = []
     if page.bundle:

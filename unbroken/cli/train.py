@@ -25,7 +25,6 @@ from unbroken.stages.results import Restored
 from unbroken.storage.journal import Journal
 
 TRY = "try         --model.factory tabm, which errs less on most tables, and takes longer"
-REPORT = "report.html"
 SHORT, LEAST_MIB = 10, 0.1
 """Seconds below which a digit after the point counts, and the least memory that is told."""
 
@@ -160,6 +159,6 @@ def outcome(config: Config, restored: Restored, report: RunReport, *, trained: b
         f"checkpoint  {restored.path}  (epoch {restored.epoch}, restored and verified)",
         f"sha256      {restored.digest}",
         *([TRY] if TREES in report.unbeaten() and config.model.factory == "mlp" else []),
-        *([f"report      {page}"] if (page := Path(restored.path).with_name(REPORT)).is_file() else []),
+        *([f"report      {page}"] if (page := Path(restored.path).with_name("report.html")).is_file() else []),
         f"train on    {advise(config, report.history, restored.step // restored.epoch)}",
     ]

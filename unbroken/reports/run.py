@@ -131,7 +131,7 @@ class RunReport:
         parts = [
             f"# {self.manifest['epoch']} epochs",
             f"{code(str(run.published))}: {self.test_metrics()}",
-            values_table(self._result()),
+            values_table(self._result() | self._page(run)),
             "## Settings",
             values_table(self.settings()),
             *self._chosen(),
@@ -149,6 +149,10 @@ class RunReport:
     def _curves(self) -> list[list[str]]:
         curves = {name: [entry[name] for entry in self.history] for name in ["loss", *self._metrics()]}
         return [[name, sparkline(values), format_number(values[-1])] for name, values in curves.items()]
+
+    def _page(self, run: Run) -> dict[str, object]:
+        """Return where the page is that shows more than this, if there is one."""
+        return {"page with charts": str(run.page)} if run.page.is_file() else {}
 
     def _result(self) -> dict[str, object]:
         monitor = self.manifest["lineage"]["config"]["training"]["monitor"]
