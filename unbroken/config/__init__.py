@@ -1,7 +1,6 @@
 """What a user can set: plain frozen values. No file is read and no torch imported here."""
 
 from unbroken.config.checkpoint import CheckpointConfig, TrackingConfig
-from unbroken.config.compute import ComputeConfig
 from unbroken.config.config import Config
 from unbroken.config.data import CsvConfig, DataConfig, PreprocessConfig, SplitConfig
 from unbroken.config.metrics import TaskName
@@ -9,7 +8,7 @@ from unbroken.config.model import ModelConfig, StartConfig
 from unbroken.config.prediction import PredictConfig
 from unbroken.config.resume import ResumeConfig
 from unbroken.config.retraining import ChecksConfig, GateConfig, RetrainConfig
-from unbroken.config.training import TrainingConfig
+from unbroken.config.training import ComputeConfig, TrainingConfig
 
 __all__ = [
     "CheckpointConfig",

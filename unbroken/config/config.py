@@ -7,11 +7,10 @@ from typing import Any
 
 from unbroken.config.checkpoint import CheckpointConfig, TrackingConfig
 from unbroken.config.chosen import Chosen, choose, needs_validation
-from unbroken.config.compute import ComputeConfig
 from unbroken.config.data import DataConfig, PreprocessConfig, SplitConfig
 from unbroken.config.model import ModelConfig, StartConfig
 from unbroken.config.resume import ResumeConfig
-from unbroken.config.training import TrainingConfig, length_from_epochs, plateau_mode
+from unbroken.config.training import ComputeConfig, TrainingConfig, length_from_epochs, plateau_mode
 from unbroken.config.validation import STRICT, require, require_local_path, require_run_name, require_types
 
 

@@ -1,4 +1,4 @@
-"""What a user can set of how the weights are updated."""
+"""What a user can set of how the weights are updated, and by how many processes."""
 
 import math
 from dataclasses import dataclass, field
@@ -124,6 +124,24 @@ class TrainingConfig:
     def step_rows(self) -> int:
         """Rows per optimizer step."""
         return self.batch_size * self.accumulate
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComputeConfig:
+    """How many processes train together. The weights depend on `training.micro_batches` alone, whatever stands here."""
+
+    __pydantic_config__ = STRICT
+
+    workers: int = number(1, least=1)
+    """Processes that compute the gradient of each step together, at most `training.micro_batches`. It pays for large models and
+    batches alone: see `docs/scale.md`."""
+    engine: Literal["local"] = "local"
+    """What starts them: `local`, processes on this machine. Elsewhere torchrun starts them, and this is not set."""
+    restarts: int = number(10, least=0)
+    """How often they are all started again from the newest checkpoint where one of them died."""
+
+    def __post_init__(self) -> None:
+        require_types(self, "compute.")
 
 
 MODES = {"min": "smaller", "max": "larger"}
