@@ -55,7 +55,7 @@ def test_the_wheel_holds_one_package_and_the_template_of_a_project(wheel: Path):
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"unbroken"}
     template = {name.removeprefix("unbroken/cli/template/") for name in names if "/template/" in name}
     assert {"flows/train.py", "tasks/train.py", "prefect.yaml", "run.toml", "gitignore", "model.py"} <= template
-    assert "unbroken/py.typed" in names
+    assert {"unbroken/py.typed", "unbroken/charts/assets/report.css", "unbroken/charts/assets/report.js"} <= set(names)
 
 
 @pytest.mark.slow
@@ -76,3 +76,4 @@ def test_a_project_made_by_the_wheel_trains_on_prefect(command: Path, tmp_path: 
     assert (made.returncode, trained.returncode) == (0, 0), made.stderr + trained.stderr
     assert "(epoch 5, restored and verified)" in trained.stdout
     assert "without Prefect" not in trained.stdout
+    assert len(list((tmp_path / "mine" / "runs").glob("*/report.html"))) == 1

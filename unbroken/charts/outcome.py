@@ -79,7 +79,7 @@ def add_attempts(page: Page, report: RunReport, goodput: Goodput) -> None:
         (
             duration(goodput.lost),
             "lost",
-            f"{lost} interruptions" if lost else "no interruption",
+            f"{lost} interruption{'s' * (lost > 1)}" if lost else "no interruption",
             "warn" if lost else "good",
         ),
         (format_share(goodput.share), "goodput: of use / elapsed", "", ""),

@@ -6,6 +6,7 @@ from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
+import altair as alt
 import pytest
 
 from tests.unit.charts.tables import ROWS, trained
@@ -62,6 +63,10 @@ def test_each_task_has_all_sections_with_charts_and_is_the_same_each_time(run: R
     assert len(names) == len(SECTIONS)
     assert Tags(html).tags["figure"] == len(page.specs) >= 12
     assert page_of(run, "cpu", None, NO_PROGRAM).html() == html
+    for spec in page.specs:
+        alt.LayerChart.from_dict(spec) if "layer" in spec else alt.Chart.from_dict(
+            spec
+        )  # raises where it is no Vega-Lite
 
 
 def test_the_page_tells_the_recorded_metrics_and_digests(run: Run):
