@@ -92,7 +92,7 @@ def _assist(
         receive_state(group, state, hooks)
         journal = Journal(run.journal)
         store = CheckpointStore(run.checkpoints, journal, config.checkpoint.keep_last)
-        with StopRequest() as stop, BackgroundWriter() as writer:
+        with BackgroundWriter() as writer, StopRequest() as stop:  # nothing is saved here
             TrainLoop(inputs, state, store, journal, writer, stop, hooks=hooks, group=group).run()
     return group.from_first(_never, Checkpoint)
 
