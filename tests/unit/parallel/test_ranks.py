@@ -145,7 +145,7 @@ def test_a_killed_starter_takes_its_ranks_along_and_the_command_goes_on(tmp_path
     process = ranks.start(settings)
     ranks.wait_for(tmp_path / "two", epoch=1)
     ranks.kill(process.pid)
-    process.wait()
+    process.communicate(timeout=ranks.PATIENCE)  # its ranks print to the same pipe: it ends when they have
 
     assert ranks.finish(1, settings) == expected
 
