@@ -159,7 +159,16 @@ def test_torchrun_starts_ranks_again_after_one_was_killed(tmp_path: Path):
 
     process = subprocess.Popen(
         [
-            *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
+            *(
+                sys.executable,
+                "-m",
+                "torch.distributed.run",
+                "--standalone",
+                "--local-addr",
+                "127.0.0.1",
+                "--nproc-per-node",
+                "2",
+            ),
             *("--max-restarts", "3", *words),
         ],
         cwd=ranks.ROOT,
