@@ -54,7 +54,8 @@ def _check(footers: list[Footer], config: DataConfig, fingerprint: str) -> Manif
     task, classes = infer_task(label, values, config, config.source)
     require_meaning(head, label, files, config)
     if not config.include:
-        features, selection = _leave_out(head, features, selection, files, config)
+        ids = judge_columns(_unfiltered(head, footers, unlabelled), _judged(features, config), files)
+        features, selection = _leave_out(head, ids, features, selection, files, config)
     schema = Schema(features=features, label=label, task=task, classes=classes)
     rows = sum(footer.rows for footer in footers) - unlabelled.total()
     leaks = find_leaks(head, schema)
@@ -70,17 +71,26 @@ def _check(footers: list[Footer], config: DataConfig, fingerprint: str) -> Manif
     return manifest
 
 
+def _judged(features: tuple[Column, ...], config: DataConfig) -> tuple[Column, ...]:
+    return tuple(column for column in features if column.name not in config.keep)
+
+
+def _unfiltered(head: pa.Table, footers: list[Footer], unlabelled: Counter[str]) -> pa.Table:
+    """Return the first rows with those that have no label: row numbers have gaps without them."""
+    return read_head(tuple(footer.file for footer in footers), head.column_names) if unlabelled else head
+
+
 def _leave_out(
     head: pa.Table,
+    meaningless: dict[str, str],
     features: tuple[Column, ...],
     selection: Selection,
     files: tuple[SourceFile, ...],
     config: DataConfig,
 ) -> tuple[tuple[Column, ...], Selection]:
-    judged = tuple(column for column in features if column.name not in config.keep)
-    named = {*config.categories, *config.types}
-    verdicts = judge_columns(head, judged, files)
-    verdicts |= find_constants(head, [column for column in judged if column.name not in verdicts], files)
+    judged, named = _judged(features, config), {*config.categories, *config.types}
+    constants = find_constants(head, [column for column in judged if column.name not in meaningless], files)
+    verdicts = {**meaningless, **constants}
     reasons = {name: why for name, why in verdicts.items() if name not in named or why == NO_VALUE}
     kept = tuple(column for column in features if column.name not in reasons)
     names = tuple(column.name for column in kept)

@@ -347,3 +347,11 @@ def test_what_carries_no_meaning_is_left_out_by_name(name: str, tmp_path: Path, 
 
     assert names == (["x"] if why else ["x", column])
     assert (f"left out: '{column}': {why}" in caplog.text) == bool(why)
+
+
+def test_row_numbers_are_known_where_few_of_the_rows_have_a_label(tmp_path: Path):
+    rows = range(COUNT)
+    label = [None if row % 7 else row / 7 for row in rows]
+    source = write(tmp_path / "a.parquet", {"n": list(rows), "x": [float(row % 9) for row in rows], "label": label})
+
+    assert [column.name for column in schema_of(source, tmp_path).features] == ["x"]
