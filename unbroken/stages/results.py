@@ -7,6 +7,9 @@ from unbroken.data.dataset import Dataset
 from unbroken.data.split import Assignment
 from unbroken.storage.artifact import Artifact
 
+UNDEFINED_AS_NAN = {"ser_json_inf_nan": "constants"}
+"""How pydantic writes a metric that its rows do not define: JSON's null would not be a number when it is read."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessed:
@@ -45,6 +48,8 @@ class Published(Artifact):
 @dataclass(frozen=True, kw_only=True)
 class Restored(Artifact):
     """A published checkpoint that was restored and gave the recorded metrics again; training continues from it."""
+
+    __pydantic_config__ = UNDEFINED_AS_NAN
 
     epoch: int
     step: int

@@ -72,6 +72,7 @@ def test_a_regressor_predicts_values_in_their_own_unit():
     assert estimator.predict(rows).dtype == np.float64
 
 
+@pytest.mark.slow
 def test_a_pipeline_hands_frames_on_and_a_search_and_a_cross_validation_fit_it():
     rows, score = frame()
     scale = make_column_transformer(
@@ -89,6 +90,7 @@ def test_a_pipeline_hands_frames_on_and_a_search_and_a_cross_validation_fit_it()
     assert np.isfinite(scores).all()
 
 
+@pytest.mark.slow
 def test_a_pickled_estimator_predicts_the_same_in_another_process_without_its_run(tmp_path: Path):
     rows, score = frame(80)
     estimator = quick(run_dir=tmp_path / "runs").fit(rows, score > 0)
