@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.unit.estimators.rows import frame
 from unbroken import UnbrokenClassifier
 from unbroken.storage.journal import Journal
@@ -35,6 +37,7 @@ def kill_after_epoch(folder: Path, epoch: int) -> None:
         assert process.wait() == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_a_killed_fit_goes_on_and_ends_with_the_bytes_of_one_never_killed(tmp_path: Path):
     rows, score = frame()
     kill_after_epoch(tmp_path / "killed", 3)

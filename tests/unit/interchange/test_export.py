@@ -51,6 +51,7 @@ def test_a_program_gives_what_predict_gives_for_columns_of_every_kind(model: unb
     assert [file.name for file in tmp_path.iterdir()] == ["model.pt2"]
 
 
+@pytest.mark.slow
 def test_an_onnx_graph_gives_what_predict_gives_for_columns_of_every_kind(model: unbroken.TrainedModel, tmp_path: Path):
     content = unbroken.export(model.path, tmp_path / "model.onnx").read_bytes()
     rows = table_of_all_kinds(3000, seed=1)

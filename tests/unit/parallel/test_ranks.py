@@ -60,6 +60,7 @@ def configured(
     return {"data.source": path, "runs_folder": str(folder / name), **settings}
 
 
+@pytest.mark.slow
 def test_two_processes_of_which_one_is_killed_give_the_bytes_of_one(tmp_path: Path):
     config = Config(
         data=DataConfig(source=write_rows(tmp_path / "binary.parquet", "binary")),

@@ -1,5 +1,6 @@
 """The test rows are scored once, for the epoch that is published, and choose nothing."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,10 @@ import pyarrow.parquet as pq
 import torch
 
 from tests.contract import run_stages, stopping_after
+from unbroken import pipeline
 from unbroken.config import CheckpointConfig, Config, DataConfig, ModelConfig, SplitConfig, TrainingConfig
 from unbroken.run import open_run
+from unbroken.stages import finished
 from unbroken.storage.journal import Journal
 from unbroken.storage.publication import published_manifest
 
@@ -81,3 +84,18 @@ def test_the_best_epoch_by_the_validation_rows_is_published_and_later_ones_are_t
     manifest = published_manifest(open_run(config).published)
     losses = [entry["validation_loss"] for entry in manifest["history"] + manifest["later_history"]]
     assert restored.epoch == losses.index(min(losses)) + 1 == len(losses) - 3
+
+
+def test_a_finished_run_is_finished_where_its_rows_do_not_define_a_metric(tmp_path: Path):
+    config = configured(tmp_path)
+    table = pq.read_table(tmp_path / "rows.parquet")
+    labels = table["label"].to_numpy().copy()
+    labels[ROWS - TESTED :] = 0
+    pq.write_table(table.set_column(4, "label", pa.array(labels)), tmp_path / "rows.parquet")
+
+    restored = pipeline.train(config)
+    again = finished.load(open_run(config), config)
+
+    assert math.isnan(restored.metrics["test_auroc"])
+    assert again is not None
+    assert math.isnan(again.metrics["test_auroc"])
