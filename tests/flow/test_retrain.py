@@ -161,6 +161,7 @@ def test_a_retraining_killed_while_it_trains_goes_on_and_decides_the_same(tmp_pa
         *("--train.model.options", '{"hidden": [8]}', "--train.training.epochs", "200"),
         *("--train.training.batch_size", "32", "--train.training.learning_rate", "0.02"),
         *("--train.split.kind", "auto", "--train.split.validation_fraction", "auto"),
+        *("--train.preprocess.min_category_count", "auto"),
     ]
     command = [sys.executable, "-m", "flows.retrain", *arguments]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as process:

@@ -1,6 +1,7 @@
 """Write `report.html` of a run: one file that is read offline, on a phone, in the dark, on paper."""
 
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,17 @@ from unbroken.run_name import read_name
 from unbroken.storage import atomic
 
 log = logging.getLogger(__name__)
+REPORT = "UNBROKEN_REPORT"
 PARTS = ("train", "validation", "test")
 
 
 def write_report_or_warn(run: Run, config: Config) -> Path | None:
-    """Write the report of a finished training, which nothing that goes wrong here can harm; return where it is."""
+    """Write the report of a finished training, which nothing that goes wrong here can harm; return where it is.
+
+    Where `UNBROKEN_REPORT` is `off`, none is written.
+    """
+    if os.environ.get(REPORT) == "off":
+        return None
     try:
         return write_report(run, config.training.device, config.model.factory)
     except Exception as error:

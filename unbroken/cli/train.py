@@ -8,7 +8,8 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
-from unbroken import dry_run, pipeline
+from unbroken import pipeline
+from unbroken.cli import dry_run
 from unbroken.cli.flow import add_orchestrator_argument, choose_flow
 from unbroken.cli.progress_bar import progress_bar
 from unbroken.cli.settings import add_settings, project_file, settings_of

@@ -128,9 +128,12 @@ def test_of_many_rows_a_sample_of_fixed_seed_is_scored_and_the_page_says_so(
 
 
 def test_a_report_that_cannot_be_written_is_one_line_and_the_training_stands(
-    binary: tuple[Config, Run], caplog: pytest.LogCaptureFixture
+    binary: tuple[Config, Run], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
     config, run = binary
+    assert write_report_or_warn(run, config) is None
+    assert not caplog.records
+    monkeypatch.delenv("UNBROKEN_REPORT")
     (run.path / "report.html").mkdir()
 
     assert write_report_or_warn(run, config) is None

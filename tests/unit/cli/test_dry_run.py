@@ -9,7 +9,7 @@ import pytest
 
 from tests.contract import write_rows
 from unbroken.cli.main import answer
-from unbroken.dry_run import SAMPLE_ROWS
+from unbroken.cli.dry_run import SAMPLE_ROWS
 
 
 @pytest.fixture(autouse=True)
