@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.contract import write_rows
-from unbroken.cli.main import answer
 from unbroken.cli.dry_run import SAMPLE_ROWS
+from unbroken.cli.main import answer
 
 
 @pytest.fixture(autouse=True)
