@@ -303,16 +303,14 @@ MEANINGLESS = {
     "row numbers": ("n", list(range(COUNT)), "row numbers"),
     "row numbers from 1": ("n", list(range(1, COUNT + 1)), "row numbers"),
     "row numbers as floats": ("n", [float(row) for row in range(COUNT)], "row numbers"),
-    "row numbers of which some are gone": ("n", [row for row in range(1, 560) if row % 7 > 1], "row numbers"),
-    "row numbers of a later file": ("n", list(range(9000, 9000 + COUNT)), "row numbers"),
-    "row numbers in another order": ("n", [(row * 7) % COUNT + 1 for row in range(COUNT)], "row numbers"),
+    "row numbers of which some are gone": ("n", [row for row in range(1, 560) if row % 7 not in (3, 4)], "row numbers"),
     "row names of a sample": (
         "rownames",
         [(row * 7919) % 100_003 for row in range(COUNT)],
         "ids: each number comes once",
     ),
-    "row numbers in steps": ("n", list(range(100_000, 100_000 + 3 * COUNT, 3)), "row numbers"),
     "ids in one word": ("Kundennr", [(row * 7919) % 100_003 for row in range(COUNT)], "ids: each number comes once"),
+    "amounts one apart": ("n", list(range(1000, 1000 + COUNT)), None),
     "amounts that rise": ("n", [row * row for row in range(COUNT)], None),
     "ids": ("customer_id", [(row * 7919) % 100_003 for row in range(COUNT)], "ids: each number comes once"),
     "ids as floats": (
