@@ -303,7 +303,11 @@ MEANINGLESS = {
     "row numbers": ("n", list(range(COUNT)), "row numbers"),
     "row numbers from 1": ("n", list(range(1, COUNT + 1)), "row numbers"),
     "row numbers as floats": ("n", [float(row) for row in range(COUNT)], "row numbers"),
-    "row numbers of which some are gone": ("n", [row for row in range(1, 560) if row % 7 not in (3, 4)], "row numbers"),
+    "row numbers of which some are gone": (
+        "n",
+        [row for row in range(1, 600) if row % 7 not in (3, 4)][:COUNT],
+        "row numbers",
+    ),
     "row names of a sample": (
         "rownames",
         [(row * 7919) % 100_003 for row in range(COUNT)],
