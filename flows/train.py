@@ -14,8 +14,9 @@ from tasks.save_checkpoint import save_checkpoint
 from tasks.split import split
 from tasks.track import track
 from tasks.train import train as train_model
+from unbroken.charts.report import write_report_or_warn
 from unbroken.config import Config
-from unbroken.orchestration.artifacts import show_report, write_page
+from unbroken.orchestration.artifacts import show_report
 from unbroken.orchestration.assets import declare_assets
 from unbroken.orchestration.caching import ResultFolder
 from unbroken.orchestration.flow_decorators import resumable_flow
@@ -44,6 +45,6 @@ def train(config: Config = Config()) -> Restored:  # noqa: B008 (frozen)
     if config.tracking.uri:
         track(restored, run, config)
     finished.record(run, config, restored, dataset, preprocessed, splits, last, published)
-    write_page(run, config)
+    write_report_or_warn(run, config)
     show_report(run)
     return restored

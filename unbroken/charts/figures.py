@@ -10,13 +10,13 @@ import altair as alt
 import numpy as np
 from numpy.typing import NDArray
 
+from unbroken.charts.page import Spec
 from unbroken.charts.quality import Band, CalibrationBin, Curves
 from unbroken.charts.scoring import Importance
 from unbroken.charts.slices import Slice
 from unbroken.checkpoints.history import History
 from unbroken.errors.escaping import escape_controls
 
-Spec = dict[str, Any]
 INK, MUTED, LINE, FIRST, SECOND = "var(--ink)", "var(--muted)", "var(--line)", "var(--series-1)", "var(--series-2)"
 SERIES = [f"var(--series-{number})" for number in range(1, 9)]
 HEIGHT, BAR, LONGEST, DIGITS = 220, 20, 28, 6

@@ -6,13 +6,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
+from typing import Any
 
-from unbroken.charts.figures import Spec
 from unbroken.errors.escaping import escape_controls
 
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
 """No request leaves the page, whatever stands in it."""
 NUMBER = "number"
+Spec = dict[str, Any]
+"""A chart, as Vega-Lite describes one."""
 
 
 def text(value: object) -> str:

@@ -18,7 +18,7 @@ from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectException
 from prefect.runtime import flow_run
 
-from unbroken.config import Config, RetrainConfig
+from unbroken.config import RetrainConfig
 from unbroken.errors import UnbrokenError
 from unbroken.reports.pace import Pace
 from unbroken.reports.retraining import decision_markdown, failure_markdown
@@ -79,13 +79,6 @@ def ends_of_attempts() -> list[AttemptEnd]:
         )
         for state in ended
     ]
-
-
-def write_page(run: Run, config: Config) -> None:
-    """Write the page on a training that has just ended into its folder."""
-    from unbroken.charts.report import write_report_or_warn  # noqa: PLC0415 (Altair, which other flows need not)
-
-    write_report_or_warn(run, config)
 
 
 def show_decision(decision: Decision, cycle: Cycle, check: DataCheck) -> None:

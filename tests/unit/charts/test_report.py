@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -101,6 +103,23 @@ def test_the_program_is_put_together_once_and_is_not_taken_from_a_file_that_chan
     kept.write_bytes(content[:-1] + b"x")
     assert chart_bundle(tmp_path) == program
     assert kept.read_bytes() == content
+
+
+def test_a_process_without_the_libraries_writes_the_page_all_the_same(binary: tuple[Config, Run]):
+    config, run = binary
+    words = ["runs", "report", run.key, "--runs_folder", config.runs_folder]
+    program = (
+        "import sys; sys.modules |= {'altair': None, 'vl_convert': None}; from unbroken.cli.main import main; main()"
+    )
+
+    result = subprocess.run(
+        [sys.executable, "-c", program, *words], capture_output=True, text=True, timeout=120, check=False
+    )
+
+    assert (result.returncode, result.stderr) == (0, "")
+    html = (run.path / "report.html").read_text()
+    (run.path / "report.html").unlink()
+    assert "pip install &#x27;unbroken[report]&#x27;" in html
 
 
 def test_rows_have_their_own_units_again_and_the_decisive_column_matters_most(run: Run):
