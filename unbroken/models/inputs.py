@@ -36,3 +36,15 @@ class EmbeddedInputs(nn.Module):
         """Return the vectors of all inputs side by side."""
         embedded = [table(codes[:, index]) for index, table in enumerate(self.embeddings)]
         return torch.cat([self.numbers(self.scale(numbers)), *embedded], dim=1)
+
+
+class EmbeddingNetwork(nn.Module):
+    """A network over embedded inputs, whose scales it learns before its first step."""
+
+    def __init__(self, features: FeatureSpec, frequencies: int, width: int, scale: float) -> None:
+        super().__init__()
+        self.inputs = EmbeddedInputs(features, frequencies, width, scale)
+
+    def learn_inputs(self, rows: Rows) -> None:
+        """Learn the scales of the numbers."""
+        self.inputs.learn(rows)

@@ -3,15 +3,14 @@
 from collections.abc import Sequence
 
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
-from unbroken.batches.rows import Rows
 from unbroken.features.spec import FeatureSpec
-from unbroken.models.inputs import EmbeddedInputs
+from unbroken.models.inputs import EmbeddingNetwork
 from unbroken.models.mlp import hidden_layers
 
 
-class PLR(nn.Module):
+class PLR(EmbeddingNetwork):
     """Hidden ReLU layers with dropout over periodic embeddings of the numbers and embeddings of the categories.
 
     Gorishniy, Rubachev and Babenko (2022), with the scaling and the embeddings of RealMLP (Holzmueller, Grinsztajn and
@@ -37,13 +36,8 @@ class PLR(nn.Module):
             width: Size of the vector of each number, 2 or more.
             scale: Standard deviation of the frequencies, where half of a number's values lie within 1.
         """
-        super().__init__()
-        self.inputs = EmbeddedInputs(features, frequencies, width, scale)
+        super().__init__(features, frequencies, width, scale)
         self.layers = hidden_layers([self.inputs.width, *hidden], features.outputs, dropout)
-
-    def learn_inputs(self, rows: Rows) -> None:
-        """Learn the scales of the numbers."""
-        self.inputs.learn(rows)
 
     def forward(
         self, numbers: Float[Tensor, "batch numbers"], codes: Int[Tensor, "batch categories"]

@@ -8,9 +8,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from unbroken.batches.rows import Rows
 from unbroken.features.spec import FeatureSpec
-from unbroken.models.inputs import EmbeddedInputs
+from unbroken.models.inputs import EmbeddingNetwork
 
 Activation = Callable[[Tensor], Tensor]
 WEIGHT_PACE, SCALE_PACE = 10.0, 60.0
@@ -22,7 +21,7 @@ parameters, and come to these at the default rate of 0.003.
 """
 
 
-class RealMLP(nn.Module):
+class RealMLP(EmbeddingNetwork):
     """A scale for each input, hidden layers in the NTK parametrization, parametric SELU or Mish, dropout; a last layer from 0.
 
     RealMLP-TD (Holzmueller, Grinsztajn and Steinwart, 2024) but for label smoothing and schedules, which are settings of the
@@ -48,9 +47,8 @@ class RealMLP(nn.Module):
             width: Size of the vector of each number, 2 or more.
             scale: Standard deviation of the frequencies, where half of a number's values lie within 1.
         """
-        super().__init__()
+        super().__init__(features, frequencies, width, scale)
         self.dropout = dropout
-        self.inputs = EmbeddedInputs(features, frequencies, width, scale)
         self.input_scales = nn.Parameter(torch.full((self.inputs.width,), 1 / SCALE_PACE))
         sizes = [self.inputs.width, *hidden]
         self.layers = nn.ModuleList(PacedLinear(before, after) for before, after in itertools.pairwise(sizes))
@@ -59,10 +57,6 @@ class RealMLP(nn.Module):
         self.last = PacedLinear(sizes[-1], features.outputs)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
-
-    def learn_inputs(self, rows: Rows) -> None:
-        """Learn the scales of the numbers."""
-        self.inputs.learn(rows)
 
     def forward(
         self, numbers: Float[Tensor, "batch numbers"], codes: Int[Tensor, "batch categories"]

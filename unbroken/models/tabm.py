@@ -8,13 +8,12 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from unbroken.batches.rows import Rows
 from unbroken.config import TaskName
 from unbroken.features.spec import FeatureSpec
-from unbroken.models.inputs import EmbeddedInputs
+from unbroken.models.inputs import EmbeddingNetwork
 
 
-class TabM(nn.Module):
+class TabM(EmbeddingNetwork):
     """An ensemble whose members learn at once, each by a loss of its own, and predict by their mean.
 
     TabM (Gorishniy, Kotelnikov and Babenko, 2025) over BatchEnsemble (Wen, Tran and Ba, 2020). Written out here, so that the
@@ -42,9 +41,8 @@ class TabM(nn.Module):
             width: Size of the vector of each number, 2 or more.
             scale: Standard deviation of the frequencies, where half of a number's values lie within 1.
         """
-        super().__init__()
+        super().__init__(features, frequencies, width, scale)
         self.task, self.dropout = features.task, dropout
-        self.inputs = EmbeddedInputs(features, frequencies, width, scale)
         parts = torch.tensor(self.inputs.widths, dtype=torch.long)
         # Members begin with the same weights: what makes them differ is how each weighs the inputs. A whole input, whose
         # vector stays one, gets one weight.
@@ -56,10 +54,6 @@ class TabM(nn.Module):
         reach = sizes[-1] ** -0.5
         self.heads = nn.Parameter(nn.init.uniform_(torch.empty(members, sizes[-1], features.outputs), -reach, reach))
         self.head_biases = nn.Parameter(nn.init.uniform_(torch.empty(members, 1, features.outputs), -reach, reach))
-
-    def learn_inputs(self, rows: Rows) -> None:
-        """Learn the scales of the numbers."""
-        self.inputs.learn(rows)
 
     def forward(
         self, numbers: Float[Tensor, "batch numbers"], codes: Int[Tensor, "batch categories"]
