@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: bench train serve stop apply test lint crash mutations slow containers lock clean help
+.PHONY: bench train serve stop apply test docs lint crash mutations slow containers lock clean help
 
 train: $(STAMP)  ## train on the flights data; type it again after any end
 	$(BIN)/unbroken train $(ARGS)
@@ -37,6 +37,9 @@ mutations: $(STAMP)  ## remove each guard of the library in turn, and see the fa
 
 slow: $(STAMP) .venv-mlflow/.installed  ## the long tests outside tests/crash: deployed runs, the UI in Chromium, an MLflow server
 	$(BIN)/python -m pytest tests/unit tests/flow -m slow $(ARGS)
+
+docs: $(STAMP)  ## write the reference of the settings, docs/settings.md
+	$(BIN)/python -m docs.reference
 
 lock: $(STAMP)  ## refresh requirements.lock from pyproject.toml
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --extra dev --extra mlflow --allow-unsafe --constraint constraints.txt --no-emit-index-url --no-emit-find-links \
