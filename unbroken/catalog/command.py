@@ -3,8 +3,6 @@
 import dataclasses
 import json
 import shlex
-import tomllib
-from pathlib import Path
 from typing import Any
 
 from unbroken.config import Config
@@ -14,9 +12,8 @@ LEFT_OUT = ("name",)
 """Settings that no command needs to repeat."""
 
 
-def effective_defaults(file: str | None) -> Settings:
-    """Return what a bare `unbroken train` takes, by dotted names: the defaults, and over them those of the project's file."""
-    project = tomllib.loads(Path(file).read_text("utf-8")) if file else {}
+def effective_defaults(project: Settings) -> Settings:
+    """Return what a bare `unbroken train` takes, by dotted names: the defaults, and over them those of the project."""
     return by_name(dataclasses.asdict(Config())) | by_name(project)
 
 

@@ -1,7 +1,5 @@
 """What is wrong with runs, and the way out: broken files, leftovers of killed writers, other code, a full disk."""
 
-import fcntl
-import os
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -77,22 +75,8 @@ def examine_run(folder: Path) -> Iterator[Complaint]:
 
 def _leftovers(paths: Iterable[Path], way_out: str) -> Iterator[Complaint]:
     for path in sorted(paths):
-        if not _has_writer(path):
+        if own_files.is_locked(path) is False:
             yield Complaint(path=path, text=f"left by a writer that was killed; {way_out}", harmless=True)
-
-
-def _has_writer(path: Path) -> bool:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        return True  # gone meanwhile, or not ours
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def _journal(path: Path) -> Iterator[Complaint]:

@@ -1,6 +1,5 @@
 """What a person wants to know of a run at a glance, from its small files alone: no torch, no checkpoint is read."""
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -169,19 +168,7 @@ class RunFolder:
 
 def is_held(lock: Path) -> bool:
     """Tell whether a living process holds a lock; looking takes less time than `storage.lock` waits for it."""
-    try:
-        descriptor = os.open(lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False  # a file system without locks
-    finally:
-        os.close(descriptor)
-    return False
+    return own_files.is_locked(lock) is True
 
 
 def _metrics(event: Event) -> dict[str, float]:

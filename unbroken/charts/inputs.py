@@ -6,6 +6,7 @@ from typing import Any
 
 from unbroken.charts.page import Page, paragraph, table
 from unbroken.charts.rows import HeldOutRows
+from unbroken.contract.leaks import suspicion
 from unbroken.data.dataset import Manifest
 from unbroken.data.kinds import KINDS
 from unbroken.features.encoder import CategoryCodes, Encoder, NumberScale
@@ -33,7 +34,10 @@ def add_inputs(
     """
     shares = ", ".join(f"{count:,} {part}" for part, count in parts.items())
     leaks = manifest.leaks
-    suspects = "".join(f'<div class="notice">{paragraph(_suspicion(name, why))}</div>' for name, why in leaks.items())
+    suspects = "".join(
+        f'<div class="notice">{paragraph(f"Suspected leak: {suspicion(name, why)}.")}</div>'
+        for name, why in leaks.items()
+    )
     heading = ["column", "kind", "use", "missing", "values in training"]
     scales = {scale.name: scale for scale in (*encoder.numbers, *encoder.categories)}
     listed = [
@@ -57,13 +61,6 @@ def add_inputs(
         table([heading, *listed], numbers=(3,)),
         paragraph(f"{further:,} further columns are not listed.", "note") if further > 0 else "",
         paragraph("Missing is the share of the test rows; it is known of numbers that training rows lack too.", "note"),
-    )
-
-
-def _suspicion(name: str, why: str) -> str:
-    return (
-        f"Suspected leak: column {name!r} alone predicts the label almost perfectly ({why}). If it is not known before the "
-        f"label is, leave it out: data.exclude names it."
     )
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from unbroken.batches.rows import to_matrix
 from unbroken.data.kinds import KINDS, CalendarPart
 from unbroken.data.parquet import read_slices
 from unbroken.data.permutation import Index, Permutation, derive
@@ -78,8 +79,8 @@ class HeldOutRows:
         start = 0
         for batch in _batches(path, features.columns, chosen):
             stop = start + batch.num_rows
-            _fill(numbers[start:stop], batch, features.numbers)
-            _fill(codes[start:stop], batch, features.category_names)
+            to_matrix(batch, features.numbers, numbers[start:stop])
+            to_matrix(batch, features.category_names, codes[start:stop])
             labels[start:stop] = batch.column(features.label).to_numpy()
             start = stop
         return cls(encoder=encoder, total=total, numbers=numbers, codes=codes, labels=labels)
@@ -92,11 +93,6 @@ def _batches(path: Path, columns: list[str], chosen: Index) -> Iterator[pa.Recor
         first, last = np.searchsorted(chosen, [start, start + len(part)])
         yield part.rows.take(pa.array(chosen[first:last] - start))
         start += len(part)
-
-
-def _fill(matrix: NDArray[Any], batch: pa.RecordBatch, names: "tuple[str, ...] | list[str]") -> None:
-    for index, name in enumerate(names):
-        matrix[:, index] = batch.column(name).to_numpy()
 
 
 def month_of(scale: NumberScale) -> CalendarPart | None:

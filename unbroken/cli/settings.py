@@ -24,6 +24,12 @@ def project_file(command: str | None) -> str | None:
     return name if name and flow_file(command or "").is_file() and Path(name).is_file() else None
 
 
+def project_settings(command: str) -> dict[str, Any]:
+    """Return the settings that the project in the present folder has for a command, in their groups; none without a project."""
+    file = project_file(command)
+    return tomllib.loads(Path(file).read_text("utf-8")) if file else {}
+
+
 def add_settings(parser: ArgumentParser, settings: type, command: str) -> None:
     """Add a dataclass's fields as arguments, a group for each dataclass inside it, and `--config` for a TOML file of them.
 

@@ -11,7 +11,7 @@ from unbroken.config import DataConfig
 from unbroken.contract.columns import choose_columns
 from unbroken.contract.constants import find_constants
 from unbroken.contract.labels import alike_classes, infer_task, label_values, require_label
-from unbroken.contract.leaks import Leak, find_leaks
+from unbroken.contract.leaks import Leak, find_leaks, suspicion
 from unbroken.contract.overview import SHOWN_COLUMNS, overview
 from unbroken.contract.selection import NO_VALUE, Selection, judge_columns, read_head, require_features, require_meaning
 from unbroken.contract.suggestion import other_label
@@ -65,7 +65,7 @@ def _check(footers: list[Footer], config: DataConfig, fingerprint: str) -> Manif
         rows=rows,
         schema=schema,
         left_out={**selection.left_out, **dict.fromkeys(config.exclude, "data.exclude")},
-        leaks={leak.column: f"{leak.measure} {leak.value:.4f}" for leak in leaks},
+        leaks={leak.column: leak.evidence for leak in leaks},
     )
     _say(manifest, head, selection, unlabelled, leaks, config)
     return manifest
@@ -130,9 +130,7 @@ def _say(
             *(config.source, manifest.schema.label.name, ", ".join(map(repr, alike))),
         )
     for leak in leaks:
-        log.warning(
-            "%s: %s. If it is not known before the label is, leave it out: data.exclude names it", config.source, leak
-        )
+        log.warning("%s: %s", config.source, suspicion(leak.column, leak.evidence))
     first, *lines = overview(head, manifest.schema, manifest.rows, manifest.left_out)
     log.info("%s: %s", config.source, first)
     for line in lines:

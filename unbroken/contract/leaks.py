@@ -36,8 +36,18 @@ class Leak:
     value: float
     rows: int
 
-    def __str__(self) -> str:
-        return f"column {self.column!r} alone predicts the label almost perfectly: {self.measure} {self.value:.4f}"
+    @property
+    def evidence(self) -> str:
+        """How well it does, for a person."""
+        return f"{self.measure} {self.value:.4f}"
+
+
+def suspicion(column: str, evidence: str) -> str:
+    """Return what a person is told of a column that predicts the label by itself, and what to do about it."""
+    return (
+        f"column {column!r} alone predicts the label almost perfectly: {evidence}. If it is not known before the label is, "
+        f"leave it out: data.exclude names it"
+    )
 
 
 def find_leaks(head: pa.Table, schema: Schema) -> list[Leak]:

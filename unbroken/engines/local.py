@@ -16,12 +16,11 @@ from typing import Any
 
 from torch import distributed
 
-from unbroken import errors
 from unbroken.config import Config
 from unbroken.data.dataset import SplitDatasets
 from unbroken.engines.messages import ERROR, LOG, LOST, OS_ERROR, PROGRESS, RESULT, Job
 from unbroken.engines.training import require_cpu
-from unbroken.errors import ConfigError, UnbrokenError
+from unbroken.errors import ConfigError, UnbrokenError, error_of
 from unbroken.parallel.group import LostRankError
 from unbroken.parallel.place import OWN_STORE
 from unbroken.run import Run
@@ -183,5 +182,5 @@ class _Ranks:
         elif kind == OS_ERROR:
             self.errors.append(OSError(message["number"], message["message"], message["path"]))
         elif kind == ERROR:
-            known = getattr(errors, message["name"], UnbrokenError)
-            self.errors.append((UnbrokenError if "__init__" in vars(known) else known)(message["message"]))
+            error = error_of(message["name"], message["message"])
+            self.errors.append(error or UnbrokenError(message["message"]))

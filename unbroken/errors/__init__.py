@@ -104,3 +104,11 @@ class CheckpointMismatchError(CheckpointError):
 
 class CodeChangedError(CheckpointMismatchError):
     """The checkpoint is whole and of this training, but other code made it, or code that nothing is known of."""
+
+
+def error_of(name: str, message: str) -> UnbrokenError | None:
+    """Return the error by which another process ended (the root where its kind has more to say); None if it is none."""
+    kind = globals().get(name)
+    if not (isinstance(kind, type) and issubclass(kind, UnbrokenError)):
+        return None
+    return (UnbrokenError if "__init__" in vars(kind) else kind)(message)

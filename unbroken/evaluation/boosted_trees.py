@@ -5,14 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from unbroken.batches.rows import read_rows
 from unbroken.data.dataset import Dataset
-from unbroken.data.parquet import read_dataset
 from unbroken.features.spec import FeatureSpec
 
 LEAST_ROWS, MOST_CELLS = 500, 10_000_000
@@ -70,13 +69,12 @@ def fit_trees(train: Dataset, features: FeatureSpec, seed: int) -> BoostedTrees:
     )
 
     kind = HistGradientBoostingRegressor if features.task == "regression" else HistGradientBoostingClassifier
-    numbers, categories = list(features.numbers), [category.name for category in features.categories]
-    table = pa.Table.from_batches(list(read_dataset(train, [*numbers, *categories, features.label])))
-    inputs = _matrix(_columns(table, numbers), _columns(table, categories))
-    is_category = np.arange(inputs.shape[1]) >= len(numbers)
-    estimator = kind(random_state=seed, categorical_features=is_category if categories else None)
+    rows = read_rows(train, features)
+    inputs = _matrix(rows.numbers.numpy(), rows.codes.numpy())
+    is_category = np.arange(inputs.shape[1]) >= len(features.numbers)
+    estimator = kind(random_state=seed, categorical_features=is_category if features.categories else None)
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="trees") as pool:
-        return BoostedTrees(pool.submit(_fit, estimator, inputs, table[features.label].to_numpy()).result(), features)
+        return BoostedTrees(pool.submit(_fit, estimator, inputs, rows.labels.numpy()).result(), features)
 
 
 def _fit(estimator: Any, inputs: NDArray[Any], labels: NDArray[Any]) -> Any:
@@ -88,11 +86,6 @@ def _fit(estimator: Any, inputs: NDArray[Any], labels: NDArray[Any]) -> Any:
 
     with threadpool_limits(1, user_api="openmp"):
         return estimator.fit(inputs, labels)
-
-
-def _columns(table: pa.Table, names: list[str]) -> NDArray[Any]:
-    columns = [table[name].to_numpy() for name in names]
-    return np.column_stack(columns) if columns else np.empty((len(table), 0))
 
 
 def _matrix(numbers: NDArray[Any], codes: NDArray[Any]) -> NDArray[np.float64]:

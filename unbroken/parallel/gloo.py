@@ -13,8 +13,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor, distributed
 
-from unbroken import errors
-from unbroken.errors import UnbrokenError
+from unbroken.errors import UnbrokenError, error_of
 from unbroken.parallel.group import LostRankError, Requests
 from unbroken.parallel.place import Place
 
@@ -176,10 +175,8 @@ class _Watch:
 
 
 def _raise(failure: dict[str, Any], lost: LostRankError | None) -> NoReturn:
-    kind = getattr(errors, failure["kind"], None)
-    if isinstance(kind, type) and issubclass(kind, UnbrokenError):
-        raise (UnbrokenError if "__init__" in vars(kind) else kind)(failure["message"]) from lost
-    raise LostRankError(f"rank {failure['rank']} ended: {failure['message']}") from lost
+    error = error_of(failure["kind"], failure["message"])
+    raise (error or LostRankError(f"rank {failure['rank']} ended: {failure['message']}")) from lost
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 A link, a pipe or a device that was planted at such a name would lead what is written elsewhere, or hold whoever opens it up.
 """
 
+import fcntl
 import os
 import stat
 from pathlib import Path
@@ -55,6 +56,23 @@ def lock(path: Path) -> FileLock:
     if kind := _foreign_kind(path, follow=False):
         raise _refusal(path, kind)
     return FileLock(path, mode=PRIVATE_FILE)
+
+
+def is_locked(path: Path) -> bool | None:
+    """Tell whether a process holds the lock of a file; None where there is no such file of ours, or a file system without locks."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _open(path: Path, flags: int) -> int:

@@ -1,6 +1,5 @@
 """What the questions that train or delete answer: a part of a run again, a new run from another one, no run any more."""
 
-import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from rich.filesize import decimal
 from unbroken.catalog.command import effective_defaults, train_command, train_words
 from unbroken.catalog.lookup import run_folders
 from unbroken.catalog.summary import RunFolder
-from unbroken.cli.settings import project_file
+from unbroken.cli.settings import project_settings
 from unbroken.cli.terminal import FAULTY, FINE, as_text
 from unbroken.errors import ConfigError
 
@@ -53,7 +52,7 @@ def fork_run(runs: list[Path], details: Namespace, console: Console) -> int:
     keep = "reset" if changed & {"training.optimizer", "training.optimizer_options"} else "keep"
     beginning = {"warm_from": start.path, "scaler": "keep", "optimizer": keep}
     words = train_words(
-        settings | {"start": settings.get("start", {}) | beginning}, effective_defaults(project_file("train"))
+        settings | {"start": settings.get("start", {}) | beginning}, effective_defaults(project_settings("train"))
     )
     words += [f"--{change}" for change in details["set"]] + (["--name", details.name] if details.name else [])
     console.print(as_text(train_command(words)), soft_wrap=True)
@@ -66,7 +65,7 @@ def clean(runs: list[Path], details: Namespace, console: Console) -> int:
 
     others = run_folders(details.runs_folder)
     oldest = None if runs else latest_change(details.older_than_days, datetime.now(UTC))
-    judgements = judge(runs or others, others, Path(details.models_folder or _project_models_folder()), oldest)
+    judgements = judge(runs or others, others, Path(details.models_folder or project_settings("retrain").get("models_folder", "models")), oldest)
     going = [judgement.summary for judgement in judgements if judgement.reason is None]
     for judgement in judgements:
         name = judgement.summary.name or judgement.summary.key
@@ -83,9 +82,3 @@ def clean(runs: list[Path], details: Namespace, console: Console) -> int:
         + ("" if details.yes or not going else "; delete them by --yes")
     )
     return FAULTY if runs and len(going) < len(judgements) else FINE
-
-
-def _project_models_folder() -> str:
-    file = project_file("retrain")
-    settings = tomllib.loads(Path(file).read_text("utf-8")) if file else {}
-    return str(settings.get("models_folder", "models"))

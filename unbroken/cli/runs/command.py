@@ -1,6 +1,5 @@
 """`unbroken runs`: what was trained, how it went, and whether it is whole. Each question says if it changes anything."""
 
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from rich.console import Console
 
 from unbroken.catalog.lookup import find_run
 from unbroken.cli.runs import changes, files, tables
-from unbroken.cli.settings import project_file
+from unbroken.cli.settings import project_settings
 from unbroken.cli.terminal import FAULTY, make_console, report
 from unbroken.errors import ConfigError, CorruptCheckpointError
 
@@ -135,7 +134,9 @@ def run(_: str, arguments: Namespace, __: Console) -> int:
     """Answer, and return 0 if all is fine, 1 if something is corrupt or differs."""
     question = arguments.question or "list"
     details = arguments[question] if arguments.question else Namespace(runs=[], json=arguments.json)
-    folder = Path(details.get("runs_folder") or arguments.runs_folder or _project_runs_folder())
+    folder = Path(
+        details.get("runs_folder") or arguments.runs_folder or project_settings("train").get("runs_folder", "runs")
+    )
     details["runs_folder"] = folder
     try:
         runs = [_path(word, folder) for word in details.runs]
@@ -159,12 +160,6 @@ def _add_options(parser: ArgumentParser, *, json: bool) -> None:
     parser.add_argument("--runs_folder", type=str, default=None, help=text)
     if json:
         parser.add_argument("--json", action="store_true", help="Answer as JSON, for scripts.")
-
-
-def _project_runs_folder() -> str:
-    file = project_file("train")
-    settings = tomllib.loads(Path(file).read_text("utf-8")) if file else {}
-    return str(settings.get("runs_folder", "runs"))
 
 
 def _path(word: str, runs_folder: Path) -> Path:

@@ -17,7 +17,7 @@ from unbroken.catalog.comparison import Row, compare
 from unbroken.catalog.lookup import run_folders
 from unbroken.catalog.summary import RunFolder, RunSummary
 from unbroken.cli.runs.files import show_checkpoints
-from unbroken.cli.settings import project_file
+from unbroken.cli.settings import project_settings
 from unbroken.cli.terminal import FINE, as_text
 from unbroken.reports.markdown import format_number
 from unbroken.reports.pace import duration
@@ -49,7 +49,7 @@ def show_run(runs: list[Path], details: Namespace, console: Console) -> int:
     """Print a run: its state, settings, epochs and attempts, and the command that means it."""
     folder = RunFolder(runs[0])
     summary, settings = folder.summary(), folder.config
-    defaults = effective_defaults(project_file("train"))
+    defaults = effective_defaults(project_settings("train"))
     command = train_command(train_words(settings, defaults))
     if details.json:
         content = dataclasses.asdict(summary) | {
