@@ -11,7 +11,7 @@ from unbroken.features.spec import FeatureSpec
 from unbroken.models.factory import Undrawn, build_model
 from unbroken.models.forward import outputs_of, predictions
 from unbroken.models.loss import loss_of
-from unbroken.models.tabm import SharedLinear, TabM, mean_of_members
+from unbroken.models.tabm import SharedLinear, TabM, mean_of_members, rectify
 from unbroken.optimization.gradient import gradient_of
 
 REGRESSION = FeatureSpec(numbers=("a", "b"), categories=(), label="label", task="regression", classes=())
@@ -127,3 +127,19 @@ def test_a_tabm_is_built_without_a_draw_where_its_weights_are_loaded():
 
     assert torch.equal(torch.get_rng_state(), before)
     assert isinstance(model, nn.Module)
+
+
+def test_dropout_leaves_out_its_share_and_scales_what_stays():
+    torch.manual_seed(0)
+    hidden = torch.randn(64, 1001, requires_grad=True)
+
+    outputs = rectify(hidden, 0.25)
+    outputs.sum().backward()
+
+    positive, kept = hidden > 0, outputs > 0
+    assert not bool((kept & ~positive).any())
+    assert abs(float(kept[positive].float().mean()) - 0.75) < 0.01
+    assert torch.equal(outputs, torch.where(kept, hidden * (1 / 0.75), 0.0))
+    assert torch.equal(hidden.grad, torch.where(kept, 1 / 0.75, 0.0))
+    assert torch.equal(rectify(hidden, 0.0), hidden.relu())
+    assert bool(rectify(hidden, 1 - 1e-9).isfinite().all())
