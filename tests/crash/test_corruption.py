@@ -232,6 +232,7 @@ def stored_result(content: bytes, folder: Path) -> object:
         pytest.param("*/**/*.*", id="all but the older checkpoints"),
     ],
 )
+@pytest.mark.slow
 def test_the_command_typed_again_mends_damaged_files(pattern: str, expected: Command, scorecard: Scorecard) -> None:
     published = expected.published
     whole = {path: path.read_bytes() for path in expected.folder.glob(pattern) if is_damaged_here(path)}

@@ -50,6 +50,7 @@ def test_a_run_killed_after_any_step_resumes_to_the_same_bytes(
 
 
 @pytest.mark.parametrize("runs", [pytest.param(6, id="sample"), pytest.param(150, id="all", marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_a_run_killed_again_and_again_while_resuming_ends_with_the_same_bytes(
     runs: int, new_folder: Folders, undisturbed: Undisturbed, scorecard: Scorecard
 ) -> None:
@@ -72,6 +73,7 @@ def test_a_run_killed_again_and_again_while_resuming_ends_with_the_same_bytes(
 @pytest.mark.parametrize(
     "number", [pytest.param(errno.ENOSPC, id="ENOSPC"), pytest.param(errno.EIO, id="EIO", marks=pytest.mark.slow)]
 )
+@pytest.mark.slow
 def test_a_run_with_an_error_at_any_file_operation_ends_or_resumes_with_the_same_bytes(
     number: int, stride: int, new_folder: Folders, undisturbed: Undisturbed, scorecard: Scorecard
 ) -> None:

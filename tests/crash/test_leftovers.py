@@ -90,9 +90,7 @@ def prepared(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("action", "stride"),
     [
-        (train, 11),
         (predict, 1),
-        (decide, 3),
         *(pytest.param(action, 1, marks=pytest.mark.slow) for action in (train, decide)),
     ],
 )

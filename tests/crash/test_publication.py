@@ -86,7 +86,7 @@ def without_manifests(run: Run) -> None:
     shutil.rmtree(run.path / "manifests")
 
 
-@pytest.mark.parametrize("before", [None, nothing, without_manifests])
+@pytest.mark.parametrize("before", [None, nothing, pytest.param(without_manifests, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("stride", [pytest.param(13, id="sample"), pytest.param(1, id="all", marks=pytest.mark.slow)])
 def test_a_publication_killed_at_any_operation_leaves_the_old_pair_or_the_new(
     stride: int, before: Callable[[Run], None] | None, new_folder: Callable[[], Path]
@@ -117,6 +117,7 @@ def test_a_publication_killed_at_any_operation_leaves_the_old_pair_or_the_new(
         assert set(kept) <= digests
 
 
+@pytest.mark.slow
 def test_readers_beside_publications_always_find_a_pair(new_folder: Callable[[], Path]) -> None:
     prepared, checkpoints = forks.value(checkpoints_of, new_folder())
     publish(prepared, checkpoints[0])

@@ -18,6 +18,7 @@ KILLS = 5
 
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("runs", [pytest.param(1, id="sample"), pytest.param(12, id="all", marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_a_command_killed_at_random_moments_and_typed_again_ends_with_the_same_bytes(
     runs: int, tmp_path: Path, expected: Command, scorecard: Scorecard
 ) -> None:

@@ -46,6 +46,7 @@ def test_processes_that_train_the_same_run_at_once_all_end_with_the_same_bytes(
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("processes", [2, pytest.param(5, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_commands_typed_at_once_all_end_with_the_same_bytes(
     processes: int, expected: Command, tmp_path: Path, scorecard: Scorecard
 ) -> None:

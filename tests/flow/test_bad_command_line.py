@@ -86,9 +86,15 @@ def test_a_bad_command_line_is_refused_in_one_line(name: str, tmp_path: Path, sc
     ("arguments", "says"),
     [
         (["--training.epochs", "many"], "error: training.epochs: found 'many', expected int or 'auto'"),
-        (["--data.source", "nowhere.parquet"], "nowhere.parquet: no such file or folder"),
+        pytest.param(
+            ["--data.source", "nowhere.parquet"], "nowhere.parquet: no such file or folder", marks=pytest.mark.slow
+        ),
         (["--data.source", "INFINITE"], "column x, row 7: found inf, expected a finite number"),
-        (["--data.source", "sample", "--training.optimizer", "Adamm"], "training.optimizer: found 'Adamm'"),
+        pytest.param(
+            ["--data.source", "sample", "--training.optimizer", "Adamm"],
+            "training.optimizer: found 'Adamm'",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_at_the_terminal_it_is_one_paragraph_exit_code_2_and_no_run(
@@ -107,6 +113,7 @@ def test_at_the_terminal_it_is_one_paragraph_exit_code_2_and_no_run(
     assert list((tmp_path / "runs").glob("*")) == []
 
 
+@pytest.mark.slow
 def test_results_are_stored_as_json_and_never_as_pickles(terminal: Terminal, tmp_path: Path):
     done = terminal("--data.source", "sample", "--training.epochs", "1")
 

@@ -68,6 +68,7 @@ def test_results_are_json_in_the_runs_own_folder(config: Config, tmp_path: Path)
     assert {record["metadata"]["serializer"]["type"] for record in results.values()} == {"verified-json"}
 
 
+@pytest.mark.slow
 def test_an_edited_library_never_serves_a_stale_result(terminal: Terminal, tmp_path: Path):
     copy = tmp_path / "copy"
     for folder in ("flows", "tasks", "unbroken"):

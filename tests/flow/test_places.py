@@ -42,6 +42,7 @@ def test_a_source_replaced_before_stage_1_gives_the_run_of_the_new_rows(
     assert restored.digest == run_stages(configured(other, tmp_path / "undisturbed")).digest
 
 
+@pytest.mark.slow
 def test_a_copied_project_gives_its_own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     original, copy = tmp_path / "original", tmp_path / "copy"
     write_rows(original / "rows.parquet", "binary")

@@ -46,6 +46,7 @@ def test_a_new_project_trains_retrains_and_predicts_without_prefect(project: Pat
     assert "1,000 rows scored" in predicted.stdout
 
 
+@pytest.mark.slow
 def test_a_new_project_trains_the_network_of_its_own(project: Path):
     trained = unbroken("train", "--no-orchestrator", "--model.factory", "model:build", folder=project)
 
@@ -53,6 +54,7 @@ def test_a_new_project_trains_the_network_of_its_own(project: Path):
     assert "model  model:build" in trained.stdout
 
 
+@pytest.mark.slow
 def test_the_settings_of_a_project_are_read_and_named_and_what_is_typed_wins(project: Path):
     result = unbroken("train", "--no-orchestrator", "--training.epochs", "2", folder=project)
 
@@ -61,6 +63,7 @@ def test_the_settings_of_a_project_are_read_and_named_and_what_is_typed_wins(pro
     assert "2 epochs in batches of" in result.stdout
 
 
+@pytest.mark.slow
 def test_outside_a_project_a_file_of_that_name_is_not_read(tmp_path: Path):
     (tmp_path / "run.toml").write_text("[training]\noptimizer = 'SGD'\n")
 

@@ -134,6 +134,7 @@ def test_a_challenger_starts_from_the_champion_and_mixes_older_rows_in(tmp_path:
     assert pq.read_metadata(replayed).num_rows == 320
 
 
+@pytest.mark.slow
 def test_a_refitted_encoder_that_cannot_be_folded_into_the_model_means_a_start_from_scratch(tmp_path: Path):
     config = config_for(tmp_path)
     own = replace(
@@ -151,6 +152,7 @@ def test_a_refitted_encoder_that_cannot_be_folded_into_the_model_means_a_start_f
     assert '"warm_from_sha256": null' in Path(second.challenger.path).with_suffix(".json").read_text()
 
 
+@pytest.mark.slow
 def test_a_retraining_killed_while_it_trains_goes_on_and_decides_the_same(tmp_path: Path, environment: dict[str, str]):
     arrives(tmp_path, "2024-01", 1)
     undisturbed = retrain(config_for(tmp_path, epochs=200))
@@ -274,6 +276,7 @@ def test_a_mistake_in_the_settings_fails_the_run_with_its_paragraph_and_leaves_a
     assert report.startswith("# Failed\n")
 
 
+@pytest.mark.slow
 def test_the_command_line_says_what_blocked(tmp_path: Path, environment: dict[str, str]):
     broken = arrives(tmp_path, "2024-01", 1)
     broken.write_bytes(b"not Parquet at all")

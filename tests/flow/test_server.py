@@ -43,6 +43,7 @@ def test_what_a_process_told_its_own_server_is_there_for_the_next_server(
     assert not (tmp_path / "prefect" / "memo_store.toml").exists(), "the next server would not register its blocks"
 
 
+@pytest.mark.slow
 def test_a_server_that_cannot_start_is_an_error_in_one_paragraph(
     alone: dict[str, str], command: list[str], tmp_path: Path
 ):
@@ -86,6 +87,7 @@ def test_three_commands_at_once_in_a_new_home_all_end_well_whatever_the_proxies(
         assert database.execute("select state_type from flow_run").fetchall() == [("COMPLETED",)] * 3
 
 
+@pytest.mark.slow
 def test_a_server_that_is_not_there_is_one_paragraph_and_no_run(
     alone: dict[str, str], command: list[str], tmp_path: Path
 ):
@@ -107,6 +109,7 @@ def test_a_server_that_is_not_there_is_one_paragraph_and_no_run(
 @pytest.mark.parametrize(
     "name", ["PREFECT_API_REQUEST_TIMEOUT", "PREFECT_LOGGING_LEVEL", "PREFECT_API_URL", "profiles"]
 )
+@pytest.mark.slow
 def test_settings_that_prefect_does_not_take_are_one_paragraph(
     name: str, alone: dict[str, str], command: list[str], tmp_path: Path
 ):
@@ -122,6 +125,7 @@ def test_settings_that_prefect_does_not_take_are_one_paragraph(
     assert "secret" not in done.stderr
 
 
+@pytest.mark.slow
 def test_no_server_outlives_a_process_that_was_killed(alone: dict[str, str], command: list[str], tmp_path: Path):
     endless = [*command, "--training.batch_size", "1", "--training.epochs", "100000"]
     with subprocess.Popen(endless, cwd=ROOT, env=alone, stdout=subprocess.DEVNULL) as process:

@@ -62,6 +62,7 @@ def test_no_flow_stores_a_pickle_whether_it_ends_or_fails(tmp_path: Path, monkey
     assert pickles_in(PREFECT_HOME.value()) == []
 
 
+@pytest.mark.slow
 def test_what_is_planted_where_results_lie_is_not_run(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):

@@ -76,6 +76,7 @@ def test_a_finished_run_says_that_there_is_nothing_to_do_and_needs_neither_prefe
         *(pytest.param(name, marks=pytest.mark.slow) for name in ("data/train.parquet", "checkpoints/epoch-0005*")),
     ],
 )
+@pytest.mark.slow
 def test_a_finished_run_of_which_a_file_is_gone_makes_it_again(gone: str, terminal: Terminal, tmp_path: Path):
     terminal(*SAMPLE)
     (path,) = (tmp_path / "runs").glob(f"*/{gone}")

@@ -68,6 +68,7 @@ def test_the_demo_of_the_wheel_ends_with_equal_bytes(command: Path, tmp_path: Pa
     assert "resumed from epoch" in result.stdout
 
 
+@pytest.mark.slow
 def test_a_project_made_by_the_wheel_trains_on_prefect(command: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("UNBROKEN_REPORT")
     made = run(command, "init", "mine", folder=tmp_path)

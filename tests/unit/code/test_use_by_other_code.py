@@ -167,6 +167,7 @@ def test_outputs_that_differ_in_their_last_bits_are_warned_of_and_others_refused
         (SPREAD, ("--train.resume.accept_code", "true"), 0, "Its recorded outputs differ by"),
     ],
 )
+@pytest.mark.slow
 def test_a_champion_judged_by_other_code_is_checked_by_recorded_outputs(
     edit: tuple[str, str, str], arguments: tuple[str, ...], code: int, words: str, tmp_path: Path
 ):

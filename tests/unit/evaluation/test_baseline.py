@@ -68,6 +68,7 @@ def test_of_a_number_it_is_the_mean(tmp_path: Path):
     assert metrics["test_rmse"] == pytest.approx(np.sqrt(((tested - trained.mean()) ** 2).mean()))
 
 
+@pytest.mark.slow
 def test_a_model_that_learns_is_better_and_one_of_noise_is_said_to_be_none(tmp_path: Path):
     draw = np.random.Generator(np.random.PCG64(0))
     signal, noise = draw.standard_normal(ROWS) > 0, draw.integers(0, 2, ROWS)

@@ -136,6 +136,7 @@ def test_a_training_resumes_identically_from_the_middle_of_an_epoch(kind: str, e
     assert any(event["event"] == "resumed" and event["step"] for event in journal.events())
 
 
+@pytest.mark.slow
 def test_a_training_stopped_after_every_single_step_resumes_identically(tmp_path: Path):
     config = configured(tmp_path, training={"epochs": 3}, checkpoint=CheckpointConfig(every_steps=1))
 
