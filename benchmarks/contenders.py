@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from benchmarks.tables import Task
-from unbroken import Config, load, train
+from unbroken import Config, train
 from unbroken.config import CheckpointConfig, DataConfig, ModelConfig, SplitConfig, TrainingConfig
 from unbroken.data.permutation import Permutation, derive
 
@@ -50,8 +50,8 @@ def ours(model: ModelConfig, training: TrainingConfig = STOPPING) -> Contender:
                 checkpoint=CheckpointConfig(publish="best", every_seconds=None, baseline="constant"),
                 runs_folder=str(Path(folder) / "runs"),
             )
-            predictor = load(train(config).path, factory=model.factory)
-            predicted = predictor.predict(pa.Table.from_pandas(frame[test].drop(columns="label"), preserve_index=False))
+            rows = pa.Table.from_pandas(frame[test].drop(columns="label"), preserve_index=False)
+            predicted = train(config).predict(rows)
         names = [name for name in predicted.column_names if name.startswith("probability")]
         if not names:
             return predicted.column("value").to_numpy()
@@ -168,7 +168,7 @@ CONTENDERS: dict[str, Contender] = {
     "scikit-learn MLP": of_vectors(sklearn_mlp),
     "linear": of_vectors(linear),
     "RealMLP-TD-S": of_trees(realmlp),
-    "mlp": ours(ModelConfig()),
+    "mlp": ours(ModelConfig(factory="mlp")),
     "plr": ours(ModelConfig(factory="plr")),
     "realmlp": ours(ModelConfig(factory="realmlp")),
     "tabm": ours(ModelConfig(factory="tabm")),

@@ -26,7 +26,7 @@ from unbroken.stages.nearest_run import tell_nearest_run
 from unbroken.stages.results import Restored
 
 
-@resumable_flow("train", "{config.data.source} {config.model.factory}")
+@resumable_flow("train", "{config.data.source} {config.chosen.model.factory}")
 def train(config: Config = Config()) -> Restored:  # noqa: B008 (frozen)
     """Train, evaluate and publish a model; started again after any end, it goes on from where it was.
 

@@ -113,7 +113,7 @@ def train(
         metrics=restored.metrics,
         history=manifest["history"] + manifest.get("later_history", []),
         baselines=manifest.get("baselines", {}),
-        factory=config.model.factory,
+        factory=config.chosen.model.factory,
     )
 
 

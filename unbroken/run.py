@@ -236,8 +236,8 @@ def _description(config: Config, fingerprint: str, parent: str | None) -> dict[s
     description: dict[str, Any] = identity(config) | {"semantics": SEMANTICS, "data_sha256": fingerprint}
     if parent is not None:
         description["warm_from_sha256"] = parent
-    if config.model.factory not in PRESETS:
-        description["model_source"] = digest_of(model_modules(config.model.factory))
+    if config.chosen.model.factory not in PRESETS:
+        description["model_source"] = digest_of(model_modules(config.chosen.model.factory))
     return description
 
 

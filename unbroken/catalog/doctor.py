@@ -9,6 +9,7 @@ from unbroken.catalog.summary import RunFolder, is_held
 from unbroken.checkpoints.inspection import verify_run
 from unbroken.checkpoints.store import CORRUPT
 from unbroken.code.record import CodeRecord, present_code
+from unbroken.config.chosen import MLP
 from unbroken.errors import UnbrokenError
 from unbroken.stages.finished import broken_files
 from unbroken.storage import own_files
@@ -92,7 +93,7 @@ def _journal(path: Path) -> Iterator[Complaint]:
 def code_change(folder: RunFolder) -> str | None:
     """Return a sentence on how the code of this process differs from that which trained a run; None if it does not."""
     record = CodeRecord.read(folder.run.code, Journal(folder.run.journal))
-    return record.change(present_code(str(folder.settings.get("model.factory", "mlp"))))
+    return record.change(present_code(folder.factory or MLP))
 
 
 def _code(folder: RunFolder) -> Iterator[Complaint]:

@@ -133,6 +133,12 @@ class RunFolder:
         )
 
     @property
+    def factory(self) -> str | None:
+        """What builds its model, by its description, which settings may leave to be chosen."""
+        model = _read_json(self.path / DESCRIPTION).get("model")
+        return model.get("factory") if isinstance(model, dict) else self.settings.get("model.factory")
+
+    @property
     def saved(self) -> str | None:
         """The file name of its newest checkpoint, by the journal."""
         names = [event["checkpoint"] for event in self.events if event["event"] == SAVED and "checkpoint" in event]
@@ -155,7 +161,7 @@ class RunFolder:
             state=self.state,
             source=self.settings.get("data.source"),
             label=label or _label(self.run),
-            model=self.settings.get("model.factory"),
+            model=self.factory,
             epochs=len(self.history),
             asked=asked if isinstance(asked, int) else None,
             monitor=monitor,

@@ -35,7 +35,7 @@ def write_report_or_warn(run: Run, config: Config) -> Path | None:
     if os.environ.get(REPORT) == "off":
         return None
     try:
-        return write_report(run, config.training.device, config.model.factory)
+        return write_report(run, config.training.device, config.chosen.model.factory)
     except Exception as error:
         log.warning(
             "%s: no report.html: %s: %s. Try: unbroken runs report %s", run.path, type(error).__name__, error, run.key

@@ -55,7 +55,7 @@ def kill_in_the_middle(config: Config) -> int:
     """Train in a child process, kill it once the journal tells of some epochs, and return how many were saved."""
     settings = {
         "data.source": config.data.source,
-        "model.options": str(config.model.options).replace("'", '"'),
+        "model.options": str(config.chosen.model.options).replace("'", '"'),
         "training.epochs": str(config.chosen.epochs),
         "training.batch_size": str(config.training.batch_size),
         "runs_folder": config.runs_folder,

@@ -137,11 +137,11 @@ def _where(run: Run, restored: Restored) -> Run:
 def plan(config: Config, run: Run, file: str | None) -> list[str]:
     """Return what will run, in one line each for the project's file of settings, if it has one, data, model and run."""
     training, chosen = config.training, config.chosen
-    options = f" {config.model.options}" if config.model.options else ""
+    options = f" {config.chosen.model.options}" if config.chosen.model.options else ""
     return [
         *([f"config {file}"] if file else []),
         f"data   {config.data.source}",
-        f"model  {config.model.factory}{options}, {training.optimizer} with learning rate "
+        f"model  {config.chosen.model.factory}{options}, {training.optimizer} with learning rate "
         f"{training.learning_rate:g}, {chosen.epochs} epochs in batches of {training.batch_size}",
         *([f"ranks  {workers} on this machine"] if (workers := config.compute.workers) > 1 else []),
         f"run    {run.folder}",
@@ -159,7 +159,7 @@ def outcome(config: Config, restored: Restored, report: RunReport, *, trained: b
         *([f"sure        {report.calibration()}"] if report.calibration() else []),
         f"checkpoint  {restored.path}  (epoch {restored.epoch}, restored and verified)",
         f"sha256      {restored.digest}",
-        *([TRY] if TREES in report.unbeaten() and config.model.factory == "mlp" else []),
+        *([TRY] if TREES in report.unbeaten() and config.chosen.model.factory == "mlp" else []),
         *([f"report      {page}"] if (page := Path(restored.path).with_name("report.html")).is_file() else []),
         f"train on    {advise(config, report.history, restored.step // restored.epoch)}",
     ]

@@ -51,7 +51,7 @@ class Config:
     @cached_property
     def chosen(self) -> Chosen:
         """What the automatic settings come to: read these where a setting can be `auto`."""
-        return choose(self.data, self.preprocess, self.split, self.training, self.checkpoint)
+        return choose(self.data, self.preprocess, self.split, self.model, self.start, self.training, self.checkpoint)
 
     @property
     def initial_learning_rate(self) -> float:
@@ -81,6 +81,7 @@ def identity(config: Config) -> dict[str, Any]:
     if chosen.preprocess.min_category_count == 1:  # as in the first runs
         del settings["preprocess"]["min_category_count"]
     settings["split"] = dataclasses.asdict(chosen.split)
+    settings["model"] = dataclasses.asdict(chosen.model)
     settings["training"] |= {"monitor": chosen.monitor or FIRST_MONITOR, "patience": chosen.patience}
     settings["training"] |= {"epochs": chosen.epochs, "test_scores": chosen.test_scores}
     if not length_from_epochs(config.training):

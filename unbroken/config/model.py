@@ -8,6 +8,7 @@ from unbroken.config.validation import STRICT, number, require, require_local_pa
 
 PRESETS = ("mlp", "plr", "realmlp", "tabm")
 """The networks that come with the library, by name."""
+AUTO = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,10 +17,11 @@ class ModelConfig:
 
     __pydantic_config__ = STRICT
 
-    factory: str = "mlp"
-    """`mlp`; `plr`, an MLP whose numbers enter through periodic embeddings; `realmlp`, a larger one with the defaults of
-    RealMLP; `tabm`, many networks in one, which predict by their mean; or `package.module:function` that takes a `Features` and
-    the options and returns a `torch.nn.Module`."""
+    factory: str = "auto"
+    """`auto`, which is `tabm`, but `mlp` for the built-in sample, for options without a factory and for `start.scaler` refit; a
+    retraining keeps its champion's. `mlp`, hidden layers; `plr`, an MLP whose numbers enter through periodic embeddings;
+    `realmlp`, a larger one with the defaults of RealMLP; `tabm`, many networks in one, which predict by their mean; or
+    `package.module:function` that takes a `FeatureSpec` and the options and returns a `torch.nn.Module`."""
     options: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments of the factory; for `mlp`: hidden (layer sizes, default [128, 64]) and dropout (0 or
     more and below 1, default 0); for the others these, and of each number's embedding frequencies (how many cosines,
@@ -30,9 +32,9 @@ class ModelConfig:
         require_types(self, "model.")
         module, _, function = self.factory.partition(":")
         valid = all(part.isidentifier() for part in [*module.split("."), function])
-        expected = f"{', '.join(map(repr, PRESETS))} or 'package.module:function'"
-        require(self.factory in PRESETS or valid, "model.factory", self.factory, expected)
-        if self.factory in PRESETS:
+        expected = f"{', '.join(map(repr, (AUTO, *PRESETS)))} or 'package.module:function'"
+        require(self.factory in (AUTO, *PRESETS) or valid, "model.factory", self.factory, expected)
+        if self.factory in (AUTO, *PRESETS):
             _require_preset_options(self.factory, self.options)
 
 

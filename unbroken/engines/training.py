@@ -45,7 +45,7 @@ def require_alike(group: Group, config: Config) -> None:
             f"training.micro_batches: found {training.micro_batches}, expected at least {group.size}, the processes that train: "
             f"each computes at least one. Set it, e.g. to 8, or start fewer"
         )
-    code = present_code(config.model.factory)
+    code = present_code(config.chosen.model.factory)
     settings: dict[str, Any] = {
         "settings": identity(config),
         "processor": describe_machine(),

@@ -101,7 +101,7 @@ def track(restored: Restored, run: Run, config: Config) -> str:
     report = RunReport.read(run)
     tracked.log_epochs(report.history, run)
     tracked.log_test_metrics(report)
-    tracked.log_model(restored, run, config.model.factory)
+    tracked.log_model(restored, run, config.chosen.model.factory)
     return f"{config.tracking.uri}/#/experiments/{tracked.experiment}/runs/{tracked.id}"
 
 

@@ -11,6 +11,7 @@ from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 
 from unbroken.config import ModelConfig, TrainingConfig
+from unbroken.config.model import AUTO
 from unbroken.errors import ConfigError
 from unbroken.features.spec import FeatureSpec
 from unbroken.models.mlp import MLP
@@ -21,11 +22,13 @@ from unbroken.models.tabm import TabM
 Factory = Callable[..., nn.Module]
 PRESETS: dict[str, Factory] = {"mlp": MLP, "plr": PLR, "realmlp": RealMLP, "tabm": TabM}
 """By the names in `config.model.PRESETS`."""
+UNCHOSEN = {AUTO: MLP}
+"""Outside of a training, whose settings choose, options without a factory are those of the MLP."""
 
 
 def build_model(config: ModelConfig, features: FeatureSpec) -> nn.Module:
     """Call the configured factory with the features and the options; raise ConfigError naming it if that fails."""
-    factory = PRESETS.get(config.factory) or _import_factory(config.factory)
+    factory = (PRESETS | UNCHOSEN).get(config.factory) or _import_factory(config.factory)
     try:
         model = factory(features, **config.options)
     except (TypeError, ValueError, RuntimeError) as error:

@@ -47,7 +47,7 @@ def compare_models(cycle: Cycle, datasets: CycleDatasets, challenger: Artifact, 
 
 
 def _compare(cycle: Cycle, datasets: CycleDatasets, challenger: Artifact, config: RetrainConfig) -> Verdict:
-    challenger_model = _load(challenger.path, config.train.model.factory, config)
+    challenger_model = _load(challenger.path, datasets.config.model.factory, config)
     champion_model = load_champion(cycle.rival, config) if cycle.rival else None
     classes = _classes([challenger_model, champion_model] if champion_model else [challenger_model])
     label = LabelScale(column=datasets.schema.label, classes=classes, mean=0.0, deviation=1.0)

@@ -8,8 +8,9 @@ from unbroken.checkpoints.compatibility import check_shapes
 from unbroken.checkpoints.published import read_published
 from unbroken.checkpoints.tree import Tree, canonical
 from unbroken.config import RetrainConfig, StartConfig
+from unbroken.config.chosen import MLP
 from unbroken.config.config import identity
-from unbroken.config.model import PRESETS
+from unbroken.config.model import PRESETS, ModelConfig
 from unbroken.data.schema import Schema
 from unbroken.errors import CheckpointMismatchError, ConfigError
 from unbroken.features.encoder import Encoder
@@ -36,9 +37,22 @@ class StartingPoint:
 
 def with_start(cycle: Cycle, datasets: CycleDatasets, config: RetrainConfig) -> CycleDatasets:
     """Return the rows of a cycle with what its challenger starts from; raise ConfigError as `starting_point` does."""
+    config = with_model(cycle.rival, config)
     start = starting_point(cycle.rival, datasets.schema, config)
     log.info("the challenger starts %s", start)
-    return replace(datasets, config=replace(datasets.config, start=start.config), start=str(start))
+    challenger = replace(datasets.config, start=start.config, model=config.train.model)
+    return replace(datasets, config=challenger, start=str(start))
+
+
+def with_model(champion: Version | None, config: RetrainConfig) -> RetrainConfig:
+    """Return the settings with a model: where none is named that of the champion, if there is one."""
+    model = config.train.chosen.model
+    if champion is not None and config.train.model == ModelConfig():
+        path = Path(champion.path)
+        tree, digest = read_published(path)
+        champion_factory(tree, digest, path, config)
+        model = ModelConfig(**tree["config"]["model"])
+    return replace(config, train=replace(config.train, model=model))
 
 
 def starting_point(champion: Version | None, schema: Schema, config: RetrainConfig) -> StartingPoint:
@@ -95,7 +109,7 @@ def _obstacle(tree: Tree, path: Path, schema: Schema, config: RetrainConfig) -> 
         return "its features are not the champion's"
     if tree["config"]["model"]["factory"] != train.model.factory:
         return f"its model is built by {train.model.factory}, the champion's by {tree['config']['model']['factory']}"
-    if train.start.scaler == "refit" and train.model.factory != "mlp":
+    if train.start.scaler == "refit" and train.model.factory != MLP:
         return "start.scaler refit can be folded into an mlp alone"
     settings, own = identity(train)["preprocess"], tree["config"]["preprocess"]
     if train.start.scaler == "keep" and settings != own:

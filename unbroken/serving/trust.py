@@ -10,7 +10,7 @@ from pathlib import Path
 
 from unbroken.code.imports import find_module, own_modules
 from unbroken.code.record import differing
-from unbroken.config.model import PRESETS
+from unbroken.config.model import AUTO, PRESETS
 from unbroken.errors import CheckpointMismatchError
 from unbroken.serving.code_check import recorded_code
 
@@ -24,10 +24,11 @@ def require_trusted(
         file: The checkpoint.
         digest: Its SHA-256.
         factory: What the checkpoint names.
-        named: What the caller names, who may name anything; None leaves it to the registry.
+        named: What the caller names, who may name anything; None and `auto` leave it to the presets and the registry.
         registry: The folder whose champion it is, None for a file alone.
         project: The only folder to import from.
     """
+    named = None if named == AUTO else named
     if factory == named or (named is None and factory in PRESETS):
         return
     expected = f"expected {named!r}" if named else f"expected one of {', '.join(PRESETS)}"

@@ -40,7 +40,7 @@ def load_checkpoint(
     with reproducible(config.training.threads):  # even where a training would not wait: this one is over soon
         inputs = EvaluationInputs.read(config, splits, encoder, run)
         state = inputs.fresh_state()
-        change = CodeRecord.read(run.code, Journal(run.journal)).change(present_code(config.model.factory))
+        change = CodeRecord.read(run.code, Journal(run.journal)).change(present_code(config.chosen.model.factory))
         with naming_change(change, WAY_OUT):
             inputs.restore(state, tree, path)
         metrics = inputs.evaluate(state.model)

@@ -154,10 +154,10 @@ def _recorded(published: Path, digest: str) -> dict[str, Any]:
 
 def _new_check(tree: Tree, record: CodeRecord, published: Path, config: Config) -> SelfCheck | None:
     """Return what the code that trained gives for made-up rows; None in a process of other code, which cannot know."""
-    if record.change(present_code(config.model.factory)):
+    if record.change(present_code(config.chosen.model.factory)):
         return None
     encoder = Encoder.of_tree(tree["scaler"], published)
     with reproducible(config.training.threads):
-        model = rebuild(config.model, encoder.features, config.training.seed, str(published))
+        model = rebuild(config.chosen.model, encoder.features, config.training.seed, str(published))
         model.load_state_dict(tree["model_state_dict"])
         return make_self_check(model.eval(), encoder)

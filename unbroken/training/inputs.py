@@ -109,8 +109,8 @@ class EvaluationInputs:
         training = dataclasses.replace(self.config.training, learning_rate=self.config.initial_learning_rate)
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             seed_weights(training.seed)
-            model = build_model(self.config.model, self.features).to(self.device)
-            check_outputs(model, self.features, self.device, self.config.model.factory)
+            model = build_model(self.config.chosen.model, self.features).to(self.device)
+            check_outputs(model, self.features, self.device, self.config.chosen.model.factory)
         optimizer = build_optimizer(training, model)
         scheduler = build_scheduler(training, self.config.chosen, optimizer, self.steps)
         loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)

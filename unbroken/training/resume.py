@@ -92,7 +92,7 @@ def _code_checked(
     inputs: TrainingInputs, entry: Entry, tree: Tree, store: CheckpointStore, journal: Journal
 ) -> Generator[None]:
     """Refuse or note other code than trained so far, around restoring a checkpoint; a misfit names the change too."""
-    record, code = CodeRecord.read(inputs.run.code, journal), present_code(inputs.config.model.factory)
+    record, code = CodeRecord.read(inputs.run.code, journal), present_code(inputs.config.chosen.model.factory)
     change = record.change(code)
     finished = is_finished(tree["history"], inputs.config.chosen)
     if change and not finished and not inputs.config.resume.accept_code:
@@ -120,7 +120,7 @@ def _note_machine(record: CodeRecord, machine: dict[str, str], journal: Journal)
 
 
 def _start(inputs: TrainingInputs, state: TrainState, store: CheckpointStore, journal: Journal) -> None:
-    segment = present_segment(present_code(inputs.config.model.factory))
+    segment = present_segment(present_code(inputs.config.chosen.model.factory))
     CodeRecord(segments=(segment,)).write(inputs.run.code, journal, store.require_ownership)
     parent, origin, epochs = inputs.run.parent, "scratch", inputs.config.chosen.epochs
     if parent is not None:

@@ -51,11 +51,11 @@ def warm_start(inputs: TrainingInputs, state: TrainState) -> None:
         if not reads_inputs_as_an_mlp(state.model):
             raise CheckpointMismatchError(
                 f"{path}: start.scaler: found refit, which is folded into the first layer of an mlp only, not into that of the "
-                f"model of {inputs.config.model.factory}; use start.scaler keep"
+                f"model of {inputs.config.chosen.model.factory}; use start.scaler keep"
             )
         encoder = Encoder.of_tree(tree["scaler"], path)
         with Undrawn():
-            model = build_model(inputs.config.model, encoder.features)
+            model = build_model(inputs.config.chosen.model, encoder.features)
         check_weights(weights, model, f"{path}: model_state_dict", WAY_OUT)
         weights = fold(weights, state.model.state_dict(), encoder, inputs.encoder)
     elif tree["scaler"] != inputs.header["scaler"]:

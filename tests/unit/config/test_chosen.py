@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from unbroken.config import CheckpointConfig, Config, DataConfig, SplitConfig, TrainingConfig
+from unbroken.config import CheckpointConfig, Config, DataConfig, ModelConfig, SplitConfig, StartConfig, TrainingConfig
 from unbroken.config.config import identity
 from unbroken.errors import ConfigError
 
@@ -24,7 +24,9 @@ def test_by_default_a_tenth_of_the_rows_that_do_not_test_chooses_when_to_stop_an
     assert (chosen.split.test_fraction, chosen.split.validation_share) == (0.2, 0.08)
     assert (chosen.epochs, chosen.patience, chosen.monitor) == (200, 20, "validation_loss")
     assert (chosen.publish, chosen.test_scores) == ("best", "once")
+    assert (chosen.model.factory, chosen.model.options) == ("tabm", {})
     assert [reason.split(":")[0] for reason in chosen.reasons] == [
+        "tabm errs least on most tables tried; --model.factory mlp trains in a tenth of the time",
         "8% of the rows validate",
         "200 epochs at most",
         "over after 20 epochs in which the validation rows fare no better",
@@ -38,6 +40,26 @@ def test_the_classic_example_has_five_epochs_tests_beside_each_and_chooses_nothi
     assert (chosen.split.kind, chosen.split.validation_share) == ("random", 0.0)
     assert (chosen.epochs, chosen.patience, chosen.monitor) == (5, None, None)
     assert (chosen.publish, chosen.test_scores, chosen.reasons) == ("last", "every_epoch", ())
+    assert chosen.model.factory == "mlp"
+
+
+@pytest.mark.parametrize(
+    ("groups", "factory"),
+    [
+        ({"model": ModelConfig(factory="plr")}, "plr"),
+        ({"model": ModelConfig(factory="own:build", options={"width": 3})}, "own:build"),
+        ({"model": ModelConfig(options={"hidden": [8]})}, "mlp"),
+        ({"start": StartConfig(warm_from="checkpoint.pth", scaler="refit")}, "mlp"),
+        ({"start": StartConfig(warm_from="checkpoint.pth")}, "tabm"),
+    ],
+)
+def test_a_named_model_wins_and_settings_that_fit_an_mlp_alone_mean_one(groups: dict[str, Any], factory: str):
+    config = Config(data=DataConfig(source="rows.parquet"), **groups)
+
+    assert config.chosen.model.factory == factory
+    assert config.chosen.model.options == config.model.options
+    assert identity(config)["model"] == {"factory": factory, "options": config.model.options}
+    assert any("errs least" in reason for reason in config.chosen.reasons) == (factory == "tabm")
 
 
 def test_without_rows_that_validate_nothing_is_chosen():
@@ -45,7 +67,7 @@ def test_without_rows_that_validate_nothing_is_chosen():
 
     assert (chosen.epochs, chosen.patience, chosen.monitor) == (20, None, None)
     assert (chosen.publish, chosen.test_scores) == ("last", "every_epoch")
-    assert chosen.reasons == ("20 epochs: no rows validate, so nothing tells when to stop",)
+    assert chosen.reasons[1:] == ("20 epochs: no rows validate, so nothing tells when to stop",)
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def test_weights_are_those_of_the_model_and_carry_what_else_is_needed(model: unb
 
     assert weights.keys() == expected.keys()
     assert all(torch.equal(weights[name], value) for name, value in expected.items())
-    assert metadata["model"] == {"factory": "mlp", "options": {}}
+    assert metadata["model"] == {"factory": "tabm", "options": {}}
     assert metadata["scaler"] == json.loads(json.dumps(model.predictor.encoder.tree()))
 
 

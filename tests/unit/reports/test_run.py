@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from tests.contract import run_stages, stopping_after, write_rows
-from unbroken.config import CheckpointConfig, Config, DataConfig, TrainingConfig
+from unbroken.config import CheckpointConfig, Config, DataConfig, ModelConfig, TrainingConfig
 from unbroken.reports.run import AttemptEnd, RunReport
 from unbroken.run import open_run
 from unbroken.storage import atomic
@@ -49,6 +49,7 @@ def test_the_table_has_the_epochs_after_the_published_one_too_and_marks_that(tmp
     """With steps so long that the validation loss rises, the best epoch is not the last."""
     config = Config(
         data=DataConfig(source=write_rows(tmp_path / "rows.parquet", "binary")),
+        model=ModelConfig(factory="mlp"),
         training=TrainingConfig(epochs=6, batch_size=16, learning_rate=1.0),
         runs_folder=str(tmp_path / "runs"),
     )

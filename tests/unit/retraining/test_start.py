@@ -8,6 +8,7 @@ import pytest
 
 from tests.unit.retraining.monthly import arrives, config_for, month, registry, retrain
 from unbroken import pipeline
+from unbroken.checkpoints.published import read_published
 from unbroken.config import ModelConfig, PreprocessConfig, StartConfig, TrainingConfig
 from unbroken.errors import ConfigError
 
@@ -82,3 +83,17 @@ def test_a_champion_of_another_factory_is_called_only_where_the_settings_name_it
     second = retrain(config_for(tmp_path, gate={"champion_factory": OWN}))
     assert second.start == f"from scratch: its model is built by mlp, the champion's by {OWN}"
     assert second.verdict.champion > 0.5
+
+
+def test_without_a_model_in_the_settings_a_challenger_is_built_as_the_champion(tmp_path: Path):
+    arrives(tmp_path, "1.parquet", month(1))
+    first = retrain(config_for(tmp_path, train={"model": ModelConfig(factory="plr", options={"hidden": [8]})}))
+    arrives(tmp_path, "2.parquet", month(2))
+
+    second = retrain(config_for(tmp_path, train={"model": ModelConfig()}))
+
+    assert second.start == "from the champion's weights"
+    models = [
+        read_published(Path(version.path))[0]["config"]["model"] for version in (first.challenger, second.challenger)
+    ]
+    assert models[0] == models[1] == {"factory": "plr", "options": {"hidden": [8]}}
