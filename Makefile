@@ -74,7 +74,7 @@ bench: .venv-bench/.installed $(STAMP)  ## race every peer, then print the table
 	touch $@
 
 clean:  ## remove what was trained and installed
-	rm -rf .venv .venv-bench .venv-containers .venv-mlflow runs
+	rm -rf .venv .venv-bench .venv-containers .venv-mlflow runs sweeps
 
 $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -10,6 +10,7 @@ from docstring_parser import parse_from_object
 
 from unbroken.config import Config, PredictConfig, RetrainConfig
 from unbroken.config.validation import CHOICES, LIMITS
+from unbroken.sweeps.settings import SweepConfig
 
 PAGE = Path(__file__).with_name("settings.md")
 HEAD = """# Settings
@@ -20,8 +21,11 @@ A setting is typed as `--training.epochs 10`, or stands in a file as `epochs = 1
 it is a field: `unbroken.Config(training=unbroken.TrainingConfig(epochs=10))`. A setting that is wrong ends a command at once, with
 its name, what was found and what was expected.
 """
+TYPED_ALONE = {SweepConfig: ("sweep.", "train")}
+"""Settings whose command takes a part of them under the names that it has elsewhere: the prefix of the others, and that part."""
 COMMANDS: dict[str, tuple[Any, str]] = {
     "unbroken train": (Config, "They stand in `run.toml`."),
+    "unbroken sweep": (SweepConfig, "Those of `unbroken train` are typed beside them; they stand in `run.toml`."),
     "unbroken retrain": (RetrainConfig, "They stand in `retrain.toml`."),
     "unbroken predict": (PredictConfig, "They stand in `predict.toml`."),
 }
@@ -41,19 +45,20 @@ def page() -> str:
     done: dict[type, str] = {}
     sections = [HEAD]
     for command, (settings, where) in COMMANDS.items():
-        sections += [f"# `{command}`\n\n{where}\n", *_sections(settings, "", done)]
+        prefix, left_out = TYPED_ALONE.get(settings, ("", ""))
+        sections += [f"# `{command}`\n\n{where}\n", *_sections(settings, prefix, done, left_out)]
     return "\n".join(sections)
 
 
-def _sections(group: Any, prefix: str, done: dict[type, str]) -> list[str]:
+def _sections(group: Any, prefix: str, done: dict[type, str], left_out: str = "") -> list[str]:
     """Return a section for a dataclass of settings and for each inside it; one that was shown before is only named."""
-    hints = get_type_hints(group)
+    hints = {name: kind for name, kind in get_type_hints(group).items() if name != left_out}
     inner = {name: kind for name, kind in hints.items() if dataclasses.is_dataclass(kind)}
     texts = {param.arg_name: param.description or "" for param in parse_from_object(group).params}
     rows = [
         _row(field, hints[field.name], f"{prefix}{field.name}", texts.get(field.name, ""))
         for field in dataclasses.fields(group)
-        if field.name not in inner
+        if field.name not in (*inner, left_out)
     ]
     title = f"## `{prefix.removesuffix('.')}`" if prefix else "## At the top"
     summary = (group.__doc__ or "").partition("\n\n")[0]

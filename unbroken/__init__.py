@@ -53,6 +53,9 @@ if TYPE_CHECKING:
     from unbroken.pipeline import TrainedModel, predict, retrain, train
     from unbroken.serving.prediction import Predictor
     from unbroken.serving.prediction import load_predictor as load
+    from unbroken.sweeps.result import SweepResult
+    from unbroken.sweeps.run import run_sweep as sweep
+    from unbroken.sweeps.settings import SweepConfig
 
 __all__ = [
     "CheckpointConfig",
@@ -82,6 +85,8 @@ __all__ = [
     "SplitConfig",
     "StartConfig",
     "StoppedError",
+    "SweepConfig",
+    "SweepResult",
     "TrackingConfig",
     "TrainedModel",
     "TrainingConfig",
@@ -94,6 +99,7 @@ __all__ = [
     "load",
     "predict",
     "retrain",
+    "sweep",
     "train",
 ]
 
@@ -104,6 +110,9 @@ ELSEWHERE = {
     "UnbrokenRegressor": ("unbroken.estimators.regressor", "UnbrokenRegressor"),
     "export": ("unbroken.interchange.export", "export"),
     "load": ("unbroken.serving.prediction", "load_predictor"),
+    "SweepConfig": ("unbroken.sweeps.settings", "SweepConfig"),
+    "SweepResult": ("unbroken.sweeps.result", "SweepResult"),
+    "sweep": ("unbroken.sweeps.run", "run_sweep"),
     **{name: ("unbroken.pipeline", name) for name in ("TrainedModel", "predict", "retrain", "train")},
 }
 """Names that are neither settings nor errors: their modules, and what they are called there."""

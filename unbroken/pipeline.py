@@ -132,10 +132,10 @@ def run_stages(
     """Run all six stages of a run, each from wherever it stands, and keep by what its end is recognised."""
     tell_nearest_run(run, config)
     prepared = prepare(config, run)
-    return _record(prepared, *finish(prepared, report, hooks))
+    return record(prepared, *finish(prepared, report, hooks))
 
 
-def _record(prepared: Prepared, last: Checkpoint, published: Published, restored: Restored) -> Restored:
+def record(prepared: Prepared, last: Checkpoint, published: Published, restored: Restored) -> Restored:
     """Tell who is to be told that a run is finished, and write it down."""
     config, run = prepared.config, prepared.run
     if config.tracking.uri:
@@ -188,7 +188,7 @@ def run_ranks(
         return RankStart(run=made.run, splits=made.splits, encoder=made.preprocessed.encoder)
 
     def end_run() -> Restored:
-        return _record(prepared[0], last, *publish(prepared[0], last))
+        return record(prepared[0], last, *publish(prepared[0], last))
 
     start = group.from_first(begin_run, RankStart)
     if start.restored is not None:

@@ -146,11 +146,21 @@ def open_run(config: Config) -> Run:
     require_source("data.source", config.data.source)
     folder = Path(config.runs_folder).absolute()
     _require_writable(folder)
-    fingerprint, parent = fingerprint_of(config.data.source), _warm_start_digest(config)
+    run = run_of(config, fingerprint_of(config.data.source), _warm_start_digest(config))
+    if config.name is not None:
+        require_free(config.name, run.path)
+    return run
+
+
+def run_of(config: Config, fingerprint: str, parent: str | None) -> Run:
+    """Return the run of a configuration whose data, and whose checkpoint to start warm from, are known by their digests.
+
+    Raises:
+        DataError: A folder of the run is a link to elsewhere.
+    """
+    folder = Path(config.runs_folder).absolute()
     key = hashlib.sha256(_encoded(_description(config, fingerprint, parent))).hexdigest()[:16]
     own_files.require_no_link(*(folder / key / name for name in FOLDERS))
-    if config.name is not None:
-        require_free(config.name, folder / key)
     return Run(key=key, folder=str(folder / key), fingerprint=fingerprint, parent=parent)
 
 

@@ -38,9 +38,9 @@ class Child:
     process: ForkServerProcess
     results: Connection
 
-    def ending(self) -> Ending:
-        """Wait for its end; one that hangs fails the test."""
-        assert self.results.poll(SECONDS), "the child hangs"
+    def ending(self, seconds: float = SECONDS) -> Ending:
+        """Wait for its end; one that takes longer hangs, and fails the test."""
+        assert self.results.poll(seconds), "the child hangs"
         try:
             ending = self.results.recv()
         except EOFError:

@@ -22,6 +22,10 @@ COMMANDS = {
         "train",
         "train, evaluate and publish a model; after any end, the same command goes on from where it was",
     ),
+    "sweep": (
+        "sweep",
+        "search for better settings by many trainings; after any end, the same command goes on from where it was",
+    ),
     "retrain": ("flow", "train a challenger on new rows, and promote it if it is truly better"),
     "predict": ("flow", "score rows with a model"),
     "export": ("export", "write a model in a format of others: ONNX, torch.export, safetensors"),

@@ -39,6 +39,7 @@ def progress_bar() -> Generator[Report]:
         if progress.epoch not in shown:
             for bar in bars.task_ids:
                 bars.remove_task(bar)
+            shown.clear()  # the trials of a sweep have the same epochs
             shown[progress.epoch] = bars.add_task(f"{progress.epoch}/{progress.epochs}", total=progress.total_rows)
         bars.update(shown[progress.epoch], completed=progress.rows)
 

@@ -10,7 +10,7 @@ from jsonargparse import ArgumentParser, Namespace
 from unbroken.errors import ConfigError
 
 Settings = TypeVar("Settings")
-PROJECT_FILES = {"train": "run.toml", "retrain": "retrain.toml", "predict": "predict.toml"}
+PROJECT_FILES = {"train": "run.toml", "sweep": "run.toml", "retrain": "retrain.toml", "predict": "predict.toml"}
 
 
 def flow_file(command: str) -> Path:

@@ -90,6 +90,12 @@ def show_decision(decision: Decision, cycle: Cycle, check: DataCheck) -> None:
         create_markdown_artifact(report, key=key, description="Gate, drift of the data and lineage.")
 
 
+def show_sweep(key: str, markdown: str) -> None:
+    """Keep the table of a sweep's trials with its flow run."""
+    with _server_errors_logged():
+        create_markdown_artifact(markdown, key=f"sweep-{key}", description="Settings and metric of each trial.")
+
+
 def show_failed_round(error: UnbrokenError, config: RetrainConfig) -> None:
     """Keep the report of a retraining that ended without a decision with its flow run."""
     champion = registry_of(config).pointer.champion if config.model else None

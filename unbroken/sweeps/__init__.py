@@ -1,0 +1,1 @@
+"""A search for better settings: its space, its trials, its journal, and what came of it."""
