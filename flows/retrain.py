@@ -10,14 +10,15 @@ if __name__ == "__main__":  # before Prefect and torch are imported: help, mista
 from flows.train import train
 from tasks.check_data import check_data
 from tasks.compare import compare
+from tasks.deliver import deliver
 from tasks.find_new_data import find_new_data
 from tasks.prepare_data import prepare_data
 from tasks.promote import promote
-from tasks.track_champion import track_champion
 from unbroken.config import RetrainConfig
 from unbroken.orchestration.artifacts import show_decision, show_failed_round
 from unbroken.orchestration.caching import ResultFolder
 from unbroken.orchestration.flow_decorators import decided, resumable_flow, skipped
+from unbroken.orchestration.notification import require_block
 from unbroken.retraining.promotion import Decision
 
 
@@ -28,6 +29,8 @@ def retrain(config: RetrainConfig = RetrainConfig()) -> Decision:  # noqa: B008 
     Args:
         config: The model, where its new rows arrive, and when a challenger wins.
     """
+    require_block(config.train.notify)
+    deliver(config)  # what a round that died has left
     cycle = find_new_data(config)
     if cycle is None:
         return skipped()
@@ -37,7 +40,6 @@ def retrain(config: RetrainConfig = RetrainConfig()) -> Decision:  # noqa: B008 
     challenger = train(datasets.config)
     verdict = cached(compare)(cycle, datasets, challenger, config)
     decision = promote(cycle, datasets, check, challenger, verdict, config)
-    if config.train.tracking.uri:
-        track_champion(config)
+    deliver(config)
     show_decision(decision, cycle, check)
     return decided(decision)

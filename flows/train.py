@@ -20,6 +20,7 @@ from unbroken.orchestration.artifacts import show_report
 from unbroken.orchestration.assets import declare_assets
 from unbroken.orchestration.caching import ResultFolder
 from unbroken.orchestration.flow_decorators import resumable_flow
+from unbroken.orchestration.notification import require_block
 from unbroken.run import begin, open_run
 from unbroken.stages import finished
 from unbroken.stages.nearest_run import tell_nearest_run
@@ -33,6 +34,7 @@ def train(config: Config = Config()) -> Restored:  # noqa: B008 (frozen)
     Args:
         config: The data, the model and how it is trained.
     """
+    require_block(config.notify)
     run, dataset = begin(config, open_run(config), lambda run: ResultFolder(run.results)(load_data)(config.data, run))
     tell_nearest_run(run, config)
     cached = ResultFolder(run.results)

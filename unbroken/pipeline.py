@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from unbroken.config import Config, PredictConfig, RetrainConfig
 from unbroken.data.dataset import Dataset, SplitDatasets
+from unbroken.errors import ConfigError
 from unbroken.run import Run, begin, delete_on_bad_input, open_run
-from unbroken.serving.registry import Registry
 from unbroken.stages import finished
 from unbroken.stages.nearest_run import tell_nearest_run
 from unbroken.stages.results import Checkpoint, Preprocessed, Published, Restored
@@ -130,9 +130,19 @@ def run_stages(
     config: Config, run: Run, report: Report = ignore_progress, hooks: "Sequence[TrainHook]" = ()
 ) -> Restored:
     """Run all six stages of a run, each from wherever it stands, and keep by what its end is recognised."""
+    _require_no_block(config)
     tell_nearest_run(run, config)
     prepared = prepare(config, run)
     return record(prepared, *finish(prepared, report, hooks))
+
+
+def _require_no_block(config: Config) -> None:
+    """Raise ConfigError if a block of a Prefect server is to be told, which takes no part here."""
+    if config.notify.block:
+        raise ConfigError(
+            f"notify.block: found {config.notify.block!r}, expected none: it is a block of a Prefect server, and here the stages "
+            "run without Prefect. Leave it out, or run the flow: `unbroken train` or `unbroken retrain` in a project"
+        )
 
 
 def record(prepared: Prepared, last: Checkpoint, published: Published, restored: Restored) -> Restored:
@@ -175,6 +185,7 @@ def run_ranks(
     from unbroken.stages.train import train as train_stage  # noqa: PLC0415
 
     require_alike(group, config)
+    _require_no_block(config)
     prepared: list[Prepared] = []
 
     def begin_run() -> RankStart:
@@ -245,13 +256,18 @@ def retrain(config: RetrainConfig, report: Report = ignore_progress) -> "Decisio
         config: The model, where its new rows arrive, and when a challenger wins.
         report: Called with the progress of the challenger's training.
     """
+    from unbroken.integrations.effects import tracking_effects  # noqa: PLC0415 (as below)
     from unbroken.retraining.comparison import compare_models  # noqa: PLC0415 (torch)
     from unbroken.retraining.data_check import check_data  # noqa: PLC0415
     from unbroken.retraining.datasets import prepare_data  # noqa: PLC0415
-    from unbroken.retraining.new_data import find_new_data  # noqa: PLC0415
+    from unbroken.retraining.effects import deliver  # noqa: PLC0415
+    from unbroken.retraining.new_data import find_new_data, registry_of  # noqa: PLC0415
     from unbroken.retraining.promotion import promote  # noqa: PLC0415
     from unbroken.retraining.start import with_start  # noqa: PLC0415
 
+    _require_no_block(config.train)
+    registry = registry_of(config)
+    deliver(registry, tracking_effects(registry))  # what a round that died has left
     cycle = _logged("find_new_data", find_new_data(config))
     if cycle is None:
         return None
@@ -260,10 +276,7 @@ def retrain(config: RetrainConfig, report: Report = ignore_progress) -> "Decisio
     challenger = Artifact.of(train(datasets.config, report).path)
     verdict = _logged("compare", compare_models(cycle, datasets, challenger, config))
     decision = _logged("promote", promote(cycle, datasets, checked, challenger, verdict, config))
-    if config.train.tracking.uri:
-        from unbroken.integrations.mlflow_tracking import set_champion  # noqa: PLC0415 (an extra)
-
-        set_champion(config.train.tracking, Registry(Path(config.models_folder) / config.model))
+    deliver(registry, tracking_effects(registry))
     return decision
 
 

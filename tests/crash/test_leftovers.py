@@ -50,8 +50,13 @@ def decide(folder: Path) -> None:
     registry = Registry(folder / "models" / "rows")
     champion = registry.pointer.champion
     parts = [Artifact.of(folder / name) for name in ("checkpoint.pth", "checkpoint.json", "profile.json")]
-    version, marks = registry.register(*parts), {"expected_watermark": NOTHING_SEEN, "watermark": NOTHING_SEEN}
-    registry.decide(version, promote=True, expected_champion=champion, **marks)
+    registry.decide(
+        registry.register(*parts),
+        promote=True,
+        expected_champion=champion,
+        expected_watermark=NOTHING_SEEN,
+        watermark=NOTHING_SEEN,
+    )
 
 
 def operations_of(action: Callable[[Path], None], folder: Path) -> list[Operation]:

@@ -1,7 +1,7 @@
 """`unbroken registry`: the decisions about a model's versions."""
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from rich.table import Table
 from unbroken.cli.terminal import FINE, as_text, make_console
 from unbroken.config import PredictConfig
 from unbroken.config.validation import require_local_path
-from unbroken.errors import ServerError
+from unbroken.errors import RegistryError, ServerError
 from unbroken.serving.registry import Pointer, Registry
 from unbroken.serving.standing import predictions_in, version_folder
 from unbroken.storage.journal import Event
@@ -44,7 +44,7 @@ def add_arguments(_: str, parser: ArgumentParser) -> None:
     for name, (action, text) in ACTIONS.items():
         subparser = ArgumentParser(prog=f"unbroken registry {name}", description=text, exit_on_error=False)
         subparser.add_argument("model", type=str, help="Name of the model.")
-        if action is not _history:
+        if action in (_promote, _rollback):
             subparser.add_argument(
                 "--predictions_folder",
                 default="predictions",
@@ -53,11 +53,14 @@ def add_arguments(_: str, parser: ArgumentParser) -> None:
             )
         if action is _promote:
             subparser.add_argument("version", type=str, help="The beginning of its SHA-256.")
+        if action is _deliver:
+            text_of_drop = "Key of one that nobody is to be told of any more."
+            subparser.add_argument("--drop", default="", type=str, help=text_of_drop)
         actions.add_subcommand(name, subparser, help=text)
 
 
 def run(_: str, arguments: Namespace, __: Console) -> int:
-    """Print every decision, or make another version the champion and print which."""
+    """Print every decision, make another version the champion and print which, or tell others of decisions."""
     require_local_path("models_folder", arguments.models_folder)
     details = arguments[arguments.action]
     ACTIONS[arguments.action][0](Registry(Path(arguments.models_folder) / details.model), details)
@@ -74,6 +77,27 @@ def _rollback(registry: Registry, details: Namespace) -> None:
 
 def _promote(registry: Registry, details: Namespace) -> None:
     _say_champion(registry, registry.promote(details.version), details)
+
+
+def _deliver(registry: Registry, details: Namespace) -> None:
+    """Tell whoever was not told of a decision yet, and print who that was and who is left."""
+    from unbroken.integrations.effects import tracking_effects  # noqa: PLC0415
+    from unbroken.orchestration.notification import terminal_effects  # noqa: PLC0415 (Prefect)
+
+    outbox, console = registry.outbox(), make_console(WIDTH)
+    pending = {intent.key: intent for intent in outbox.pending()}
+    if details.drop and details.drop not in pending:
+        raise RegistryError(f"{outbox.path}: found nothing pending named {details.drop!r}, expected {_keys(pending)}")
+    if details.drop:
+        outbox.finish(details.drop)
+    failures = outbox.deliver(tracking_effects(registry) | terminal_effects(registry))
+    left = {intent.key for intent in outbox.pending()}
+    told = [key for key in pending if key not in left and key != details.drop]
+    console.print(as_text(f"told     {_keys(told)}", f"pending  {_keys(left)}", *failures), soft_wrap=True)
+
+
+def _keys(keys: Iterable[str]) -> str:
+    return ", ".join(sorted(keys)) or "nothing"
 
 
 def _say_champion(registry: Registry, pointer: Pointer, details: Namespace) -> None:
@@ -107,4 +131,5 @@ ACTIONS: dict[str, tuple[Callable[[Registry, Namespace], None], str]] = {
     "history": (_history, "print every decision"),
     "rollback": (_rollback, "make the previous champion the champion again"),
     "promote": (_promote, "make a version the champion by hand"),
+    "deliver": (_deliver, "tell MLflow, the Prefect server and its blocks of decisions that they were not told of yet"),
 }

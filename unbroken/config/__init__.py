@@ -1,6 +1,6 @@
 """What a user can set: plain frozen values. No file is read and no torch imported here."""
 
-from unbroken.config.checkpoint import CheckpointConfig, TrackingConfig
+from unbroken.config.checkpoint import CheckpointConfig, NotifyConfig, TrackingConfig
 from unbroken.config.config import Config
 from unbroken.config.data import CsvConfig, DataConfig, PreprocessConfig, SplitConfig
 from unbroken.config.metrics import TaskName
@@ -19,6 +19,7 @@ __all__ = [
     "DataConfig",
     "GateConfig",
     "ModelConfig",
+    "NotifyConfig",
     "PredictConfig",
     "PreprocessConfig",
     "ResumeConfig",

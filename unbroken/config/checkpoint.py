@@ -1,10 +1,14 @@
 """What a user can set of saving, and of who is told of a run."""
 
 import importlib.util
+import re
 from dataclasses import dataclass
 from typing import Literal
 
 from unbroken.config.validation import STRICT, number, require, require_no_credentials, require_types
+
+BLOCK = re.compile("[a-z0-9-]+/[a-z0-9-]+")
+"""How Prefect names a block: its type and its name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,4 +62,26 @@ class TrackingConfig:
                 "tracking.uri",
                 self.uri,
                 "none, since mlflow is not installed: pip install 'unbroken[mlflow]'",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotifyConfig:
+    """Whom Prefect tells when a model is promoted or not, or a run is given up; the weights do not depend on it."""
+
+    __pydantic_config__ = STRICT
+
+    block: str | None = None
+    """A notification block of the Prefect server by type and name, e.g. `slack-webhook/ops`; off when not given. It is told
+    once of each promotion, each refusal (the champion stays, or the data are blocked) and of a deployed run that crashed too
+    often. Needs Prefect."""
+
+    def __post_init__(self) -> None:
+        require_types(self, "notify.")
+        if self.block is not None:
+            require(
+                BLOCK.fullmatch(self.block) is not None,
+                "notify.block",
+                self.block,
+                "a type and a name: slack-webhook/ops",
             )

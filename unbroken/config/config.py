@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from unbroken.config.checkpoint import CheckpointConfig, TrackingConfig
+from unbroken.config.checkpoint import CheckpointConfig, NotifyConfig, TrackingConfig
 from unbroken.config.chosen import Chosen, choose, needs_validation
 from unbroken.config.data import DataConfig, PreprocessConfig, SplitConfig
 from unbroken.config.model import ModelConfig, StartConfig
@@ -30,6 +30,7 @@ class Config:
     compute: ComputeConfig = field(default_factory=ComputeConfig)
     resume: ResumeConfig = field(default_factory=ResumeConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    notify: NotifyConfig = field(default_factory=NotifyConfig)
     runs_folder: str = "runs"
     """Folder that holds one private folder per run."""
     name: str | None = None
@@ -92,7 +93,7 @@ def identity(config: Config) -> dict[str, Any]:
     if plateau_mode(config.training, chosen.monitor) == "max":
         # Torch's default is another one; so this was another training while it was taken.
         settings["training"]["scheduler_options"] = {"mode": "max"} | settings["training"]["scheduler_options"]
-    for name in ("checkpoint", "compute", "resume", "tracking", "runs_folder", "name"):
+    for name in ("checkpoint", "compute", "resume", "tracking", "notify", "runs_folder", "name"):
         del settings[name]
     # The checkpoint of a warm start counts by its content, as the data does, and not by its place.
     if settings["start"].pop("warm_from") is None:

@@ -4,10 +4,12 @@ import asyncio
 import os
 from pathlib import Path
 from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 
-from prefect.events import Event, emit_event
+from prefect.events import Event
 from prefect.events.clients import get_events_client
 from prefect.settings import get_current_settings
+from prefect.utilities.asyncutils import run_coro_as_sync
 
 from unbroken.config.project import Project
 from unbroken.errors import ServerError
@@ -24,9 +26,14 @@ INSTEAD = "and score with `unbroken predict`"
 """What unsetting the server's URL is for, in words that follow "unset it"."""
 
 
-def announce_from_run(registry: Registry) -> None:
-    """Tell the server of a flow run that a model has a champion, in the background."""
-    emit_event(EVENT, **_content(registry))
+def announce(registry: Registry, key: str) -> None:
+    """Tell the server of the process that a model has another champion; it knows the event by its key.
+
+    Raises:
+        OSError: It cannot be told.
+    """
+    event = Event(event=EVENT, id=uuid5(NAMESPACE_URL, key), **_content(registry))
+    run_coro_as_sync(_send(event))  # a flow may be called where a loop runs
 
 
 def announce_from_terminal(registry: Registry) -> str | None:
@@ -38,17 +45,24 @@ def announce_from_terminal(registry: Registry) -> str | None:
     Raises:
         ServerError: It cannot be told.
     """
-    use_own_secret(Project.of(Path.cwd(), os.environ))
-    url = get_current_settings().api.url
+    url = use_server()
     if url is None:
         return None
-    bypass_proxies()
-    require_server(INSTEAD)
     try:
         asyncio.run(_send(Event(event=EVENT, **_content(registry))))
     except OSError as error:
         raise ServerError(f"{without_credentials(url)}: the server takes no events: {error}") from error
     return without_credentials(url)
+
+
+def use_server() -> str | None:
+    """Return the URL of the server that the settings name, None without one; raise ServerError if it cannot be used."""
+    use_own_secret(Project.of(Path.cwd(), os.environ))
+    url = get_current_settings().api.url
+    if url is not None:
+        bypass_proxies()
+        require_server(INSTEAD)
+    return url
 
 
 def _content(registry: Registry) -> dict[str, Any]:

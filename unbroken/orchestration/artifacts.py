@@ -19,7 +19,8 @@ from prefect.exceptions import PrefectException
 from prefect.runtime import flow_run
 
 from unbroken.config import RetrainConfig
-from unbroken.errors import UnbrokenError
+from unbroken.errors import BlockedError, UnbrokenError
+from unbroken.orchestration.notification import tell_refusal
 from unbroken.reports.pace import Pace
 from unbroken.reports.retraining import decision_markdown, failure_markdown
 from unbroken.reports.run import AttemptEnd, RunReport
@@ -97,7 +98,9 @@ def show_sweep(key: str, markdown: str) -> None:
 
 
 def show_failed_round(error: UnbrokenError, config: RetrainConfig) -> None:
-    """Keep the report of a retraining that ended without a decision with its flow run."""
+    """Keep the report of a retraining that ended without a decision with its flow run; tell who is to be told of a refusal."""
+    if isinstance(error, BlockedError):
+        tell_refusal(error, config)
     champion = registry_of(config).pointer.champion if config.model else None
     key = KEY_LETTERS.sub("-", f"failed-{config.model or 'round'}".lower())
     with _server_errors_logged():

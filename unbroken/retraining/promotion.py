@@ -6,6 +6,7 @@ from pathlib import Path
 from unbroken.config import RetrainConfig
 from unbroken.retraining.data_check import DataCheck
 from unbroken.retraining.datasets import CycleDatasets
+from unbroken.retraining.effects import effects_of
 from unbroken.retraining.gate import Verdict
 from unbroken.retraining.new_data import Cycle, registry_of
 from unbroken.retraining.seen_rows import record_path
@@ -38,6 +39,7 @@ def promote(
     challenger: Artifact,
     verdict: Verdict,
     config: RetrainConfig,
+    page: str | None = None,
 ) -> Decision:
     """Register the challenger and do what the verdict says, by one move of the pointer.
 
@@ -47,7 +49,8 @@ def promote(
         check: Holds the profile of the challenger's training rows.
         challenger: A published checkpoint, its manifest beside it.
         verdict: What the gate said.
-        config: Names the model.
+        config: Names the model, and who is told of the decision: see `effects`.
+        page: The URL of the flow run; None without Prefect.
 
     Raises:
         RegistryError: The champion or the watermark is another by now; nothing is changed.
@@ -63,6 +66,7 @@ def promote(
         expected_champion=cycle.champion.digest if cycle.champion else None,
         expected_watermark=cycle.watermark,
         watermark=cycle.next_watermark,
+        effects=effects_of(verdict, cycle, config, page),
         data=cycle.data,
         source=config.train.data.source,
         files=[file.url for file in cycle.new],

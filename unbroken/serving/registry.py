@@ -3,25 +3,28 @@
     models/<name>/versions/<sha256>.pth   a published checkpoint, with its manifest .json and its training profile .profile.json
     models/<name>/champion.json           the pointer: one file, replaced by one atomic rename
     models/<name>/audit.jsonl             every decision, one line each
+    models/<name>/outbox.jsonl            whom a decision is to be told to, and who has been told
 
 Pointer, profiles, manifests and decisions carry a digest of their content (`storage/sealed.py`).
 The pointer also holds the watermark of retraining, so that a decision and the data it is about count together or not at all.
 `python -m unbroken.registry history NAME`, `... rollback NAME`, `... promote NAME SHA256`.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from unbroken.errors import CorruptCheckpointError, RegistryError
 from unbroken.storage import atomic, own_files
 from unbroken.storage.artifact import Artifact, from_json, to_json
 from unbroken.storage.journal import Clock, Event, Journal, utc_now
+from unbroken.storage.outbox import Intent, Outbox
 from unbroken.storage.sealed import read_sealed, seal
 from unbroken.storage.temporary import sweep
 
@@ -46,6 +49,7 @@ class Watermark:
 
 
 NOTHING_SEEN = Watermark()
+INTENTS = TypeAdapter(list[Intent])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +81,12 @@ class Pointer:
     def __post_init__(self) -> None:
         if self.last and not (isinstance(self.last.get("event"), str) and type(self.last.get("decision")) is int):
             raise ValueError("last: found no decision, with its event and its number")
+        INTENTS.validate_python(self.last.get("effects", []))
+
+    @property
+    def intents(self) -> list[Intent]:
+        """The effects of the last decision on the world outside."""
+        return INTENTS.validate_python(self.last.get("effects", []))
 
     @property
     def champion(self) -> str | None:
@@ -138,6 +148,7 @@ class Registry:
         expected_champion: str | None,
         expected_watermark: Watermark,
         watermark: Watermark,
+        effects: Mapping[str, dict[str, Any]] | None = None,
         **details: Any,
     ) -> Pointer:
         """Make the challenger the champion, or keep the present one, and move the watermark, all at once.
@@ -148,6 +159,7 @@ class Registry:
             expected_champion: The digest of the champion it was compared with, if there was one.
             expected_watermark: The watermark when the new rows were looked for.
             watermark: The new watermark.
+            effects: The details of what follows in the world outside, by its kind: intents of the outbox, with the decision.
             **details: What else the audit log says of the decision.
 
         Raises:
@@ -167,6 +179,7 @@ class Registry:
                 replace(pointer, champions=champions, watermark=watermark),
                 "promoted" if promote else "kept the champion",
                 {"challenger": challenger.digest, "champion": expected_champion, **details},
+                effects or {},
             )
 
     def promote(self, digest: str) -> Pointer:
@@ -216,9 +229,29 @@ class Registry:
     def _audit(self) -> Journal:
         return Journal(self.folder / "audit.jsonl", self.clock, sealed=True)
 
-    def _write_pointer(self, pointer: Pointer, event: str, details: dict[str, Any]) -> Pointer:
-        """Write the pointer with its last decision, then that decision to the audit log."""
+    def outbox(self) -> Outbox:
+        """Return what is to be told to the world outside, that of the last decision included."""
+        if self.pointer.intents:
+            with self._locked():
+                pass
+        return self._outbox
+
+    @property
+    def _outbox(self) -> Outbox:
+        return Outbox(self.folder / "outbox.jsonl", self.clock)
+
+    def _write_pointer(
+        self,
+        pointer: Pointer,
+        event: str,
+        details: dict[str, Any],
+        effects: Mapping[str, dict[str, Any]] = MappingProxyType({}),
+    ) -> Pointer:
+        """Write the pointer with its last decision and what follows of it, then that decision to the audit log."""
         number = pointer.decisions + 1
+        key = f"{self.folder.name}-{number}-{details['challenger'][:12]}"
+        intents = [asdict(Intent(key=f"{key}-{kind}", effect=kind, details=needs)) for kind, needs in effects.items()]
+        details |= {"effects": intents} if intents else {}
         decided = replace(pointer, decisions=number, last={"event": event, "decision": number, **details})
         atomic.write(self.folder / "champion.json", seal(to_json(decided, indent=1)))
         self._complete_audit()
@@ -233,8 +266,14 @@ class Registry:
             yield
 
     def _complete_audit(self) -> None:
-        """Write the last decision to the audit log unless it is there: a crash can come between the two files."""
-        last = self.pointer.last
+        """Write the last decision to the audit log and its effects to the outbox, unless they are there.
+
+        A crash can come between the files.
+        """
+        pointer = self.pointer
+        last = pointer.last
+        if pointer.intents:
+            self._outbox.add(pointer.intents)
         if last and not any(event.get("decision") == last["decision"] for event in reversed(self._audit.events())):
             self._audit.append(last["event"], **{name: value for name, value in last.items() if name != "event"})
 

@@ -5,6 +5,7 @@ It lies beside the checkpoints, never inside them, so that their bytes do not de
 
 import json
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -76,6 +77,8 @@ class Journal:
     clock: Clock = utc_now
     sealed: bool = False
     """Whether each line carries its digest."""
+    durable: bool = False
+    """Whether a line outlives a power cut once it is written."""
 
     def append(self, event: str, /, **details: Any) -> None:
         """Add an event with the present time as one line."""
@@ -85,6 +88,10 @@ class Journal:
             # A line cut off by a crash must not swallow the next one.
             separator = b"" if file.tell() == 0 or self._ends_whole() else b"\n"
             file.write(separator + line + b"\n")
+            if self.durable:
+                file.flush()
+                os.fsync(file.fileno())
+                atomic.sync_folder(self.path.parent)
 
     def events(self) -> list[Event]:
         """Return all whole events in order; a line cut off by a crash, or changed, is passed over with a warning."""

@@ -13,6 +13,7 @@ from unbroken.config import (
     Config,
     DataConfig,
     ModelConfig,
+    NotifyConfig,
     PredictConfig,
     PreprocessConfig,
     RetrainConfig,
@@ -71,7 +72,7 @@ def test_every_setting_is_documented():
         Config,
         *(field.default_factory for field in dataclasses.fields(Config) if field.name not in ("runs_folder", "name")),
     ]
-    assert len(groups) == 11
+    assert len(groups) == 12
     explain(Config)
     for group in groups:
         properties = TypeAdapter(group).json_schema()["properties"]
@@ -83,6 +84,7 @@ SAME: list[Any] = [
     {"training": TrainingConfig(epochs=50)},
     {"checkpoint": CheckpointConfig(every_steps=7, keep_last=9, publish="best", wait=False)},
     {"tracking": TrackingConfig(uri="http://127.0.0.1:5000", experiment="other")},
+    {"notify": NotifyConfig(block="slack-webhook/ops")},
     {"runs_folder": "elsewhere"},
 ]
 

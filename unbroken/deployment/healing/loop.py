@@ -20,8 +20,10 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, TaskRunFilter
 from prefect.client.schemas.objects import FlowRun, TaskRun, Worker, WorkerStatus
 from prefect.exceptions import ObjectNotFound
+from prefect.settings import PREFECT_UI_URL
 from prefect.states import Cancelled, Crashed
 
+from unbroken.deployment.healing import surrender
 from unbroken.deployment.healing.lease import Lease
 from unbroken.deployment.healing.promotions import last_promotion, retrained, start_if_missing
 from unbroken.deployment.healing.rules import (
@@ -44,6 +46,9 @@ Item = TypeVar("Item")
 PAGE = 200
 OLDEST = timedelta(days=7)
 """How long ago a run may have crashed to be started again: what nobody missed for longer is not dug up."""
+
+TELLING_PAUSE = 300.0
+"""Seconds until a block that could not be told is told again."""
 
 
 def heal(pool: str, folder: Path) -> NoReturn:
@@ -83,6 +88,8 @@ class Healer:
     answered: float = field(init=False)
     """When the server last answered all that a look asks."""
     holds: bool | None = None
+    next_telling: dict[UUID, float] = field(default_factory=dict)
+    """When people may next be told of a run, where that failed."""
     predicted: set[str] = field(default_factory=set)
     """The promotions that were seen to have their prediction."""
 
@@ -122,6 +129,8 @@ class Healer:
         for worker in workers:
             if self.watch.silence(worker.id) >= self.times.silence:
                 self._try(worker.name, lambda worker=worker: self._remove(worker))
+        for run in surrender.untold(self.client, datetime.now(UTC) - OLDEST):
+            self._try(run.name, lambda run=run: self._tell(run))
         for run in retrained(self.client, datetime.now(UTC)):
             self._try(run.name, lambda run=run: self._predict(run))
 
@@ -155,6 +164,13 @@ class Healer:
         path = {"work_pool_name": self.pool, "name": worker.name}
         self.client.request("DELETE", "/work_pools/{work_pool_name}/workers/{name}", path_params=path)
         return f"no sign of life since {worker.last_heartbeat_time}: removed from the pool {self.pool}"
+
+    def _tell(self, run: FlowRun) -> str | None:
+        now = self.clock()
+        if now < self.next_telling.get(run.id, now):
+            return None
+        self.next_telling[run.id] = now + TELLING_PAUSE
+        return surrender.tell(self.client, run, f"{PREFECT_UI_URL.value()}/runs/flow-run/{run.id}")
 
     def _predict(self, run: FlowRun) -> str | None:
         promotion = last_promotion(run.parameters)
