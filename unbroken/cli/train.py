@@ -137,11 +137,12 @@ def _where(run: Run, restored: Restored) -> Run:
 def plan(config: Config, run: Run, file: str | None) -> list[str]:
     """Return what will run, in one line each for the project's file of settings, if it has one, data, model and run."""
     training, chosen = config.training, config.chosen
-    options = f" {config.chosen.model.options}" if config.chosen.model.options else ""
+    options = f" {chosen.model.options}" if chosen.model.options else ""
+    members = f"{training.members} x " if training.members > 1 else ""
     return [
         *([f"config {file}"] if file else []),
         f"data   {config.data.source}",
-        f"model  {config.chosen.model.factory}{options}, {training.optimizer} with learning rate "
+        f"model  {members}{chosen.model.factory}{options}, {training.optimizer} with learning rate "
         f"{training.learning_rate:g}, {chosen.epochs} epochs in batches of {training.batch_size}",
         *([f"ranks  {workers} on this machine"] if (workers := config.compute.workers) > 1 else []),
         f"run    {run.folder}",

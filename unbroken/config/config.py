@@ -62,7 +62,7 @@ class Config:
 
 LATER_SETTINGS = {
     "data": ("csv", "keep", "max_columns", "max_expansion", "null_labels", "null_words", "positive", "types"),
-    "training": ("accumulate", "micro_batches", "precision", "ema_decay"),
+    "training": ("accumulate", "members", "micro_batches", "precision", "ema_decay"),
 }
 """Settings that are newer than the first runs: left out at their defaults, so that the keys of those stay."""
 

@@ -67,6 +67,9 @@ class TrainingConfig:
     scheduler_options: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments of the scheduler. ReduceLROnPlateau takes `mode` from the monitored metric. OneCycleLR and
     CosineAnnealingLR take a length left out (total_steps, T_max) from `epochs`; then another number of epochs is another run."""
+    members: int = number(1, least=1)
+    """Networks that begin with weights of their own, learn side by side from the same batches, and predict by their mean: a deep
+    ensemble in one run, which takes so many times as long."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Numbers that the model computes with while it trains: `bfloat16` is faster on hardware made for it, by autocast;
     weights, updates and evaluation stay in float32."""

@@ -14,6 +14,7 @@ from unbroken.config import ModelConfig, TrainingConfig
 from unbroken.config.model import AUTO
 from unbroken.errors import ConfigError
 from unbroken.features.spec import FeatureSpec
+from unbroken.models.ensemble import Ensemble
 from unbroken.models.mlp import MLP
 from unbroken.models.plr import PLR
 from unbroken.models.realmlp import RealMLP
@@ -26,8 +27,18 @@ UNCHOSEN = {AUTO: MLP}
 """Outside of a training, whose settings choose, options without a factory are those of the MLP."""
 
 
-def build_model(config: ModelConfig, features: FeatureSpec) -> nn.Module:
-    """Call the configured factory with the features and the options; raise ConfigError naming it if that fails."""
+def build_model(config: ModelConfig, features: FeatureSpec, members: int = 1) -> nn.Module:
+    """Return the configured network, or an ensemble of so many.
+
+    Raises:
+        ConfigError: The factory fails; it is named.
+    """
+    if members == 1:
+        return _build(config, features)
+    return Ensemble((_build(config, features) for _ in range(members)), features.task)
+
+
+def _build(config: ModelConfig, features: FeatureSpec) -> nn.Module:
     factory = (PRESETS | UNCHOSEN).get(config.factory) or _import_factory(config.factory)
     try:
         model = factory(features, **config.options)

@@ -109,13 +109,13 @@ def _obstacle(tree: Tree, path: Path, schema: Schema, config: RetrainConfig) -> 
         return "its features are not the champion's"
     if tree["config"]["model"]["factory"] != train.model.factory:
         return f"its model is built by {train.model.factory}, the champion's by {tree['config']['model']['factory']}"
-    if train.start.scaler == "refit" and train.model.factory != MLP:
+    if train.start.scaler == "refit" and (train.model.factory != MLP or train.training.members > 1):
         return "start.scaler refit can be folded into an mlp alone"
     settings, own = identity(train)["preprocess"], tree["config"]["preprocess"]
     if train.start.scaler == "keep" and settings != own:
         return f"preprocess is {settings}, but the champion's encoder, which start.scaler keeps, was fitted with {own}"
     try:
-        model = build_model(train.model, encoder.features)
+        model = build_model(train.model, encoder.features, train.training.members)
         check_shapes(tree["model_state_dict"], canonical(model.state_dict()), "weights", "")
     except CheckpointMismatchError as error:
         return f"the champion's weights do not fit: {str(error).removeprefix('weights.').rstrip('. ')}"

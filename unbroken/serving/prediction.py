@@ -195,7 +195,8 @@ def load_predictor(
     encoder, threads = Encoder.of_tree(tree["scaler"], file), tree["numerics"]["threads"]
     code = CodeCheck.read(file, digest, config.factory)
     with code.explaining():
-        model = rebuild(config, encoder.features, tree["config"]["training"]["seed"], str(file))
+        training = tree["config"]["training"]
+        model = rebuild(config, encoder.features, training["seed"], str(file), training.get("members", 1))
         check_weights(tree["model_state_dict"], model, f"{file}: model_state_dict")
     model.load_state_dict(tree["model_state_dict"])
     code.require_outputs(model.eval(), encoder, threads, accept=accept_code)

@@ -158,6 +158,8 @@ def _new_check(tree: Tree, record: CodeRecord, published: Path, config: Config) 
         return None
     encoder = Encoder.of_tree(tree["scaler"], published)
     with reproducible(config.training.threads):
-        model = rebuild(config.chosen.model, encoder.features, config.training.seed, str(published))
+        model = rebuild(
+            config.chosen.model, encoder.features, config.training.seed, str(published), config.training.members
+        )
         model.load_state_dict(tree["model_state_dict"])
         return make_self_check(model.eval(), encoder)

@@ -109,7 +109,7 @@ class EvaluationInputs:
         training = dataclasses.replace(self.config.training, learning_rate=self.config.initial_learning_rate)
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             seed_weights(training.seed)
-            model = build_model(self.config.chosen.model, self.features).to(self.device)
+            model = build_model(self.config.chosen.model, self.features, training.members).to(self.device)
             check_outputs(model, self.features, self.device, self.config.chosen.model.factory)
         optimizer = build_optimizer(training, model)
         scheduler = build_scheduler(training, self.config.chosen, optimizer, self.steps)

@@ -10,7 +10,7 @@ from unbroken.reproducibility.determinism import building
 from unbroken.reproducibility.generators import seed_weights
 
 
-def rebuild(config: ModelConfig, features: FeatureSpec, seed: int, subject: str) -> nn.Module:
+def rebuild(config: ModelConfig, features: FeatureSpec, seed: int, subject: str, members: int = 1) -> nn.Module:
     """Return a model with some weights; from a factory of the user's own with all that it drew before training.
 
     Args:
@@ -18,13 +18,14 @@ def rebuild(config: ModelConfig, features: FeatureSpec, seed: int, subject: str)
         features: Its inputs and outputs.
         seed: That of its training.
         subject: What needs it, for a message.
+        members: How many of them make up the model.
 
     Raises:
         LockedError: A training in another thread draws from the generators that the factory may draw from.
     """
     if config.factory in PRESETS:
         with Undrawn():
-            return build_model(config, features)
+            return build_model(config, features, members)
     with building(f"{subject}: model.factory {config.factory}"):
         seed_weights(seed)
-        return build_model(config, features)
+        return build_model(config, features, members)

@@ -55,7 +55,7 @@ def warm_start(inputs: TrainingInputs, state: TrainState) -> None:
             )
         encoder = Encoder.of_tree(tree["scaler"], path)
         with Undrawn():
-            model = build_model(inputs.config.chosen.model, encoder.features)
+            model = build_model(inputs.config.chosen.model, encoder.features, inputs.config.training.members)
         check_weights(weights, model, f"{path}: model_state_dict", WAY_OUT)
         weights = fold(weights, state.model.state_dict(), encoder, inputs.encoder)
     elif tree["scaler"] != inputs.header["scaler"]:

@@ -67,6 +67,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "CosineAnnealingLR": {"training": {"scheduler": "CosineAnnealingLR"}},
     "ReduceLROnPlateau": {"training": {"scheduler": "ReduceLROnPlateau", "scheduler_options": {"patience": 0}}},
     "balanced classes and a clipped gradient": {"training": {"class_weights": "balanced", "gradient_clip": 0.5}},
+    "an ensemble": {"training": EVERYTHING | {"members": 3}},
+    "an ensemble of tabms": {"model": NEW["tabm"], "training": {"members": 2}, "label": "multiclass"},
     **{f"a {name}": {"model": model, "label": "regression"} for name, model in NEW.items()},
     **{f"a {name} with everything on": {"model": model, "training": EVERYTHING} for name, model in NEW.items()},
     "an own model": {"model": ModelConfig(factory="tests.unit.own_model:NoisyNet", options={"width": 8})},
