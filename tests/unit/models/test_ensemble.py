@@ -9,7 +9,6 @@ import torch
 import unbroken
 from tests.unit.models.test_model import MIXED
 from tests.unit.models.test_tabm import FEATURES, batch_of
-from tests.unit.presets import NEW
 from tests.unit.training.test_hooks import configured
 from unbroken.config import ModelConfig
 from unbroken.config.config import identity
@@ -17,6 +16,8 @@ from unbroken.models.ensemble import Ensemble
 from unbroken.models.factory import build_model
 from unbroken.models.forward import predictions
 from unbroken.optimization.gradient import AutogradGradient
+
+UNDROPPED = ModelConfig(factory="tabm", options={"hidden": [8], "dropout": 0.0, "members": 3})
 
 
 @pytest.mark.parametrize("task", FEATURES)
@@ -34,18 +35,17 @@ def test_the_prediction_is_the_mean_of_the_networks(task: str):
     assert torch.allclose(predicted, torch.stack(single).mean(0), atol=1e-6)
 
 
-@pytest.mark.parametrize("model", [ModelConfig(), NEW["tabm"]], ids=["mlp", "tabm"])
+@pytest.mark.parametrize("model", [ModelConfig(), UNDROPPED], ids=["mlp", "tabm"])
 def test_each_network_has_the_gradient_of_its_own_loss(model: ModelConfig):
     torch.manual_seed(0)
     ensemble, batch = build_model(model, MIXED, members=2), batch_of(MIXED)
-    for module in ensemble.modules():
-        if hasattr(module, "dropout"):
-            module.dropout = 0.0
+    assert isinstance(ensemble, Ensemble)
+    network = list(ensemble.networks)[1]
 
     AutogradGradient(ensemble, MIXED.task, None)(batch)
-    together = [parameter.grad.clone() for parameter in ensemble.networks[1].parameters() if parameter.grad is not None]
-    AutogradGradient(ensemble.networks[1], MIXED.task, None)(batch)
-    alone = [parameter.grad for parameter in ensemble.networks[1].parameters() if parameter.grad is not None]
+    together = [parameter.grad.clone() for parameter in network.parameters() if parameter.grad is not None]
+    AutogradGradient(network, MIXED.task, None)(batch)
+    alone = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
 
     assert len(together) == len(alone)
     assert all(torch.allclose(2 * left, right, atol=1e-6) for left, right in zip(together, alone, strict=True))
@@ -58,7 +58,8 @@ def test_an_ensemble_is_one_run_whose_checkpoint_predicts_what_was_evaluated(tmp
     model = unbroken.train(config)
     loaded = unbroken.load(model.path)
 
-    assert len(loaded.model.networks) == 3
+    assert isinstance(loaded.model, Ensemble)
+    assert len(list(loaded.model.networks)) == 3
     assert loaded.predict(rows).equals(model.predict(rows))
     assert identity(config)["training"]["members"] == 3
     assert "members" not in identity(configured(tmp_path))["training"]
