@@ -50,7 +50,7 @@ def blocks(page: Path) -> list[Block]:
             match = NOT_RUN.search(token.content)
             reason = match["reason"] if match else None
         elif token.type == "fence":
-            if token.info == "text" and before is not None and result and result[-1].language in RUNNABLE:
+            if token.info == "text" and before is not None and before.info in RUNNABLE:
                 result[-1] = replace(result[-1], output=tuple(token.content.splitlines()))
             else:
                 result.append(Block(language=token.info, text=token.content, line=_line(token), not_run=reason))
