@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: bench train serve stop apply test docs lint crash mutations slow containers lock clean help
+.PHONY: bench train serve stop apply test docs picture lint crash mutations slow containers lock clean help
 
 train: $(STAMP)  ## train on the flights data; type it again after any end
 	$(BIN)/unbroken train $(ARGS)
@@ -67,6 +67,9 @@ bench: .venv-bench/.installed $(STAMP)  ## race every peer, then print the table
 	set -e; for name in $(BENCHMARKS); do $(BENCH)/python -W ignore -m benchmarks.$$name; done
 	$(BIN)/python -m benchmarks.jobs  # not among the peers, some of which torchmetrics imports where it finds them
 	$(BENCH)/python -m benchmarks.render
+
+picture: .venv-bench/.installed  ## kill a training, begin it again, and draw it beside one that was left alone: docs/kill.svg
+	$(BENCH)/python -W ignore -m benchmarks.kill.picture
 
 .venv-bench/.installed: requirements.lock benchmarks/requirements.txt
 	$(PYTHON) -m venv .venv-bench
