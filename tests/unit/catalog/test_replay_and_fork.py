@@ -1,6 +1,7 @@
 """A kept part of a run can be trained again to the same bytes, and another run can begin where it was."""
 
 import json
+import random
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -122,3 +123,24 @@ def test_a_fork_of_an_epoch_that_is_gone_or_of_half_a_setting_is_refused(
     assert answer(["runs", "fork", str(run), "--set", "training.seed"]) == 2
     assert "found 'training.seed', expected a setting and its value" in " ".join(capsys.readouterr().err.split())
     assert not (run / "forked").exists()
+
+
+@pytest.mark.slow
+def test_a_replay_from_any_of_twenty_random_steps_gives_the_bytes_of_all_that_was_kept_after_it(tmp_path: Path):
+    config = Config(
+        data=DataConfig(source="sample"),
+        model=ModelConfig(factory="tabm", options={"hidden": [16], "members": 2}),
+        training=TrainingConfig(epochs=4, batch_size=32),
+        checkpoint=CheckpointConfig(every_steps=1, every_seconds=None, keep_last=1000),
+        runs_folder=str(tmp_path / "runs"),
+    )
+    run = train(config).path.parent
+    kept = sorted(entries(run), key=lambda entry: entry.order)
+    assert len(kept) == 100
+    chosen = random.Random(20).sample(kept[:-1], 20)
+
+    for start in chosen:
+        results = list(replay(run, start.epoch, start.step))
+        assert [(result.entry, result.differences) for result in results] == [
+            (entry, ()) for entry in kept if entry.order > start.order
+        ]
