@@ -99,7 +99,7 @@ def test_a_fork_begins_with_weights_and_optimizer_of_the_epoch_and_keeps_its_lin
     monkeypatch.chdir(tmp_path)
     run = trained(tmp_path, epochs=3)
     first = torch.load(next(run.glob("checkpoints/epoch-0002.*")), weights_only=True)
-    words = ["runs", "fork", run.name, "--epoch", "2", "--name", "slower", "--set", "training.learning_rate=1e-9"]
+    words = ["runs", "fork", run.name, "--from", "2", "--name", "slower", "--set", "training.learning_rate=1e-9"]
     assert answer([*words, "training.epochs=1"]) == 0
     assert "--start.warm_from" in capsys.readouterr().out
     fork = next(path.parent for path in run.parent.glob("*/name") if path.read_text() == "slower\n")

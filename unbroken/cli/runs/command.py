@@ -1,7 +1,7 @@
 """`unbroken runs`: what was trained, how it went, and whether it is whole. Each question says if it changes anything."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ class Option:
     kind: Any
     default: Any
     text: str
+    aliases: tuple[str, ...] = ()
 
 
 EPOCH = Option(name="epoch", kind=int | None, default=None, text="The epoch to begin with, as it is kept.")
@@ -99,7 +100,7 @@ QUESTIONS = {
     "fork": Question(
         answer=changes.fork_run,
         runs=1,
-        options=(EPOCH, CHANGES, NAME),
+        options=(replace(EPOCH, aliases=("--from",)), CHANGES, NAME),
         text="train a new run from an epoch of another one, with settings changed, e.g. --set training.learning_rate=0.001",
     ),
     "doctor": Question(answer=files.doctor, runs="*", text="what is wrong with runs, and the way out"),
@@ -152,7 +153,7 @@ def _add_words(parser: ArgumentParser, question: Question) -> None:
     for option in question.options:
         how = {"action": "store_true"} if option.kind is bool else {"type": option.kind, "default": option.default}
         how |= {"nargs": "+"} if option.default == [] else {}
-        parser.add_argument(f"--{option.name}", help=option.text, **how)
+        parser.add_argument(f"--{option.name}", *option.aliases, help=option.text, **how)
 
 
 def _add_options(parser: ArgumentParser, *, json: bool) -> None:
