@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: bench train serve stop apply test docs picture lint crash mutations slow containers lock clean help
+.PHONY: bench train serve stop apply test test-ray docs picture lint crash mutations slow containers lock clean help
 
 train: $(STAMP)  ## train on the flights data; type it again after any end
 	$(BIN)/unbroken train $(ARGS)
@@ -41,6 +41,15 @@ slow: $(STAMP) .venv-mlflow/.installed  ## the long tests outside tests/crash: d
 docs: $(STAMP)  ## write the reference of the settings, docs/settings.md
 	$(BIN)/python -m docs.reference
 
+test-ray: .venv-ray/.installed  ## a Ray cluster on this machine, whose workers, nodes and drivers are killed; UNBROKEN_RAY_KILLS=5 kills less
+	.venv-ray/bin/python -m pytest tests/ray $(ARGS)
+
+.venv-ray/.installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv-ray
+	.venv-ray/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements.lock "ray[train]==2.60.0"
+	.venv-ray/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	touch $@
+
 lock: $(STAMP)  ## refresh requirements.lock from pyproject.toml
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --extra dev --extra mlflow --allow-unsafe --constraint constraints.txt --no-emit-index-url --no-emit-find-links \
 		--output-file requirements.lock pyproject.toml
@@ -53,7 +62,7 @@ lock: $(STAMP)  ## refresh requirements.lock from pyproject.toml
 
 containers: .venv-containers/.installed  ## lint the Dockerfile and the manifests for Kubernetes
 	.venv-containers/bin/hadolint Dockerfile
-	.venv-containers/bin/kubernetes-validate --strict kubernetes.yaml
+	.venv-containers/bin/kubernetes-validate --strict kubernetes.yaml examples/kubernetes/worker.yaml
 
 .venv-containers/.installed:
 	$(PYTHON) -m venv .venv-containers
@@ -77,7 +86,7 @@ picture: .venv-bench/.installed  ## kill a training, begin it again, and draw it
 	touch $@
 
 clean:  ## remove what was trained and installed
-	rm -rf .venv .venv-bench .venv-containers .venv-mlflow runs sweeps
+	rm -rf .venv .venv-bench .venv-containers .venv-mlflow .venv-ray runs sweeps
 
 $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv

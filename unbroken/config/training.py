@@ -138,13 +138,19 @@ class ComputeConfig:
     workers: int = number(1, least=1)
     """Processes that compute the gradient of each step together, at most `training.micro_batches`. It pays for large models and
     batches alone: see `docs/scale.md`."""
-    engine: Literal["local"] = "local"
-    """What starts them: `local`, processes on this machine. Elsewhere torchrun starts them, and this is not set."""
+    engine: Literal["local", "ray"] = "local"
+    """What starts them: `local`, processes on this machine, or `ray`, workers of a Ray cluster (extra `ray`). Where torchrun
+    starts them, this is not set."""
+    address: str | None = None
+    """Where the Ray cluster is, as `ray.init` takes it: `auto` for that of this machine, or `host:6379`. Without it a cluster is
+    started on this machine, and ends with this process."""
     restarts: int = number(10, least=0)
     """How often they are all started again from the newest checkpoint where one of them died."""
 
     def __post_init__(self) -> None:
         require_types(self, "compute.")
+        expected = "none unless compute.engine is ray"
+        require(self.address is None or self.engine == "ray", "compute.address", self.address, expected)
 
 
 MODES = {"min": "smaller", "max": "larger"}

@@ -13,19 +13,34 @@ from unbroken.storage.artifact import Artifact
 from unbroken.training.progress import Progress
 
 LOG, PROGRESS, RESULT, ERROR, OS_ERROR = "log", "progress", "result", "error", "os_error"
+STARTED, CLOSED = "started", "closed"
+"""What is told of a rank and not by it: that it was started, and that it will tell nothing more."""
 LOST = os.EX_TEMPFAIL
 """Exit code of a rank that lost another one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What each rank trains, and where it finds modules."""
+    """What each rank trains, and where it finds modules.
+
+    Attributes:
+        config: The settings.
+        splits: The preprocessed parts.
+        encoder: The encoder that preprocessed them.
+        run: Where checkpoints and the journal are.
+        paths: Where Python looks for modules.
+        saves_alone: Whether a rank whose starter is gone may save, and then end; else it ends at once, since an engine may have
+            started others by then.
+        wait: Seconds that rank 0 waits for the process that had the run before, which may still be dying.
+    """
 
     config: Config
     splits: SplitDatasets
     encoder: Artifact
     run: Run
     paths: tuple[str, ...]
+    saves_alone: bool = True
+    wait: float = 0.0
 
 
 class Channel:

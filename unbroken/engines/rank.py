@@ -1,4 +1,4 @@
-"""One rank of a training, as `engines.local` starts it: python -m unbroken.engines.rank DESCRIPTOR, the job on standard input."""
+"""One rank of a training, as `engines.process` starts it: python -m unbroken.engines.rank DESCRIPTOR, the job on standard input."""
 
 import io
 import logging
@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import nullcontext
 
 from unbroken.engines.messages import ERROR, LOST, OS_ERROR, RESULT, Channel, ChannelHandler, Job
 from unbroken.errors import UnbrokenError
@@ -22,7 +23,7 @@ def main() -> int:
     )  # a buffered one is locked while a thread waits on it
     job = from_json(Job, starter.readline(), "job")
     sys.path[:] = job.paths
-    threading.Thread(target=_end_with, args=(starter,), name="starter-watch", daemon=True).start()
+    threading.Thread(target=_end_with, args=(starter, job.saves_alone), name="starter-watch", daemon=True).start()
     library = logging.getLogger("unbroken")
     library.addHandler(ChannelHandler(channel))
     library.propagate = False
@@ -32,17 +33,20 @@ def main() -> int:
 def _train(job: Job, channel: Channel) -> int:
     from unbroken.engines.training import require_alike  # noqa: PLC0415 (torch, after the paths are set)
     from unbroken.parallel.gloo import joined  # noqa: PLC0415
-    from unbroken.parallel.group import LostRankError  # noqa: PLC0415
+    from unbroken.parallel.group import Alone, LostRankError  # noqa: PLC0415
     from unbroken.parallel.place import Place  # noqa: PLC0415
     from unbroken.stages.train import train  # noqa: PLC0415
+    from unbroken.storage.lock import wait_until_free  # noqa: PLC0415
 
-    place = Place.of(os.environ)
-    assert place is not None  # the starter set it
-    logging.getLogger("unbroken").setLevel(logging.WARNING if place.rank else logging.INFO)
-    report = (lambda _: None) if place.rank else channel.report
+    place = Place.of(os.environ)  # None for one rank alone
+    first = place is None or place.rank == 0
+    logging.getLogger("unbroken").setLevel(logging.INFO if first else logging.WARNING)
+    report = channel.report if first else (lambda _: None)
     try:
-        with joined(place) as group:
+        with nullcontext(Alone()) if place is None else joined(place) as group:
             require_alike(group, job.config)
+            if first:
+                wait_until_free(job.run.path, job.wait)
             checkpoint = train(job.config, job.splits, job.encoder, job.run, report, group=group)
         channel.send(
             RESULT, path=checkpoint.path, digest=checkpoint.digest, epoch=checkpoint.epoch, step=checkpoint.step
@@ -59,11 +63,11 @@ def _train(job: Job, channel: Channel) -> int:
     return 0
 
 
-def _end_with(starter: io.RawIOBase) -> None:
-    """Ask the training to save and end once the process that started it is gone."""
+def _end_with(starter: io.RawIOBase, saves_alone: bool) -> None:
+    """Once the process that started it is gone, ask the training to save and end; where it may not, end it at once."""
     while starter.read(1):
         pass
-    os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGTERM if saves_alone else signal.SIGKILL)
 
 
 if __name__ == "__main__":

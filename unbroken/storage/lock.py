@@ -5,7 +5,7 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import Timeout
@@ -47,6 +47,13 @@ def exclusive(folder: Path, *, wait: bool) -> Generator[Callable[[], None]]:
         yield _write_owner(folder / "owner")
     finally:
         lock.release()
+
+
+def wait_until_free(folder: Path, seconds: float) -> None:
+    """Wait until no process holds a run, for so many seconds at most."""
+    lock = own_files.lock(folder / "lock")
+    with suppress(Timeout), lock.acquire(timeout=seconds, poll_interval=LOOK):
+        pass
 
 
 def _write_owner(path: Path) -> Callable[[], None]:

@@ -10,6 +10,8 @@ import threading
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +155,8 @@ def test_a_killed_starter_takes_its_ranks_along_and_the_command_goes_on(tmp_path
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_torchrun_starts_ranks_again_after_one_was_killed(tmp_path: Path):
+@pytest.mark.parametrize("own_store", ["0", "1"])
+def test_torchrun_starts_ranks_again_after_one_was_killed(own_store: str, tmp_path: Path):
     expected = ranks.finish(1, configured(tmp_path, "one", LONG))
     settings = configured(tmp_path, "torchrun", LONG)
     words = ranks.command(settings)[1:]
@@ -173,7 +176,7 @@ def test_torchrun_starts_ranks_again_after_one_was_killed(tmp_path: Path):
             *("--max-restarts", "3", *words),
         ],
         cwd=ranks.ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        env=os.environ | {"OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": own_store},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -190,6 +193,19 @@ def test_torchrun_starts_ranks_again_after_one_was_killed(tmp_path: Path):
 def test_more_workers_than_micro_batches_are_refused():
     with pytest.raises(ConfigError, match=r"compute\.workers: found 3, expected at most training\.micro_batches, 2"):
         Config(training=TrainingConfig(micro_batches=2), compute=ComputeConfig(workers=3))
+
+
+def test_an_address_of_a_cluster_without_an_engine_that_has_one_is_refused():
+    with pytest.raises(
+        ConfigError, match=r"compute\.address: found 'auto', expected none unless compute\.engine is ray"
+    ):
+        ComputeConfig(address="auto")
+
+
+@pytest.mark.skipif(find_spec("ray") is not None, reason="Ray is installed")
+def test_an_engine_that_is_not_installed_says_how_it_is():
+    with pytest.raises(ConfigError, match=r"pip install 'unbroken\[ray\]'"):
+        import_module("unbroken.engines.ray")
 
 
 def test_a_place_is_read_as_torchrun_says_it():
