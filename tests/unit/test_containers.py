@@ -55,3 +55,43 @@ def test_what_a_run_writes_lies_on_the_volume():
     (worker,) = [container for container in containers() if container["name"] == "worker"]
 
     assert {mount["mountPath"] for mount in worker["volumeMounts"]} >= {"/app/runs", "/app/models", "/app/predictions"}
+
+
+RAY = ROOT / "examples" / "kubernetes"
+RAY_CLUSTER = yaml.safe_load((RAY / "cluster.yaml").read_text())
+RAY_DRIVER = yaml.safe_load((RAY / "worker.yaml").read_text())
+
+
+def ray_pods() -> list[dict]:
+    spec = RAY_CLUSTER["spec"]
+    groups = [spec["headGroupSpec"], *spec["workerGroupSpecs"], RAY_DRIVER["spec"]]
+    return [group["template"]["spec"] for group in groups]
+
+
+def test_the_manifests_for_ray_take_the_image_and_the_version_that_their_dockerfile_makes():
+    dockerfile = (RAY / "Dockerfile").read_text()
+    images = {container["image"] for pod in ray_pods() for container in pod["containers"]}
+
+    assert images == {"unbroken-ray"}
+    assert f'"ray[train]=={RAY_CLUSTER["spec"]["rayVersion"]}"' in dockerfile
+    assert f'"ray[train]=={RAY_CLUSTER["spec"]["rayVersion"]}"' in (ROOT / "Makefile").read_text()
+
+
+def test_ranks_and_driver_see_the_volume_that_the_other_manifests_claim():
+    claims = {document["metadata"]["name"] for document in MANIFESTS if document["kind"] == "PersistentVolumeClaim"}
+    _, *pods = ray_pods()  # the head trains nothing
+
+    for pod in pods:
+        assert {volume["persistentVolumeClaim"]["claimName"] for volume in pod["volumes"][:1]} == claims
+        mounts = {mount["mountPath"]: mount["name"] for mount in pod["containers"][0]["volumeMounts"]}
+        assert mounts["/app/runs"] == mounts["/app/data"] == "files"
+
+
+def test_the_driver_for_ray_joins_the_cluster_and_the_pool_of_the_other_manifests():
+    driver, raylet = RAY_DRIVER["spec"]["template"]["spec"]["containers"]
+    (worker,) = [container for container in containers() if container["name"] == "worker"]
+    address = raylet["command"][raylet["command"].index("--address") + 1]
+
+    assert driver["command"] == worker["command"]
+    assert address == f"{RAY_CLUSTER['metadata']['name']}-head-svc:6379"
+    assert f'address = "{address}"' in (RAY / "README.md").read_text()
