@@ -6,6 +6,7 @@ COPY pyproject.toml README.md LICENSE prefect.yaml ./
 COPY flows flows
 COPY tasks tasks
 COPY unbroken unbroken
+COPY examples examples
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheel .
 
 FROM python:3.11-slim
