@@ -14,6 +14,7 @@ from tasks.deliver import deliver
 from tasks.find_new_data import find_new_data
 from tasks.prepare_data import prepare_data
 from tasks.promote import promote
+from unbroken.charts.retraining.report import write_decision_or_warn
 from unbroken.config import RetrainConfig
 from unbroken.orchestration.artifacts import show_decision, show_failed_round
 from unbroken.orchestration.caching import ResultFolder
@@ -41,5 +42,6 @@ def retrain(config: RetrainConfig = RetrainConfig()) -> Decision:  # noqa: B008 
     verdict = cached(compare)(cycle, datasets, challenger, config)
     decision = promote(cycle, datasets, check, challenger, verdict, config)
     deliver(config)
-    show_decision(decision, cycle, check)
+    page = write_decision_or_warn(decision, cycle, datasets, check, challenger, config)
+    show_decision(decision, cycle, check, page)
     return decided(decision)

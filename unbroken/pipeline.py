@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from unbroken.config import Config, PredictConfig, RetrainConfig
 from unbroken.data.dataset import Dataset, SplitDatasets
-from unbroken.errors import ConfigError
+from unbroken.errors import BlockedError, ConfigError
 from unbroken.run import Run, begin, delete_on_bad_input, open_run
 from unbroken.stages import finished
 from unbroken.stages.nearest_run import tell_nearest_run
@@ -252,12 +252,25 @@ def publish(prepared: Prepared, last: Checkpoint) -> tuple[Published, Restored]:
 def retrain(config: RetrainConfig, report: Report = ignore_progress) -> "Decision | None":
     """Train a challenger on what is new and promote it if it is truly better; None if nothing is new.
 
+    A page on the decision lies beside it afterwards, unless `UNBROKEN_REPORT` is `off`.
+
     Args:
         config: The model, where its new rows arrive, and when a challenger wins.
         report: Called with the progress of the challenger's training.
     """
+    try:
+        return _run_round(config, report)
+    except BlockedError as error:
+        from unbroken.charts.retraining.report import write_blocked_or_warn  # noqa: PLC0415 (torch)
+
+        write_blocked_or_warn(error, config)
+        raise
+
+
+def _run_round(config: RetrainConfig, report: Report) -> "Decision | None":
+    from unbroken.charts.retraining.report import write_decision_or_warn  # noqa: PLC0415 (torch)
     from unbroken.integrations.effects import tracking_effects  # noqa: PLC0415 (as below)
-    from unbroken.retraining.comparison import compare_models  # noqa: PLC0415 (torch)
+    from unbroken.retraining.comparison import compare_models  # noqa: PLC0415
     from unbroken.retraining.data_check import check_data  # noqa: PLC0415
     from unbroken.retraining.datasets import prepare_data  # noqa: PLC0415
     from unbroken.retraining.effects import deliver  # noqa: PLC0415
@@ -277,6 +290,7 @@ def retrain(config: RetrainConfig, report: Report = ignore_progress) -> "Decisio
     verdict = _logged("compare", compare_models(cycle, datasets, challenger, config))
     decision = _logged("promote", promote(cycle, datasets, checked, challenger, verdict, config))
     deliver(registry, tracking_effects(registry))
+    write_decision_or_warn(decision, cycle, datasets, checked, challenger, config)
     return decision
 
 

@@ -7,23 +7,36 @@ from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
-import numpy as np
 from numpy.typing import NDArray
 
+from unbroken.charts.drawing import (
+    BAR,
+    DASHES,
+    FEW_TICKS,
+    FIRST,
+    HEIGHT,
+    INK,
+    LEGEND,
+    MUTED,
+    SECOND,
+    SERIES,
+    as_spec,
+    colours,
+    data_of,
+    diagonal,
+    distinct,
+    names_axis,
+    share_axis,
+    short,
+)
 from unbroken.charts.page import Spec
 from unbroken.charts.quality import Band, CalibrationBin, Curves
 from unbroken.charts.scoring import Importance
 from unbroken.charts.slices import Slice
 from unbroken.checkpoints.history import History
-from unbroken.errors.escaping import escape_controls
 
-INK, MUTED, LINE, FIRST, SECOND = "var(--ink)", "var(--muted)", "var(--line)", "var(--series-1)", "var(--series-2)"
-SERIES = [f"var(--series-{number})" for number in range(1, 9)]
-HEIGHT, BAR, LONGEST, DIGITS = 220, 20, 28, 6
 PARTS = {"validation_": SECOND, "test_": SERIES[2]}
-FEW_TICKS, MOST_LETTERS = 5, 24
-DASHES = [4, 4]
-LEFT_TO_THE_PAGE = ("$schema", "config")
+MOST_LETTERS = 24
 CAME_TRUE = "share that came true"
 
 
@@ -45,7 +58,7 @@ def learning_curves(title: str, names: Sequence[str], history: History, publishe
     ]
     x = alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, format="d"), scale=_epochs(len(history)))
     y = alt.Y("value:Q", title=title, scale=alt.Scale(zero=False))
-    lines = alt.Chart(_data(rows)).encode(
+    lines = alt.Chart(data_of(rows)).encode(
         x=x,
         y=y,
         color=alt.Color("metric:N", title=None, scale=_colours_of_parts(shown), sort=list(shown.values())),
@@ -53,7 +66,7 @@ def learning_curves(title: str, names: Sequence[str], history: History, publishe
     )
     here = [{"epoch": published, "what": f"published: epoch {published}"}]
     again = [{"epoch": epoch, "what": f"resumed after epoch {epoch}"} for epoch in sorted(set(resumed))]
-    return _spec(
+    return as_spec(
         alt.layer(
             _rules(again, x).mark_rule(color=MUTED, strokeDash=DASHES, size=1.5),
             _rules(here, x).mark_rule(color=INK, size=1.5),
@@ -64,7 +77,7 @@ def learning_curves(title: str, names: Sequence[str], history: History, publishe
 
 
 def _rules(marks: list[dict[str, Any]], x: alt.X) -> alt.Chart:
-    return alt.Chart(_data(marks)).encode(x=x, tooltip=alt.Tooltip("what:N", title="here"))
+    return alt.Chart(data_of(marks)).encode(x=x, tooltip=alt.Tooltip("what:N", title="here"))
 
 
 def roc(curves: dict[str, Curves]) -> Spec:
@@ -75,7 +88,7 @@ def roc(curves: dict[str, Curves]) -> Spec:
         for x, y in zip(curve.false_positive, curve.true_positive, strict=True)
     ]
     false, true = "false positive rate", "true positive rate"
-    return _spec(alt.layer(_diagonal(false, true), _curves(rows, [name for name, _ in _named(curves)], false, true)))
+    return as_spec(alt.layer(diagonal(false, true), _curves(rows, [name for name, _ in _named(curves)], false, true)))
 
 
 def precision_recall(curves: dict[str, Curves], share: float | None) -> Spec:
@@ -87,9 +100,9 @@ def precision_recall(curves: dict[str, Curves], share: float | None) -> Spec:
     ]
     lines = _curves(rows, [name for name, _ in _named(curves)], "recall", "precision")
     if share is None:
-        return _spec(lines)
-    guess = alt.Chart(_data([{"y": share}])).mark_rule(color=MUTED, strokeDash=DASHES, size=1)
-    return _spec(alt.layer(guess.encode(y=_share("y", "precision")), lines))
+        return as_spec(lines)
+    guess = alt.Chart(data_of([{"y": share}])).mark_rule(color=MUTED, strokeDash=DASHES, size=1)
+    return as_spec(alt.layer(guess.encode(y=share_axis("y", "precision")), lines))
 
 
 def reliability(bins: Sequence[CalibrationBin]) -> Spec:
@@ -100,12 +113,12 @@ def reliability(bins: Sequence[CalibrationBin]) -> Spec:
         alt.Tooltip("observed:Q", format=".3f"),
         alt.Tooltip("rows:Q", format=","),
     ]
-    base = alt.Chart(_data(rows)).encode(x=_share("predicted", "mean predicted probability"), tooltip=tooltip)
-    y = _share("observed", CAME_TRUE)
-    return _spec(
+    base = alt.Chart(data_of(rows)).encode(x=share_axis("predicted", "mean predicted probability"), tooltip=tooltip)
+    y = share_axis("observed", CAME_TRUE)
+    return as_spec(
         alt.layer(
-            _diagonal("mean predicted probability", CAME_TRUE),
-            base.mark_rule(color=FIRST, size=2).encode(y=_share("low", CAME_TRUE), y2="high:Q"),
+            diagonal("mean predicted probability", CAME_TRUE),
+            base.mark_rule(color=FIRST, size=2).encode(y=share_axis("low", CAME_TRUE), y2="high:Q"),
             base.mark_line(color=FIRST, size=2).encode(y=y),
             base.mark_point(color=FIRST, filled=True, size=50, opacity=1).encode(y=y),
         )
@@ -114,14 +127,14 @@ def reliability(bins: Sequence[CalibrationBin]) -> Spec:
 
 def confusion(table: NDArray[Any], names: Sequence[str]) -> Spec:
     """Return the rows of each true class by predicted class, shaded by the share of the true class."""
-    shown = [_short(name) for name in _distinct(names)]
+    shown = [short(name) for name in distinct(names)]
     totals = table.sum(1)
     rows = [
         {"true": shown[i], "predicted": shown[j], "rows": int(table[i, j]), "share": table[i, j] / max(1, totals[i])}
         for i in range(len(shown))
         for j in range(len(shown))
     ]
-    base = alt.Chart(_data(rows)).encode(
+    base = alt.Chart(data_of(rows)).encode(
         x=alt.X("predicted:N", sort=shown, title="predicted", axis=alt.Axis(labelAngle=_angle(shown), labelLimit=110)),
         y=alt.Y("true:N", sort=shown, title="true", axis=alt.Axis(labelLimit=110)),
         tooltip=[
@@ -137,20 +150,20 @@ def confusion(table: NDArray[Any], names: Sequence[str]) -> Spec:
     texts = base.mark_text(color=INK, fontSize=size).encode(
         text=alt.Text("rows:Q", format="," if len(shown) <= 8 else "~s")
     )
-    return _spec(alt.layer(cells, texts), max(HEIGHT, 26 * len(shown)))
+    return as_spec(alt.layer(cells, texts), max(HEIGHT, 26 * len(shown)))
 
 
 def bars(importances: Sequence[Importance], title: str) -> Spec:
     """Return how much each column matters, the largest first."""
-    names = [_short(name) for name in _distinct([importance.column for importance in importances])]
+    names = [short(name) for name in distinct([importance.column for importance in importances])]
     rows = [
         {"column": name, "rise": one.rise, "low": one.rise - one.deviation, "high": one.rise + one.deviation}
         for name, one in zip(names, importances, strict=True)
     ]
-    base = alt.Chart(_data(rows)).encode(
-        y=_names("column", names), tooltip=["column:N", alt.Tooltip("rise:Q", format=".4f")]
+    base = alt.Chart(data_of(rows)).encode(
+        y=names_axis("column", names), tooltip=["column:N", alt.Tooltip("rise:Q", format=".4f")]
     )
-    return _spec(
+    return as_spec(
         alt.layer(
             base.mark_bar(color=FIRST, opacity=0.75).encode(
                 x=alt.X("rise:Q", title=title, axis=alt.Axis(tickCount=FEW_TICKS))
@@ -164,8 +177,7 @@ def bars(importances: Sequence[Importance], title: str) -> Spec:
 def errors_by_slice(slices: Sequence[Slice], overall: float, title: str) -> Spec:
     """Return the mean loss in each slice of a column with its interval, beside that of all rows and of a constant guess."""
     names = [
-        f"{_short(name)} ({part.rows:,})"
-        for name, part in zip(_distinct([s.name for s in slices]), slices, strict=True)
+        f"{short(name)} ({part.rows:,})" for name, part in zip(distinct([s.name for s in slices]), slices, strict=True)
     ]
     rows = [
         {
@@ -177,8 +189,8 @@ def errors_by_slice(slices: Sequence[Slice], overall: float, title: str) -> Spec
         }
         for name, part in zip(names, slices, strict=True)
     ]
-    base = alt.Chart(_data(rows)).encode(
-        y=_names("slice", names),
+    base = alt.Chart(data_of(rows)).encode(
+        y=names_axis("slice", names),
         tooltip=[
             alt.Tooltip("slice:N"),
             alt.Tooltip("loss:Q", format=".4f", title=title),
@@ -186,8 +198,8 @@ def errors_by_slice(slices: Sequence[Slice], overall: float, title: str) -> Spec
         ],
     )
     x, axis = alt.Scale(zero=False), alt.Axis(tickCount=FEW_TICKS)
-    everywhere = alt.Chart(_data([{"loss": overall}])).mark_rule(color=MUTED, strokeDash=DASHES, size=1)
-    return _spec(
+    everywhere = alt.Chart(data_of([{"loss": overall}])).mark_rule(color=MUTED, strokeDash=DASHES, size=1)
+    return as_spec(
         alt.layer(
             everywhere.encode(x=alt.X("loss:Q", title=title, scale=x, axis=axis)),
             base.mark_rule(color=FIRST, size=2).encode(x=alt.X("low:Q", title=title, scale=x, axis=axis), x2="high:Q"),
@@ -207,23 +219,23 @@ def histogram(bins: Sequence[tuple[float, float, int]], title: str) -> Spec:
         alt.Tooltip("high:Q", format=".4~g"),
         alt.Tooltip("rows:Q", format=","),
     ]
-    chart = alt.Chart(_data(rows)).mark_rect(color=FIRST, opacity=0.75)
-    return _spec(chart.encode(x=x, x2="high:Q", y=alt.Y("rows:Q", title="rows"), y2=alt.datum(0), tooltip=tooltip))
+    chart = alt.Chart(data_of(rows)).mark_rect(color=FIRST, opacity=0.75)
+    return as_spec(chart.encode(x=x, x2="high:Q", y=alt.Y("rows:Q", title="rows"), y2=alt.datum(0), tooltip=tooltip))
 
 
 def true_by_predicted(parts: Sequence[Band]) -> Spec:
     """Return the middle and the range of 90% of the true values by the predicted value, beside the diagonal."""
     rows = [vars_of(part, "predicted", "low", "middle", "high") for part in parts]
     ends = [{"x": value, "y": value} for value in (parts[0].predicted, parts[-1].predicted)]
-    base = alt.Chart(_data(rows)).encode(
+    base = alt.Chart(data_of(rows)).encode(
         x=alt.X("predicted:Q", title="predicted", scale=alt.Scale(zero=False, nice=False)),
         tooltip=[alt.Tooltip(f"{name}:Q", format=".4~g") for name in ("predicted", "low", "middle", "high")],
     )
     y = alt.Scale(zero=False)
-    return _spec(
+    return as_spec(
         alt.layer(
             base.mark_area(color=FIRST, opacity=0.2).encode(y=alt.Y("low:Q", title="true", scale=y), y2="high:Q"),
-            alt.Chart(_data(ends)).mark_line(color=MUTED, strokeDash=DASHES, size=1).encode(x="x:Q", y="y:Q"),
+            alt.Chart(data_of(ends)).mark_line(color=MUTED, strokeDash=DASHES, size=1).encode(x="x:Q", y="y:Q"),
             base.mark_line(color=FIRST, size=2).encode(y=alt.Y("middle:Q", scale=y)),
             base.mark_point(color=FIRST, filled=True, size=40, opacity=1).encode(y=alt.Y("middle:Q", scale=y)),
         )
@@ -235,10 +247,10 @@ def coverage(shares: Sequence[tuple[float, float]]) -> Spec:
     rows = [{"x": asked, "y": covered} for asked, covered in shares]
     tooltip = [alt.Tooltip("x:Q", title="asked for", format=".0%"), alt.Tooltip("y:Q", title="held", format=".1%")]
     asked, held = "share asked for", "share of the test rows held"
-    base = alt.Chart(_data(rows)).encode(x=_share("x", asked), y=_share("y", held), tooltip=tooltip)
-    return _spec(
+    base = alt.Chart(data_of(rows)).encode(x=share_axis("x", asked), y=share_axis("y", held), tooltip=tooltip)
+    return as_spec(
         alt.layer(
-            _diagonal(asked, held),
+            diagonal(asked, held),
             base.mark_line(color=FIRST, size=2),
             base.mark_point(color=FIRST, filled=True, size=50, opacity=1),
         )
@@ -250,21 +262,13 @@ def vars_of(value: object, *names: str) -> dict[str, float]:
     return {name: getattr(value, name) for name in names}
 
 
-def _diagonal(x: str, y: str) -> alt.Chart:
-    ends = alt.Chart(_data([{"x": 0, "y": 0}, {"x": 1, "y": 1}])).mark_line(color=MUTED, strokeDash=DASHES, size=1)
-    return ends.encode(x=_share("x", x), y=_share("y", y))
-
-
 def _curves(rows: list[dict[str, Any]], names: list[str], x: str, y: str) -> alt.Chart:
     colour = alt.Color(
-        "curve:N", title=None, scale=_colours(names), sort=names, legend=None if len(names) == 1 else _LEGEND
+        "curve:N", title=None, scale=colours(names), sort=names, legend=None if len(names) == 1 else LEGEND
     )
     tooltip = ["curve:N", alt.Tooltip("x:Q", title=x, format=".3f"), alt.Tooltip("y:Q", title=y, format=".3f")]
-    chart = alt.Chart(_data(rows)).mark_line(size=2)
-    return chart.encode(x=_share("x", x), y=_share("y", y), color=colour, order="x:Q", tooltip=tooltip)
-
-
-_LEGEND = alt.Legend(orient="bottom", columns=2)
+    chart = alt.Chart(data_of(rows)).mark_line(size=2)
+    return chart.encode(x=share_axis("x", x), y=share_axis("y", y), color=colour, order="x:Q", tooltip=tooltip)
 
 
 def _angle(names: list[str]) -> int:
@@ -273,25 +277,11 @@ def _angle(names: list[str]) -> int:
 
 
 def _named(curves: dict[str, Curves]) -> list[tuple[str, Curves]]:
-    return list(zip(map(_short, _distinct(list(curves))), curves.values(), strict=True))
-
-
-def _names(field: str, order: list[str]) -> alt.Y:
-    return alt.Y(f"{field}:N", sort=order, title=None, axis=alt.Axis(labelLimit=190, domain=False, ticks=False))
-
-
-def _share(field: str, title: str) -> Any:
-    axis = alt.Axis(format=".0%", tickCount=5)
-    channel = alt.X if field in ("x", "predicted") else alt.Y
-    return channel(f"{field}:Q", title=title, scale=alt.Scale(domain=[0, 1]), axis=axis)
+    return list(zip(map(short, distinct(list(curves))), curves.values(), strict=True))
 
 
 def _epochs(count: int) -> alt.Scale:
     return alt.Scale(domain=[1, count] if count > 1 else [0, 2], nice=False)
-
-
-def _colours(names: list[str]) -> alt.Scale:
-    return alt.Scale(domain=names, range=[SERIES[index % len(SERIES)] for index in range(len(names))])
 
 
 def _colours_of_parts(shown: dict[str, str]) -> alt.Scale:
@@ -302,37 +292,3 @@ def _colours_of_parts(shown: dict[str, str]) -> alt.Scale:
 
 def _words(name: str) -> str:
     return "training loss" if name == "loss" else name.replace("_", " ")
-
-
-def _short(name: str) -> str:
-    shown = escape_controls(name) or "(empty)"
-    return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 1]}…"
-
-
-def _distinct(names: Sequence[str]) -> list[str]:
-    """Return names of which no two are the same when shown: charts would draw them as one."""
-    seen: dict[str, int] = {}
-    result = []
-    for name in names:
-        shown = _short(name)
-        seen[shown] = seen.get(shown, 0) + 1
-        result.append(name if seen[shown] == 1 else f"{shown[: LONGEST - 6]} #{seen[shown]}")
-    return result
-
-
-def _data(rows: list[dict[str, Any]]) -> alt.Data:
-    return alt.Data(values=[{name: _rounded(value) for name, value in row.items()} for row in rows])
-
-
-def _rounded(value: Any) -> Any:
-    """Return a number with as many digits as a chart shows, None for one that is not finite."""
-    if isinstance(value, float | np.floating):
-        return float(f"{value:.{DIGITS}g}") if np.isfinite(value) else None
-    return int(value) if isinstance(value, np.integer) else value
-
-
-def _spec(chart: Any, height: int = HEIGHT) -> Spec:
-    spec = chart.properties(width="container", height=height).to_dict(
-        validate=False
-    )  # half of the time; tests validate
-    return {name: value for name, value in spec.items() if name not in LEFT_TO_THE_PAGE}

@@ -1,6 +1,6 @@
 """Rows that test a model, as it sees them and in their own units: all of them, or a sample of fixed seed where they are many."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from unbroken.batches.rows import to_matrix
+from unbroken.data.dataset import Slice
 from unbroken.data.kinds import KINDS, CalendarPart
 from unbroken.data.parquet import read_slices
 from unbroken.data.permutation import Index, Permutation, derive
@@ -70,14 +71,20 @@ class HeldOutRows:
     @classmethod
     def read(cls, path: Path, encoder: Encoder) -> "HeldOutRows":
         """Read rows from a preprocessed dataset in one pass."""
-        total, features = pq.read_metadata(path).num_rows, encoder.features
-        wanted = min(total, MOST_ROWS, max(FEWEST_ROWS, MOST_CELLS // len(features.columns)))
-        chosen = np.sort(Permutation(total, derive(SEED, "report")).at(0, wanted))
+        total, columns = pq.read_metadata(path).num_rows, encoder.features.columns
+        chosen = chosen_rows(total, len(columns))
+        parts = chosen_parts(read_slices([SourceFile(url=str(path))], columns), chosen)
+        return cls.of_batches((part.rows for part in parts), encoder, total, len(chosen))
+
+    @classmethod
+    def of_batches(cls, batches: Iterable[pa.RecordBatch], encoder: Encoder, total: int, wanted: int) -> "HeldOutRows":
+        """Return preprocessed rows that come in batches, so many of them of a total of so many."""
+        features = encoder.features
         numbers = np.empty((wanted, len(features.numbers)), np.float32)
         codes = np.empty((wanted, len(features.categories)), np.int64)
         labels = np.empty(wanted, np.float64)
         start = 0
-        for batch in _batches(path, features.columns, chosen):
+        for batch in batches:
             stop = start + batch.num_rows
             to_matrix(batch, features.numbers, numbers[start:stop])
             to_matrix(batch, features.category_names, codes[start:stop])
@@ -86,12 +93,19 @@ class HeldOutRows:
         return cls(encoder=encoder, total=total, numbers=numbers, codes=codes, labels=labels)
 
 
-def _batches(path: Path, columns: list[str], chosen: Index) -> Iterator[pa.RecordBatch]:
-    """Yield the chosen rows of a file, some at a time, in their order."""
+def chosen_rows(total: int, columns: int) -> Index:
+    """Return the numbers of the rows that a report looks at, in their order."""
+    wanted = min(total, MOST_ROWS, max(FEWEST_ROWS, MOST_CELLS // columns))
+    return np.sort(Permutation(total, derive(SEED, "report")).at(0, wanted))
+
+
+def chosen_parts(parts: Iterable[Slice], chosen: Index) -> Iterator[Slice]:
+    """Yield the chosen rows of all that come, some at a time, in their order."""
     start = 0
-    for part in read_slices([SourceFile(url=str(path))], columns):
+    for part in parts:
         first, last = np.searchsorted(chosen, [start, start + len(part)])
-        yield part.rows.take(pa.array(chosen[first:last] - start))
+        indices = pa.array(chosen[first:last] - start)
+        yield Slice(part.file, part.start, part.rows.take(indices), indices)
         start += len(part)
 
 

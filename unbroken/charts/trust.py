@@ -114,7 +114,7 @@ def _of_classes(page: Page, scores: Scores, names: list[str], told: dict[str, An
     error = quality.calibration_error(bins)
     cards = [
         (f"{error:.4f}", "expected calibration error", "", ""),
-        (f"{_brier(probabilities, labels):.4f}", "Brier score", "", ""),
+        (f"{brier(probabilities, labels):.4f}", "Brier score", "", ""),
     ]
     if curve := curves[1] if binary else None:
         cards.append((f"{curve.average_precision:.4f}", "average precision", "", ""))
@@ -147,7 +147,7 @@ def _of_classes(page: Page, scores: Scores, names: list[str], told: dict[str, An
         ),
         page.charts(*figures),
         _classes_table(table_of_classes, names, curves),
-        details("Calibration as a table", _calibration_table(bins)),
+        details("Calibration as a table", calibration_table(bins)),
     ]
 
 
@@ -239,7 +239,8 @@ def _classes_table(counts: Any, names: list[str], curves: dict[int, Curves | Non
     return table([heading, *rows], numbers=range(1, 7))
 
 
-def _calibration_table(bins: list[quality.CalibrationBin]) -> str:
+def calibration_table(bins: list[quality.CalibrationBin]) -> str:
+    """Return bins of probabilities as a table."""
     heading = ["rows", "mean predicted", "came true", "95% interval"]
     rows = [
         [f"{part.rows:,}", f"{part.predicted:.4f}", f"{part.observed:.4f}", f"{part.low:.4f} to {part.high:.4f}"]
@@ -267,7 +268,7 @@ def _slices_table(parts: list[Slice], title: str) -> str:
     return table([heading, *rows], numbers=range(2, len(heading)))
 
 
-def _brier(probabilities: Any, labels: Any) -> float:
+def brier(probabilities: Any, labels: Any) -> float:
     """Return the mean squared distance of the probabilities from what came true, of two classes by that of one."""
     true = np.zeros_like(probabilities)
     true[np.arange(len(labels)), labels] = 1

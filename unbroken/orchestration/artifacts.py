@@ -82,10 +82,10 @@ def ends_of_attempts() -> list[AttemptEnd]:
     ]
 
 
-def show_decision(decision: Decision, cycle: Cycle, check: DataCheck) -> None:
-    """Keep the report of a retraining with its flow run."""
+def show_decision(decision: Decision, cycle: Cycle, check: DataCheck, page: Path | None = None) -> None:
+    """Keep the report of a retraining with its flow run; `page` is that with charts, if there is one."""
     manifest = published_manifest(Path(decision.challenger.path))
-    report = decision_markdown(decision, cycle, check, RunReport(manifest=manifest, events=[]).baselines())
+    report = decision_markdown(decision, cycle, check, RunReport(manifest=manifest, events=[]).baselines(), page)
     key = f"decision-{cycle.path.name}"
     with _server_errors_logged():
         create_markdown_artifact(report, key=key, description="Gate, drift of the data and lineage.")
@@ -98,14 +98,21 @@ def show_sweep(key: str, markdown: str) -> None:
 
 
 def show_failed_round(error: UnbrokenError, config: RetrainConfig) -> None:
-    """Keep the report of a retraining that ended without a decision with its flow run; tell who is to be told of a refusal."""
+    """Keep the report of a retraining that ended without a decision with its flow run; a refusal has a page, and is told."""
     if isinstance(error, BlockedError):
         tell_refusal(error, config)
     champion = registry_of(config).pointer.champion if config.model else None
     key = KEY_LETTERS.sub("-", f"failed-{config.model or 'round'}".lower())
+    report = failure_markdown(error, config, champion, _page_of_block(error, config))
     with _server_errors_logged():
         description = "What ended the round: which files, which rule."
-        create_markdown_artifact(failure_markdown(error, config, champion), key=key, description=description)
+        create_markdown_artifact(report, key=key, description=description)
+
+
+def _page_of_block(error: UnbrokenError, config: RetrainConfig) -> Path | None:
+    from unbroken.charts.retraining.report import write_blocked_or_warn  # noqa: PLC0415 (torch)
+
+    return write_blocked_or_warn(error, config) if isinstance(error, BlockedError) else None
 
 
 @contextmanager

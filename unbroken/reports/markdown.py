@@ -2,6 +2,7 @@
 
 import math
 import re
+from pathlib import Path
 
 from unbroken.errors.escaping import escape_controls
 
@@ -28,6 +29,11 @@ def code(text: str) -> str:
     fence = "`" * (1 + max(map(len, re.findall("`+", shown)), default=0))
     padding = " " if "`" in (shown[0], shown[-1]) else ""
     return f"{fence}{padding}{shown}{padding}{fence}"
+
+
+def file_link(path: Path) -> str:
+    """Return a link to a file of this machine, and its path as code, since a browser may not follow the link."""
+    return f"[{escape_markdown(path.name)}]({path.absolute().as_uri()}): {code(str(path.absolute()))}"
 
 
 def markdown_table(rows: list[list[str]]) -> str:

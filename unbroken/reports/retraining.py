@@ -5,7 +5,15 @@ from pathlib import Path
 
 from unbroken.config import RetrainConfig
 from unbroken.errors import BlockedError, UnbrokenError
-from unbroken.reports.markdown import format_gain, format_number, format_share, markdown_table, paragraph, values_table
+from unbroken.reports.markdown import (
+    file_link,
+    format_gain,
+    format_number,
+    format_share,
+    markdown_table,
+    paragraph,
+    values_table,
+)
 from unbroken.retraining.data_check import DataCheck, DataReport
 from unbroken.retraining.gate import SliceScore, Verdict
 from unbroken.retraining.new_data import Cycle
@@ -13,7 +21,13 @@ from unbroken.retraining.promotion import Decision
 from unbroken.storage.artifact import from_json
 
 
-def decision_markdown(decision: Decision, cycle: Cycle, check: DataCheck, baselines: Sequence[str] = ()) -> str:
+def decision_markdown(
+    decision: Decision,
+    cycle: Cycle,
+    check: DataCheck,
+    baselines: Sequence[str] = (),
+    page: Path | None = None,
+) -> str:
     """Return the report as Markdown.
 
     Args:
@@ -21,12 +35,14 @@ def decision_markdown(decision: Decision, cycle: Cycle, check: DataCheck, baseli
         cycle: The new files.
         check: Where the report of their data lies.
         baselines: How guesses and gradient boosting fared on the test rows of the challenger's training, in words.
+        page: Where the page is that shows more than this, if there is one.
     """
     verdict, path = decision.verdict, Path(check.report.path)
     data = from_json(DataReport, path.read_bytes(), str(path))
     parts = [
         f"# {'Promoted' if verdict.promote else 'The champion stays'}",
         paragraph(f"{cycle.data}: {verdict.reason}."),
+        *([file_link(page)] if page else []),
         *(["## Files left out", *map(paragraph, cycle.broken)] if cycle.broken else []),
         "## Gate",
         markdown_table(_scores(verdict, "champion" if cycle.rival else "a constant guess")),
@@ -38,21 +54,28 @@ def decision_markdown(decision: Decision, cycle: Cycle, check: DataCheck, baseli
         "## Data against the champion's",
         _drift(data),
         "## Lineage",
-        values_table(_lineage(decision, cycle)),
+        values_table(lineage_of(decision, cycle)),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def failure_markdown(error: UnbrokenError, config: RetrainConfig, champion: str | None) -> str:
+def failure_markdown(
+    error: UnbrokenError, config: RetrainConfig, champion: str | None, page: Path | None = None
+) -> str:
     """Return the report of a round that ended without a decision as Markdown.
 
     Args:
         error: What ended it.
         config: Its settings.
         champion: The digest of the champion, which stays.
+        page: Where the page is that shows more than this, if there is one.
     """
     details: dict[str, object] = {"model": config.model or "-", "source": config.train.data.source or "-"}
-    parts = [f"# {'Blocked' if isinstance(error, BlockedError) else 'Failed'}", paragraph(str(error))]
+    parts = [
+        f"# {'Blocked' if isinstance(error, BlockedError) else 'Failed'}",
+        paragraph(str(error)),
+        *([file_link(page)] if page else []),
+    ]
     if isinstance(error, BlockedError):
         details |= {"new files": error.data, "rule": error.rule}
     parts += ["## What ended it", values_table(details | {"champion, as before": champion or "none"})]
@@ -95,7 +118,8 @@ def _drift(data: DataReport) -> str:
     return markdown_table([["column", "PSI", "KS", "missing", "outside the range", "unseen", "limit exceeded"], *rows])
 
 
-def _lineage(decision: Decision, cycle: Cycle) -> dict[str, object]:
+def lineage_of(decision: Decision, cycle: Cycle) -> dict[str, object]:
+    """Return which model came from which, and from which files."""
     return {
         "new files": ", ".join(Path(file.url).name for file in cycle.new),
         "champion before": cycle.champion.digest if cycle.champion else "none",

@@ -4,6 +4,7 @@ Rows scaled by one model's encoder and given to the other mean something else to
 challenger wins often.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,8 @@ from unbroken.data.parquet import read_slices
 from unbroken.data.schema import ClassValue, Column
 from unbroken.data.verification import read_verified
 from unbroken.errors import DataError
-from unbroken.evaluation.scores import Predicted
-from unbroken.features.encoder import LabelScale
+from unbroken.evaluation.scores import Labels, Predicted
+from unbroken.features.encoder import Encoder, LabelScale
 from unbroken.features.learnt_kinds import as_kind
 from unbroken.retraining import gate
 from unbroken.retraining.datasets import CycleDatasets
@@ -28,6 +29,25 @@ from unbroken.retraining.start import champion_factory
 from unbroken.serving.prediction import Predictor, load_predictor
 from unbroken.serving.registry import Version
 from unbroken.storage.artifact import Artifact
+
+
+@dataclass(frozen=True, kw_only=True)
+class BothPredicted:
+    """What champion and challenger give for the rows that judge.
+
+    Attributes:
+        champion: The predictions of the champion, or of a constant guess.
+        challenger: Those of the challenger.
+        labels: Class codes, or values, [rows].
+        classes: Those that either of them knows, in the order of the codes; none where values are predicted.
+        encoder: What preprocesses the challenger's rows.
+    """
+
+    champion: Predicted
+    challenger: Predicted
+    labels: Labels
+    classes: tuple[ClassValue, ...]
+    encoder: Encoder
 
 
 def compare_models(cycle: Cycle, datasets: CycleDatasets, challenger: Artifact, config: RetrainConfig) -> Verdict:
@@ -47,6 +67,16 @@ def compare_models(cycle: Cycle, datasets: CycleDatasets, challenger: Artifact, 
 
 
 def _compare(cycle: Cycle, datasets: CycleDatasets, challenger: Artifact, config: RetrainConfig) -> Verdict:
+    both = predict_both(cycle, datasets, challenger, config)
+    slices = {name: _texts(datasets.test, name) for name in config.gate.slices}
+    try:
+        return gate.judge(both.champion, both.challenger, both.labels, datasets.schema.task, config.gate, slices)
+    except DataError as error:
+        raise DataError(f"{cycle.data}: {error}") from error
+
+
+def predict_both(cycle: Cycle, datasets: CycleDatasets, challenger: Artifact, config: RetrainConfig) -> BothPredicted:
+    """Return what both models give for the rows that judge; see `compare_models`."""
     challenger_model = _load(challenger.path, datasets.config.model.factory, config)
     champion_model = load_champion(cycle.rival, config) if cycle.rival else None
     classes = _classes([challenger_model, champion_model] if champion_model else [challenger_model])
@@ -57,21 +87,20 @@ def _compare(cycle: Cycle, datasets: CycleDatasets, challenger: Artifact, config
         if champion_model
         else _constant_predictions(_labels(datasets.training, label), labels, classes)
     )
-    challenger_predictions = score_rows(challenger_model, datasets.test, classes)
-    slices = {name: _texts(datasets.test, name) for name in config.gate.slices}
-    try:
-        return gate.judge(
-            champion_predictions, challenger_predictions, labels, datasets.schema.task, config.gate, slices
-        )
-    except DataError as error:
-        raise DataError(f"{cycle.data}: {error}") from error
+    return BothPredicted(
+        champion=champion_predictions,
+        challenger=score_rows(challenger_model, datasets.test, classes),
+        labels=labels,
+        classes=classes,
+        encoder=challenger_model.encoder,
+    )
 
 
 def score_rows(model: Predictor, rows: Dataset, classes: tuple[ClassValue, ...]) -> Predicted:
     """Return the predictions for raw rows: [rows, classes] probabilities, 0 for a class unknown to the model, or [rows] values."""
     features = model.encoder.schema.features
     parts = [
-        model.outputs(_as_learnt(part, features), part.subject)
+        model.outputs(as_learnt(part, features), part.subject)
         for part in read_slices([rows.file], [column.name for column in features])
     ]
     outputs = np.concatenate(parts).astype(np.float64)
@@ -95,7 +124,8 @@ def _load(path: str | Path, factory: str, config: RetrainConfig) -> Predictor:
     return load_predictor(path, factory=factory, device=train.training.device, accept_code=train.resume.accept_code)
 
 
-def _as_learnt(part: Slice, features: tuple[Column, ...]) -> pa.RecordBatch:
+def as_learnt(part: Slice, features: tuple[Column, ...]) -> pa.RecordBatch:
+    """Return the features of raw rows as the kinds that a model learnt."""
     arrays = [as_kind(part.column(column.name), column.name, column.kind, part.subject) for column in features]
     return pa.RecordBatch.from_arrays(arrays, names=[column.name for column in features])
 
