@@ -13,8 +13,11 @@ from unbroken.cli.terminal import FINE, as_text, make_console
 from unbroken.config import PredictConfig
 from unbroken.config.validation import require_local_path
 from unbroken.errors import RegistryError, ServerError
-from unbroken.serving.registry import Pointer, Registry
+from unbroken.reports.bill import bill_bytes, bill_path
+from unbroken.reports.card import ModelFacts, card_path, model_card
+from unbroken.serving.registry import Pointer, Registry, Version, champion_path
 from unbroken.serving.standing import predictions_in, version_folder
+from unbroken.storage import atomic
 from unbroken.storage.journal import Event
 
 WIDTH = 180
@@ -53,6 +56,10 @@ def add_arguments(_: str, parser: ArgumentParser) -> None:
             )
         if action is _promote:
             subparser.add_argument("version", type=str, help="The beginning of its SHA-256.")
+        if action in (_card, _bill):
+            subparser.add_argument(
+                "--version", default="", type=str, help="The beginning of its SHA-256; the champion's if unset."
+            )
         if action is _deliver:
             text_of_drop = "Key of one that nobody is to be told of any more."
             subparser.add_argument("--drop", default="", type=str, help=text_of_drop)
@@ -96,6 +103,28 @@ def _deliver(registry: Registry, details: Namespace) -> None:
     console.print(as_text(f"told     {_keys(told)}", f"pending  {_keys(left)}", *failures), soft_wrap=True)
 
 
+def _card(registry: Registry, details: Namespace) -> None:
+    """Write the model card of a version beside its checkpoint, and print where."""
+    version, facts = _facts(registry, details.version)
+    _write(card_path(version), model_card(facts).encode())
+
+
+def _bill(registry: Registry, details: Namespace) -> None:
+    """Write the bill of materials of a version beside its checkpoint, and print where."""
+    version, facts = _facts(registry, details.version)
+    _write(bill_path(version), bill_bytes(facts))
+
+
+def _facts(registry: Registry, digest: str) -> tuple[Version, ModelFacts]:
+    version = registry.version(digest or champion_path(registry.folder).stem)
+    return version, ModelFacts.of(registry, version)
+
+
+def _write(path: Path, content: bytes) -> None:
+    atomic.write(path, content)
+    make_console(WIDTH).print(as_text(f"written  {path}"), soft_wrap=True)
+
+
 def _keys(keys: Iterable[str]) -> str:
     return ", ".join(sorted(keys)) or "nothing"
 
@@ -131,5 +160,7 @@ ACTIONS: dict[str, tuple[Callable[[Registry, Namespace], None], str]] = {
     "history": (_history, "print every decision"),
     "rollback": (_rollback, "make the previous champion the champion again"),
     "promote": (_promote, "make a version the champion by hand"),
+    "card": (_card, "write the model card of a version beside its checkpoint"),
+    "bom": (_bill, "write the bill of materials of a version beside its checkpoint: CycloneDX, with a model card"),
     "deliver": (_deliver, "tell MLflow, the Prefect server and its blocks of decisions that they were not told of yet"),
 }
