@@ -5,6 +5,7 @@ Ray places the workers, watches them and their machines, and starts as many agai
 """
 
 import logging
+import math
 import signal
 import threading
 import time
@@ -42,8 +43,9 @@ except ImportError as error:
 
 log = logging.getLogger(__name__)
 
-LOOK, STOPPING = 0.2, 90.0
-"""Seconds: between two looks at what the ranks tell, and that all have to save and stop."""
+LOOK, STOPPING, PATIENCE = 0.2, 90.0, 60.0
+"""Seconds: between two looks at what the ranks tell, that all have to save and stop, and after which none should be waited for
+without a word."""
 OBJECTS = 100 * 2**20
 """Bytes of the object store of a cluster that is started here; Ray's least is 75 MiB, and the ranks put nothing there."""
 
@@ -55,7 +57,9 @@ def train(job: Job, report: Report) -> Checkpoint:
         LostRankError: Workers died more often than `compute.restarts`, or the cluster is gone.
         ConnectionError: There is no cluster at `compute.address`.
     """
-    with StopRequest() as stop, _connected(job.config), TemporaryDirectory(prefix="unbroken-ray-") as folder:
+    # Ray Train keeps notes, and may be writing yet when they are removed.
+    notes = TemporaryDirectory(prefix="unbroken-ray-", ignore_cleanup_errors=True)
+    with StopRequest() as stop, notes as folder, _connected(job.config):
         attempts = _Attempts(job, report)
         fit = _Fit(_trainer(job, attempts.mailbox, folder))
         asked = None
@@ -77,6 +81,7 @@ class _Attempts:
     def __init__(self, job: Job, report: Report) -> None:
         self.journal, self.report = Journal(job.run.journal), report
         self.told, self.starts = Outcome(), 0
+        self.cpus, self.patience = job.config.training.threads, time.monotonic() + PATIENCE
         # On the machine of this process, with which it may die.
         node = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         self.mailbox: Any = ray.remote(num_cpus=0)(Mailbox).options(scheduling_strategy=node).remote()
@@ -87,6 +92,8 @@ class _Attempts:
             messages = ray.get(self.mailbox.take.remote(stop=stop))
         except RayError as error:
             raise _lost(error) from error
+        if not self.starts and time.monotonic() > self.patience:
+            self._tell_waiting()
         for message in messages:
             if message["kind"] == STARTED:
                 self._start(message["size"])
@@ -100,6 +107,13 @@ class _Attempts:
         if error is not None or checkpoint is None:
             raise _lost(error or RuntimeError("it ended without a checkpoint")) from error
         return checkpoint
+
+    def _tell_waiting(self) -> None:
+        self.patience = math.inf
+        total, free = ray.cluster_resources().get("CPU", 0.0), ray.available_resources().get("CPU", 0.0)
+        log.warning(
+            "Ray has started no rank yet; one takes %d CPUs, %g of the cluster's %g are free", self.cpus, free, total
+        )
 
     def _start(self, size: int) -> None:
         self.starts += 1
