@@ -4,10 +4,13 @@ import logging
 import os
 import shutil
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from unbroken import run_name
 from unbroken.charts.report import write_report_or_warn
+from unbroken.checkpoints.store import CheckpointStore
+from unbroken.config import Config
 from unbroken.config.metrics import smaller_is_better
 from unbroken.errors import TrainingError
 from unbroken.pipeline import finish, record
@@ -16,6 +19,7 @@ from unbroken.run_name import named
 from unbroken.stages import finished
 from unbroken.stages.results import Restored
 from unbroken.storage import atomic
+from unbroken.storage.journal import Journal
 from unbroken.sweeps.journal import Outcome, Publication, Record
 from unbroken.sweeps.shared_data import SharedData
 from unbroken.sweeps.sweep import Sweep
@@ -46,8 +50,7 @@ def publish_best(sweep: Sweep, report: Report) -> Restored:
             f"{sweep.folder}: found none of {sweep.trials} trials complete, expected one: {'; '.join(sorted(reasons))}. "
             f"Mend {sweep.config.space}"
         )
-    config = sweep.best_config(noted.proposals[best.trial].settings)
-    run = sweep.run_of(config)
+    config, run = _place(sweep, sweep.best_config(noted.proposals[best.trial].settings))
     _give_name_back(sweep, noted, run)
     restored = finished.load(run, config)
     if restored is None:
@@ -60,6 +63,19 @@ def publish_best(sweep: Sweep, report: Report) -> Restored:
     if publication not in noted.publications[-1:]:
         sweep.journal.append(publication)
     return restored
+
+
+def _place(sweep: Sweep, config: Config) -> tuple[Config, Run]:
+    """Return the run that the best becomes: among the sweep's own where that of the user was trained further meanwhile."""
+    run, epochs = sweep.run_of(config), config.chosen.epochs
+    entries = CheckpointStore(run.checkpoints, Journal(run.journal)).entries() if run.checkpoints.is_dir() else []
+    if not entries or entries[0].order <= (epochs, 0):
+        return config, run
+    log.warning(
+        "%s: has been trained to more than %d epochs; the best is published in %s", run.folder, epochs, sweep.runs
+    )
+    config = replace(config, runs_folder=str(sweep.runs))
+    return config, sweep.run_of(config)
 
 
 def _adopt(source: Path, run: Run) -> None:
