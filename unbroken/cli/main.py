@@ -23,7 +23,7 @@ COMMANDS = {
         "train, evaluate and publish a model; after any end, the same command goes on from where it was",
     ),
     "sweep": (
-        "sweep",
+        "runs.sweep",
         "search for better settings by many trainings; after any end, the same command goes on from where it was",
     ),
     "retrain": ("flow", "train a challenger on new rows, and promote it if it is truly better"),
