@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: bench train serve stop apply test test-ray docs picture lint crash mutations slow containers lock clean help
+.PHONY: bench train serve stop apply test test-ray docs docs-test picture lint crash mutations slow containers lock clean help
 
 train: $(STAMP)  ## train on the flights data; type it again after any end
 	$(BIN)/unbroken train $(ARGS)
@@ -49,6 +49,9 @@ test-ray: .venv-ray/.installed  ## a Ray cluster on this machine, whose workers,
 	.venv-ray/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements.lock "ray[train]==2.60.0"
 	.venv-ray/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	touch $@
+
+docs-test: $(STAMP)  ## run every command that README and docs show, and compare what it prints
+	$(BIN)/python -m pytest tests/docs $(ARGS)
 
 lock: $(STAMP)  ## refresh requirements.lock from pyproject.toml
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --extra dev --extra mlflow --allow-unsafe --constraint constraints.txt --no-emit-index-url --no-emit-find-links \
