@@ -16,6 +16,7 @@ from unbroken.errors import RegistryError, ServerError
 from unbroken.reports.bill import bill_bytes, bill_path
 from unbroken.reports.card import ModelFacts, card_path, model_card
 from unbroken.serving.registry import Pointer, Registry, Version, champion_path
+from unbroken.serving.signature import public_key_of, require_signature, sign
 from unbroken.serving.standing import predictions_in, version_folder
 from unbroken.storage import atomic
 from unbroken.storage.journal import Event
@@ -56,6 +57,17 @@ def add_arguments(_: str, parser: ArgumentParser) -> None:
             )
         if action is _promote:
             subparser.add_argument("version", type=str, help="The beginning of its SHA-256.")
+        if action is _promote:
+            subparser.add_argument(
+                "--signing_key", default="", type=str, help="PEM file of the private key to sign it with."
+            )
+        if action is _verify:
+            subparser.add_argument(
+                "--public_key",
+                default=None,
+                type=str,
+                help="PEM file of the key whose owner has to have signed the champion.",
+            )
         if action in (_card, _bill):
             subparser.add_argument(
                 "--version", default="", type=str, help="The beginning of its SHA-256; the champion's if unset."
@@ -83,6 +95,8 @@ def _rollback(registry: Registry, details: Namespace) -> None:
 
 
 def _promote(registry: Registry, details: Namespace) -> None:
+    if details.signing_key:
+        sign(Path(registry.version(details.version).path), Path(details.signing_key))
     _say_champion(registry, registry.promote(details.version), details)
 
 
@@ -101,6 +115,16 @@ def _deliver(registry: Registry, details: Namespace) -> None:
     left = {intent.key for intent in outbox.pending()}
     told = [key for key in pending if key not in left and key != details.drop]
     console.print(as_text(f"told     {_keys(told)}", f"pending  {_keys(left)}", *failures), soft_wrap=True)
+
+
+def _verify(registry: Registry, details: Namespace) -> None:
+    """Verify the digests of every version and the signature of the champion, and print what was verified."""
+    champion, versions = champion_path(registry.folder), registry.versions()
+    lines = [f"whole    {len(versions)} versions, each with the SHA-256 of its name"]
+    if key := public_key_of(details.public_key, champion):
+        require_signature(champion, champion.stem, key)
+        lines.append(f"signed   the champion {champion.stem}, by the owner of {key}")
+    make_console(WIDTH).print(as_text(*lines), soft_wrap=True)
 
 
 def _card(registry: Registry, details: Namespace) -> None:
@@ -160,6 +184,7 @@ ACTIONS: dict[str, tuple[Callable[[Registry, Namespace], None], str]] = {
     "history": (_history, "print every decision"),
     "rollback": (_rollback, "make the previous champion the champion again"),
     "promote": (_promote, "make a version the champion by hand"),
+    "verify": (_verify, "verify every version, and that the champion is signed if a public key is set"),
     "card": (_card, "write the model card of a version beside its checkpoint"),
     "bom": (_bill, "write the bill of materials of a version beside its checkpoint: CycloneDX, with a model card"),
     "deliver": (_deliver, "tell MLflow, the Prefect server and its blocks of decisions that they were not told of yet"),

@@ -7,7 +7,7 @@ from unbroken.config.metrics import TaskName
 from unbroken.config.model import ModelConfig, StartConfig
 from unbroken.config.prediction import PredictConfig
 from unbroken.config.resume import ResumeConfig
-from unbroken.config.retraining import ChecksConfig, GateConfig, RetrainConfig
+from unbroken.config.retraining import ChecksConfig, GateConfig, PromotionConfig, RetrainConfig
 from unbroken.config.training import ComputeConfig, TrainingConfig
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "NotifyConfig",
     "PredictConfig",
     "PreprocessConfig",
+    "PromotionConfig",
     "ResumeConfig",
     "RetrainConfig",
     "SplitConfig",

@@ -43,13 +43,16 @@ class PredictConfig:
     factory: str | None = None
     """The function that builds the model, if it is one of your own and not the project's: it has to be the one that the
     checkpoint names. The champion of a registry in the project needs none while its source is that which it was promoted with."""
+    public_key: str | None = None
+    """PEM file of the public key whose owner has to have signed the model: see `promotion.signing_key` of a retraining. When not
+    given, a version of a registry is verified with the key that UNBROKEN_PUBLIC_KEY names, if it names one."""
     device: str = choice("cpu", DEVICES)
     """Torch device. The last bits of the values depend on it."""
     resume: ResumeConfig = field(default_factory=ResumeConfig)
 
     def __post_init__(self) -> None:
         require_types(self, "")
-        for name in ("model", "source", "target", "predictions_folder"):
+        for name in ("model", "source", "target", "predictions_folder", "public_key"):
             value = getattr(self, name)
             if value is None or (not value and name in ("model", "source")):
                 continue

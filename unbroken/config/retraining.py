@@ -88,6 +88,23 @@ class GateConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PromotionConfig:
+    """What a challenger that won needs beside its win."""
+
+    __pydantic_config__ = STRICT
+
+    signing_key: str | None = None
+    """PEM file of a private key (P-256, P-384 or P-521), by which a winner's checkpoint and manifest are signed before it becomes
+    the champion; its public key lets `predict` and `unbroken.load` verify them. Needs the extra `signing`."""
+
+    def __post_init__(self) -> None:
+        require_types(self, "promotion.")
+        if self.signing_key is not None:
+            require(bool(self.signing_key.strip()), "promotion.signing_key", self.signing_key, "the path of a PEM file")
+            require_local_path("promotion.signing_key", self.signing_key)
+
+
+@dataclass(frozen=True, kw_only=True)
 class RetrainConfig:
     """One model that is retrained as new rows come."""
 
@@ -111,6 +128,7 @@ class RetrainConfig:
     """Which of the new rows judge champion and challenger; no training sees them."""
     checks: ChecksConfig = field(default_factory=ChecksConfig)
     gate: GateConfig = field(default_factory=GateConfig)
+    promotion: PromotionConfig = field(default_factory=PromotionConfig)
     train: Config = field(default_factory=Config)
     """How the challenger is trained; `train.data.source` is where new rows arrive."""
 

@@ -98,6 +98,10 @@ class CorruptCheckpointError(CheckpointError):
     """The bytes are not those that were saved."""
 
 
+class SignatureError(CheckpointError):
+    """A checkpoint and its manifest are not signed, or not by the owner of the key that is asked for."""
+
+
 class CheckpointMismatchError(CheckpointError):
     """The checkpoint is whole, but it belongs to another training."""
 

@@ -26,6 +26,7 @@ from unbroken.retraining.contract import WAY_OUT, changed_features, changed_pred
 from unbroken.retraining.seen_rows import SeenRows, record_path, seen_among
 from unbroken.retraining.watermark import Times
 from unbroken.serving.registry import NOTHING_SEEN, Registry, Version, Watermark
+from unbroken.serving.signature import signer
 from unbroken.storage import atomic
 from unbroken.storage.artifact import to_json
 from unbroken.storage.journal import Clock, utc_now
@@ -102,11 +103,14 @@ def find_new_data(config: RetrainConfig, clock: Clock = utc_now) -> Cycle | None
         The cycle to run; None if nothing is new.
 
     Raises:
-        ConfigError: The model or the source is not named, or another label or task than the champion's is.
+        ConfigError: The model or the source is not named, the key to sign with is of no use, or another label or task
+            than the champion's is.
         DataError: The source cannot be read, rows that the champion saw cannot be told from others, or a row has no time
             to compare; the latter is noted in the audit log.
     """
     config.require_complete()
+    if config.promotion.signing_key:
+        signer(Path(config.promotion.signing_key))  # a key that is of no use is told before a training
     registry = registry_of(config)
     pointer, champion = registry.pointer, registry.champion()
     files = find_files(config.train.data.source)

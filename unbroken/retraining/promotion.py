@@ -11,6 +11,7 @@ from unbroken.retraining.gate import Verdict
 from unbroken.retraining.new_data import Cycle, registry_of
 from unbroken.retraining.seen_rows import record_path
 from unbroken.serving.registry import Version
+from unbroken.serving.signature import sign
 from unbroken.storage import atomic
 from unbroken.storage.artifact import Artifact
 from unbroken.storage.publication import require_manifest
@@ -53,6 +54,7 @@ def promote(
         page: The URL of the flow run; None without Prefect.
 
     Raises:
+        ConfigError: The winner is to be signed, and cannot be.
         RegistryError: The champion or the watermark is another by now; nothing is changed.
     """
     registry = registry_of(config)
@@ -60,6 +62,8 @@ def promote(
     version = registry.register(challenger, manifest, check.profile)
     if datasets.seen:
         atomic.write(record_path(version.path), Path(datasets.seen.path).read_bytes())
+    if verdict.promote and config.promotion.signing_key:
+        sign(Path(version.path), Path(config.promotion.signing_key))
     pointer = registry.decide(
         version,
         promote=verdict.promote,

@@ -29,6 +29,7 @@ from unbroken.models.raw_rows import outputs_of_raw_rows
 from unbroken.serving.code_check import CodeCheck
 from unbroken.serving.computing import compute, compute_in_order
 from unbroken.serving.registry import champion_path
+from unbroken.serving.signature import public_key_of, require_signature
 from unbroken.serving.tables import as_table
 from unbroken.serving.trust import require_trusted
 from unbroken.storage.artifact import from_json
@@ -167,6 +168,7 @@ def load_predictor(
     accept_code: bool = False,
     interval: float | None = None,
     project: Path | None = None,
+    public_key: str | None = None,
 ) -> Predictor:
     """Load a published model for prediction.
 
@@ -180,16 +182,21 @@ def load_predictor(
         accept_code: Whether to go on where this code gives other outputs than were recorded when the model was published.
         interval: The share of cases in which `low` .. `high`, or `classes`, are to hold the truth, if they are wanted.
         project: The folder of the project; the present one when not given.
+        public_key: PEM file of the key whose owner has to have signed checkpoint and manifest. When not given, a version of a
+            registry is verified with the key that UNBROKEN_PUBLIC_KEY names, if it names one.
 
     Raises:
         CheckpointError: The file is not whole, or names a factory that may not be called.
         CodeChangedError: Other code trained the model, and gives other outputs.
         LockedError: Another thread of the process is training, and the model is built by a factory of the user's own.
         RegistryError: The folder has no champion.
+        SignatureError: It is not signed by the owner of the key.
     """
     registry = Path(path) if Path(path).is_dir() else None
     file = champion_path(registry) if registry else Path(path)
     tree, digest = read_published(file)
+    if key := public_key_of(public_key, file):
+        require_signature(file, digest, key)
     config = ModelConfig(**tree["config"]["model"])
     require_trusted(file, digest, config.factory, factory, registry, project or Path.cwd())
     encoder, threads = Encoder.of_tree(tree["scaler"], file), tree["numerics"]["threads"]

@@ -132,6 +132,10 @@ class Registry:
             raise CorruptCheckpointError(f"{path}: found SHA-256 {bytes_digest}, expected that of its name")
         return Version(path=str(path), digest=path.stem, profile=str(path.with_suffix(".profile.json")))
 
+    def versions(self) -> list[Version]:
+        """Return every version, its bytes verified; raise CorruptCheckpointError if one is not whole."""
+        return [self.version(path.stem) for path in sorted(self._versions.glob("*.pth"))]
+
     def register(self, checkpoint: Artifact, manifest: Artifact, profile: Artifact) -> Version:
         """Copy a published checkpoint with its manifest and training profile durably under its digest."""
         path = self._versions / f"{checkpoint.digest}.pth"

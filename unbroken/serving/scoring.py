@@ -108,7 +108,12 @@ def _score(
 def _load(config: PredictConfig) -> Predictor:
     accept = config.resume.accept_code
     return load_predictor(
-        config.model, factory=config.factory, device=config.device, accept_code=accept, interval=config.interval
+        config.model,
+        factory=config.factory,
+        device=config.device,
+        accept_code=accept,
+        interval=config.interval,
+        public_key=config.public_key,
     )
 
 
