@@ -1,6 +1,7 @@
 """A round of retraining reduced to its decision and what follows of it, in a world that counts what it is told."""
 
 from pathlib import Path
+from typing import Any
 
 from tests.crash.disk import Faults, Operation, watched
 from unbroken.serving.registry import NOTHING_SEEN, Registry, Version, Watermark
@@ -46,29 +47,30 @@ def register(folder: Path) -> Version:
     return registry_in(folder).register(*parts)
 
 
-def complete_round(folder: Path) -> None:
-    """Do what a round does: have what is left, decide unless that is done, have what follows."""
+FOLLOWS = {ASKED: {}, UNASKED: {"text": "promoted"}}
+
+
+def complete_round(folder: Path, approve: bool = False) -> None:
+    """Do what a round does: have what is left, decide unless that is done, have what follows; then approve if that is asked."""
     registry, world = registry_in(folder), World(folder)
     registry.outbox().deliver(world.effects)
     if registry.pointer.watermark != SEEN:
-        registry.decide(
-            register(folder),
-            promote=True,
-            expected_champion=None,
-            expected_watermark=NOTHING_SEEN,
-            watermark=SEEN,
-            effects={ASKED: {}, UNASKED: {"text": "promoted"}},
-        )
+        marks: dict[str, Any] = {"expected_watermark": NOTHING_SEEN, "watermark": SEEN}
+        follows: dict[str, Any] = {"when_approved": FOLLOWS} if approve else {"effects": FOLLOWS}
+        registry.decide(register(folder), promote=True, approve=approve, expected_champion=None, **marks, **follows)
+    if approve and registry.pointer.champion is None:
+        (path,) = (registry.folder / "versions").glob("*.pth")
+        registry.approve(path.stem)
     registry.outbox().deliver(world.effects)
 
 
-def operations_of_a_round(folder: Path) -> list[Operation]:
+def operations_of_a_round(folder: Path, approve: bool = False) -> list[Operation]:
     operations: list[Operation] = []
     with watched(folder / "models", operations.append):
-        complete_round(folder)
+        complete_round(folder, approve)
     return operations
 
 
-def killed_round(folder: Path, faults: Faults) -> None:
+def killed_round(folder: Path, faults: Faults, approve: bool = False) -> None:
     with watched(folder / "models", faults.judge):
-        complete_round(folder)
+        complete_round(folder, approve)

@@ -48,6 +48,27 @@ def test_a_round_killed_at_any_file_operation_has_each_effect_once(new_folder: C
     assert len(keys) == 2
 
 
+def test_a_winner_that_awaits_approval_survives_a_kill_at_any_entry_and_is_promoted_once(
+    new_folder: Callable[[], Path],
+):
+    operations = forks.value(operations_of_a_round, new_folder(), True)
+    names = ("champion.json", "audit.jsonl", "outbox.jsonl")
+    entries = [index for index, operation in enumerate(operations) if operation.path.endswith(names)]
+    moves = [index for index, operation in enumerate(operations) if operation.target.endswith("champion.json")]
+    assert len(moves) == 2  # it awaits, it reigns
+
+    def events(index: int, when: str) -> list[str]:
+        folder = new_folder()
+        assert forks.run(killed_round, folder, Faults(index, Fault(when)), True).killed  # ty: ignore[invalid-argument-type]
+        forks.value(complete_round, folder, True)
+        assert set(Counter(World(folder).lines()).values()) <= {1, 2}
+        assert len(set(World(folder).lines())) == 2
+        return [event["event"] for event in registry_in(folder).history()]
+
+    cases = [*itertools.product([*entries[::5], *moves], ("before", "after"))]
+    assert {tuple(outcome) for outcome in forks.run_all(events, cases)} == {("awaits approval", "promoted")}
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_kill_before_and_after_each_entry_of_the_outbox_leaves_one_key_an_effect(
     when: str, new_folder: Callable[[], Path]

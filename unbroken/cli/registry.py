@@ -48,18 +48,21 @@ def add_arguments(_: str, parser: ArgumentParser) -> None:
     for name, (action, text) in ACTIONS.items():
         subparser = ArgumentParser(prog=f"unbroken registry {name}", description=text, exit_on_error=False)
         subparser.add_argument("model", type=str, help="Name of the model.")
-        if action in (_promote, _rollback):
+        if action in (_promote, _rollback, _approve, _refuse):
             subparser.add_argument(
                 "--predictions_folder",
                 default="predictions",
                 type=str,
                 help="Where predictions lie that have no target.",
             )
-        if action is _promote:
+        if action in (_promote, _approve, _refuse):
             subparser.add_argument("version", type=str, help="The beginning of its SHA-256.")
-        if action is _promote:
+        if action in (_promote, _approve):
             subparser.add_argument(
-                "--signing_key", default="", type=str, help="PEM file of the private key to sign it with."
+                "--signing_key",
+                default="",
+                type=str,
+                help="PEM file of the private key to sign it with; unset, an approval takes that of the round.",
             )
         if action is _verify:
             subparser.add_argument(
@@ -101,20 +104,46 @@ def _promote(registry: Registry, details: Namespace) -> None:
 
 
 def _deliver(registry: Registry, details: Namespace) -> None:
-    """Tell whoever was not told of a decision yet, and print who that was and who is left."""
-    from unbroken.integrations.effects import tracking_effects  # noqa: PLC0415
-    from unbroken.orchestration.notification import terminal_effects  # noqa: PLC0415 (Prefect)
-
-    outbox, console = registry.outbox(), make_console(WIDTH)
-    pending = {intent.key: intent for intent in outbox.pending()}
+    """Drop what nobody is to be told of any more, and tell the rest."""
+    outbox = registry.outbox()
+    pending = [intent.key for intent in outbox.pending()]
     if details.drop and details.drop not in pending:
         raise RegistryError(f"{outbox.path}: found nothing pending named {details.drop!r}, expected {_keys(pending)}")
     if details.drop:
         outbox.finish(details.drop)
-    failures = outbox.deliver(tracking_effects(registry) | terminal_effects(registry))
+    _tell(registry)
+
+
+def _approve(registry: Registry, details: Namespace) -> None:
+    """Sign and promote a version that awaits approval, and tell whoever is to be told; once more, only the latter."""
+    version = registry.version(details.version)
+    if registry.pointer.champion != version.digest:
+        if key := details.signing_key or registry.waiting(version.digest).get("signing_key"):
+            sign(Path(version.path), Path(key))
+        registry.approve(version.digest)
+    _say_standing(registry, version.digest, details)
+    _tell(registry)
+
+
+def _refuse(registry: Registry, details: Namespace) -> None:
+    """Keep the champion in place of a version that awaits approval, and tell whoever is to be told."""
+    champion = registry.refuse(details.version).champion
+    if champion:
+        _say_standing(registry, champion, details)
+    _tell(registry)
+
+
+def _tell(registry: Registry) -> None:
+    """Tell whoever was not told of a decision yet, and print who that was and who is left."""
+    from unbroken.integrations.effects import tracking_effects  # noqa: PLC0415
+    from unbroken.orchestration.notification import terminal_effects  # noqa: PLC0415 (Prefect)
+
+    outbox = registry.outbox()
+    pending = [intent.key for intent in outbox.pending()]
+    failures = outbox.deliver(tracking_effects(registry) | terminal_effects(registry)) if pending else []
     left = {intent.key for intent in outbox.pending()}
-    told = [key for key in pending if key not in left and key != details.drop]
-    console.print(as_text(f"told     {_keys(told)}", f"pending  {_keys(left)}", *failures), soft_wrap=True)
+    lines = f"told     {_keys(key for key in pending if key not in left)}", f"pending  {_keys(left)}", *failures
+    make_console(WIDTH).print(as_text(*lines), soft_wrap=True)
 
 
 def _verify(registry: Registry, details: Namespace) -> None:
@@ -155,18 +184,20 @@ def _keys(keys: Iterable[str]) -> str:
 
 def _say_champion(registry: Registry, pointer: Pointer, details: Namespace) -> None:
     """Print which champion and which of its predictions stand now, tell the server, and say so."""
-    champion, config = (
-        pointer.champions[-1],
-        PredictConfig(model=str(registry.folder), predictions_folder=details.predictions_folder),
-    )
+    _say_standing(registry, pointer.champions[-1], details)
+    make_console(WIDTH).print(as_text(f"server       {_tell_server(registry)}"), soft_wrap=True)
+
+
+def _say_standing(registry: Registry, champion: str, details: Namespace) -> None:
+    """Print which champion and which of its predictions stand now."""
+    config = PredictConfig(model=str(registry.folder), predictions_folder=details.predictions_folder)
     folder = version_folder(config, champion)
     standing = [
         f"predictions  {folder / manifest.predictions.path}  ({manifest.predictions.rows:,} rows of {manifest.source})"
         for manifest in predictions_in(folder)
     ] or [f"predictions  none of it in {folder}"]
-    console = make_console(WIDTH)
-    console.print(as_text(f"{registry.folder.name}: the champion is {champion}", *standing), soft_wrap=True)
-    console.print(as_text(f"server       {_tell_server(registry)}"), soft_wrap=True)
+    lines = as_text(f"{registry.folder.name}: the champion is {champion}", *standing)
+    make_console(WIDTH).print(lines, soft_wrap=True)
 
 
 def _tell_server(registry: Registry) -> str:
@@ -184,6 +215,8 @@ ACTIONS: dict[str, tuple[Callable[[Registry, Namespace], None], str]] = {
     "history": (_history, "print every decision"),
     "rollback": (_rollback, "make the previous champion the champion again"),
     "promote": (_promote, "make a version the champion by hand"),
+    "approve": (_approve, "make a version that awaits approval the champion"),
+    "refuse": (_refuse, "keep the champion in place of a version that awaits approval"),
     "verify": (_verify, "verify every version, and that the champion is signed if a public key is set"),
     "card": (_card, "write the model card of a version beside its checkpoint"),
     "bom": (_bill, "write the bill of materials of a version beside its checkpoint: CycloneDX, with a model card"),

@@ -93,6 +93,9 @@ class PromotionConfig:
 
     __pydantic_config__ = STRICT
 
+    approve: bool = False
+    """Whether it becomes the champion only when a person says so: the round ends, the champion stays, and
+    `unbroken registry approve MODEL VERSION`, or `refuse`, decides, whenever that is."""
     signing_key: str | None = None
     """PEM file of a private key (P-256, P-384 or P-521), by which a winner's checkpoint and manifest are signed before it becomes
     the champion; its public key lets `predict` and `unbroken.load` verify them. Needs the extra `signing`."""

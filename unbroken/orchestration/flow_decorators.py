@@ -135,8 +135,7 @@ def name_flow_run(template: str | Callable[..., str]) -> str:
 
 def decided(decision: Decision) -> Any:
     """Return the last state of a retraining that came to a decision, which is its name in the UI."""
-    name = "Promoted" if decision.verdict.promote else "Kept"
-    return Completed(name=name, message=str(decision), data=decision)
+    return Completed(name=decision.name, message=str(decision), data=decision)
 
 
 def skipped() -> Any:

@@ -40,9 +40,10 @@ def decision_markdown(
     verdict, path = decision.verdict, Path(check.report.path)
     data = from_json(DataReport, path.read_bytes(), str(path))
     parts = [
-        f"# {'Promoted' if verdict.promote else 'The champion stays'}",
+        f"# {'The champion stays' if decision.name == 'Kept' else decision.name}",
         paragraph(f"{cycle.data}: {verdict.reason}."),
         *([file_link(page)] if page else []),
+        *([paragraph(decision.approval)] if decision.approval else []),
         *(["## Files left out", *map(paragraph, cycle.broken)] if cycle.broken else []),
         "## Gate",
         markdown_table(_scores(verdict, "champion" if cycle.rival else "a constant guess")),

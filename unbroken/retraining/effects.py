@@ -13,7 +13,7 @@ from unbroken.config import RetrainConfig
 from unbroken.errors import BlockedError
 from unbroken.retraining.gate import Verdict
 from unbroken.retraining.new_data import Cycle, registry_of
-from unbroken.serving.registry import Registry
+from unbroken.serving.registry import AWAITS, Registry
 from unbroken.storage.outbox import Effect, Intent
 
 log = logging.getLogger(__name__)
@@ -22,24 +22,61 @@ EVENT, MLFLOW, NOTIFICATION = "event", "mlflow", "notification"
 """Kinds of effects: a Prefect server starts the scoring, MLflow moves its alias, a notification block tells people."""
 
 
-def effects_of(verdict: Verdict, cycle: Cycle, config: RetrainConfig, page: str | None) -> dict[str, dict[str, Any]]:
-    """Return what follows of a decision, by its kind.
+Effects = dict[str, dict[str, Any]]
+"""The details of effects, by their kinds."""
+
+
+def effects_of(verdict: Verdict, cycle: Cycle, config: RetrainConfig, page: str | None) -> Effects:
+    """Return what follows of a decision of the gate alone.
 
     Args:
-        verdict: What the gate said.
+        verdict: What it said.
         cycle: The new files.
         config: Names the model and who is to be told.
         page: The URL of the flow run; None without Prefect.
     """
+    body = f"{cycle.data}: {verdict}"
+    return _promotion(config, body, page) if verdict.promote else _told(config, "the champion stays", body, page)
+
+
+def approval_effects(
+    verdict: Verdict, cycle: Cycle, challenger: str, config: RetrainConfig, page: str | None
+) -> dict[str, Any]:
+    """Return what follows where a winner awaits approval: at once, and when it is approved or refused.
+
+    Args:
+        verdict: What the gate said.
+        cycle: The new files.
+        challenger: The digest of the winner.
+        config: Names the model and who is to be told.
+        page: The URL of the flow run; None without Prefect.
+    """
+    body = f"{cycle.data}: {verdict}"
+    return {
+        "effects": _told(config, AWAITS, f"{body}\n{ways(config, challenger)}", page),
+        "when_approved": _promotion(config, body, page),
+        "when_refused": _told(config, "refused, the champion stays", body, page),
+    }
+
+
+def ways(config: RetrainConfig, challenger: str) -> str:
+    """Return by which commands a winner is approved or refused."""
+    folder = f" --models_folder {config.models_folder}" if config.models_folder != RetrainConfig.models_folder else ""
+    return f"approve or refuse by: unbroken registry{folder} approve|refuse {config.model} {challenger[:16]}"
+
+
+def _promotion(config: RetrainConfig, body: str, page: str | None) -> Effects:
+    scoring: Effects = {EVENT: {}} if page else {}
+    return scoring | _told(config, "promoted", body, page)
+
+
+def _told(config: RetrainConfig, subject: str, body: str, page: str | None) -> Effects:
     tracking, block = config.train.tracking, config.train.notify.block
-    effects: dict[str, dict[str, Any]] = {}
-    if page and verdict.promote:
-        effects[EVENT] = {}
+    effects: Effects = {}
     if tracking.uri:
         effects[MLFLOW] = {"uri": tracking.uri, "experiment": tracking.experiment}
     if block:
-        subject = f"{config.model}: {'promoted' if verdict.promote else 'the champion stays'}"
-        effects[NOTIFICATION] = message(block, subject, f"{cycle.data}: {verdict}", page)
+        effects[NOTIFICATION] = message(block, f"{config.model}: {subject}", body, page)
     return effects
 
 

@@ -2,11 +2,12 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from unbroken.config import RetrainConfig
 from unbroken.retraining.data_check import DataCheck
 from unbroken.retraining.datasets import CycleDatasets
-from unbroken.retraining.effects import effects_of
+from unbroken.retraining.effects import approval_effects, effects_of, ways
 from unbroken.retraining.gate import Verdict
 from unbroken.retraining.new_data import Cycle, registry_of
 from unbroken.retraining.seen_rows import record_path
@@ -19,17 +20,29 @@ from unbroken.storage.publication import require_manifest
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """What became of a challenger, the digest of the champion now, and what the challenger started from."""
+    """What became of a challenger, the digest of the champion now, and what the challenger started from.
+
+    Attributes:
+        approval: By which commands it is approved or refused, if it won and awaits that.
+    """
 
     verdict: Verdict
     challenger: Version
     champion: str | None
     start: str = ""
+    approval: str = ""
+
+    @property
+    def name(self) -> str:
+        """What became of it, in a word or two."""
+        if self.approval:
+            return "Awaiting approval"
+        return "Promoted" if self.verdict.promote else "Kept"
 
     def __str__(self) -> str:
         return (
             f"{self.verdict}; champion {self.champion[:16] if self.champion else 'none'}; "
-            f"the challenger started {self.start}"
+            f"the challenger started {self.start}{'; ' * bool(self.approval)}{self.approval}"
         )
 
 
@@ -42,7 +55,7 @@ def promote(
     config: RetrainConfig,
     page: str | None = None,
 ) -> Decision:
-    """Register the challenger and do what the verdict says, by one move of the pointer.
+    """Register the challenger and do what the verdict says, by one move of the pointer; or let it await a person's approval.
 
     Args:
         cycle: Names the champion it was compared with, and the watermarks.
@@ -62,15 +75,16 @@ def promote(
     version = registry.register(challenger, manifest, check.profile)
     if datasets.seen:
         atomic.write(record_path(version.path), Path(datasets.seen.path).read_bytes())
-    if verdict.promote and config.promotion.signing_key:
+    waits = verdict.promote and config.promotion.approve
+    if verdict.promote and config.promotion.signing_key and not waits:
         sign(Path(version.path), Path(config.promotion.signing_key))
     pointer = registry.decide(
         version,
         promote=verdict.promote,
+        approve=waits,
         expected_champion=cycle.champion.digest if cycle.champion else None,
         expected_watermark=cycle.watermark,
         watermark=cycle.next_watermark,
-        effects=effects_of(verdict, cycle, config, page),
         data=cycle.data,
         source=config.train.data.source,
         files=[file.url for file in cycle.new],
@@ -78,5 +92,17 @@ def promote(
         reason=verdict.reason,
         start=datasets.start,
         scores=asdict(verdict),
+        **_what_follows(verdict, cycle, version, config, page),
     )
-    return Decision(verdict=verdict, challenger=version, champion=pointer.champion, start=datasets.start)
+    way = ways(config, version.digest) if waits else ""
+    return Decision(verdict=verdict, challenger=version, champion=pointer.champion, start=datasets.start, approval=way)
+
+
+def _what_follows(
+    verdict: Verdict, cycle: Cycle, version: Version, config: RetrainConfig, page: str | None
+) -> dict[str, Any]:
+    """Return what follows of a decision: at once, or when a person has approved or refused."""
+    if not (verdict.promote and config.promotion.approve):
+        return {"effects": effects_of(verdict, cycle, config, page)}
+    key = config.promotion.signing_key
+    return approval_effects(verdict, cycle, version.digest, config, page) | ({"signing_key": key} if key else {})

@@ -12,15 +12,13 @@ The pointer also holds the watermark of retraining, so that a decision and the d
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any
-
-from pydantic import Field, TypeAdapter
+from typing import Any
 
 from unbroken.errors import CorruptCheckpointError, RegistryError
+from unbroken.serving.pointer import NOTHING_SEEN, Pointer, Version, Watermark
 from unbroken.storage import atomic, own_files
 from unbroken.storage.artifact import Artifact, from_json, to_json
 from unbroken.storage.journal import Clock, Event, Journal, utc_now
@@ -28,70 +26,23 @@ from unbroken.storage.outbox import Intent, Outbox
 from unbroken.storage.sealed import read_sealed, seal
 from unbroken.storage.temporary import sweep
 
+__all__ = [
+    "AWAITS",
+    "NOTHING_SEEN",
+    "VERSIONS",
+    "Pointer",
+    "Registry",
+    "Round",
+    "Version",
+    "Watermark",
+    "champion_path",
+]
+
 VERSIONS = "versions"
+AWAITS = "awaits approval"
+"""The event of a challenger that won, and that a person has to approve."""
 SHORTEST_PREFIX = 6
 """Fewest hexadecimal digits that may name a version."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Watermark:
-    """How far retraining has come: the digests of the files it has seen, or the time of the newest row (UTC, ISO 8601)."""
-
-    files: tuple[str, ...] = ()
-    until: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.until is not None and datetime.fromisoformat(self.until).tzinfo is not None:
-            raise ValueError(f"until: found {self.until}, expected a time without a zone")
-
-    def __str__(self) -> str:
-        return f"rows until {self.until}" if self.until else f"{len(self.files)} files"
-
-
-NOTHING_SEEN = Watermark()
-INTENTS = TypeAdapter(list[Intent])
-
-
-@dataclass(frozen=True, kw_only=True)
-class Version(Artifact):
-    """A version in the registry: its checkpoint, and the profile of the rows that it was trained on."""
-
-    profile: str
-
-    def __str__(self) -> str:
-        return self.digest[:16]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pointer:
-    """What `champion.json` holds.
-
-    Attributes:
-        champions: Digests in the order of their promotion; the last one is the champion.
-        watermark: How far retraining has come.
-        decisions: How many were made.
-        last: The last decision, as the audit log has it.
-    """
-
-    champions: tuple[Annotated[str, Field(pattern="^[0-9a-f]{64}$")], ...] = ()
-    watermark: Watermark = NOTHING_SEEN
-    decisions: Annotated[int, Field(ge=0)] = 0
-    last: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.last and not (isinstance(self.last.get("event"), str) and type(self.last.get("decision")) is int):
-            raise ValueError("last: found no decision, with its event and its number")
-        INTENTS.validate_python(self.last.get("effects", []))
-
-    @property
-    def intents(self) -> list[Intent]:
-        """The effects of the last decision on the world outside."""
-        return INTENTS.validate_python(self.last.get("effects", []))
-
-    @property
-    def champion(self) -> str | None:
-        """The digest of the champion, if there is one."""
-        return self.champions[-1] if self.champions else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +100,7 @@ class Registry:
         challenger: Version,
         *,
         promote: bool,
+        approve: bool = False,
         expected_champion: str | None,
         expected_watermark: Watermark,
         watermark: Watermark,
@@ -160,6 +112,7 @@ class Registry:
         Args:
             challenger: A registered version.
             promote: Whether it becomes the champion.
+            approve: Whether it does so only when a person approves: until then the champion stays.
             expected_champion: The digest of the champion it was compared with, if there was one.
             expected_watermark: The watermark when the new rows were looked for.
             watermark: The new watermark.
@@ -178,10 +131,11 @@ class Registry:
                 )
             if pointer.watermark != expected_watermark:
                 raise RegistryError(f"{self.folder}: another run has decided about these data meanwhile; run again")
-            champions = (*pointer.champions, challenger.digest) if promote else pointer.champions
+            moves = promote and not approve
+            champions = (*pointer.champions, challenger.digest) if moves else pointer.champions
             return self._write_pointer(
                 replace(pointer, champions=champions, watermark=watermark),
-                "promoted" if promote else "kept the champion",
+                "promoted" if moves else AWAITS if promote else "kept the champion",
                 {"challenger": challenger.digest, "champion": expected_champion, **details},
                 effects or {},
             )
@@ -194,6 +148,46 @@ class Registry:
                 replace(pointer, champions=(*pointer.champions, version.digest)),
                 "promoted",
                 {"challenger": version.digest, "champion": pointer.champion, "reason": "by hand"},
+            )
+
+    def waiting(self, digest: str) -> Event:
+        """Return the decision by which a version awaits approval; raise RegistryError if it does not."""
+        with self._locked():
+            return self._waiting(digest)
+
+    def _waiting(self, digest: str) -> Event:
+        version = self.version(digest)
+        about = [event for event in self.history() if event.get("challenger") == version.digest and "decision" in event]
+        if not about or about[-1]["event"] != AWAITS:
+            last = about[-1]["event"] if about else "nothing"
+            raise RegistryError(f"{self.folder}: {version}: found {last!r} of it last, expected {AWAITS!r}")
+        return about[-1]
+
+    def approve(self, digest: str) -> Pointer:
+        """Make a version that awaits approval the champion; raise RegistryError if another reigns since it won."""
+        with self._locked():
+            pointer, event = self.pointer, self._waiting(digest)
+            if pointer.champion != event.get("champion"):
+                raise RegistryError(
+                    f"{self.folder}: the champion is {pointer.champion}, but {event['challenger']} won against "
+                    f"{event.get('champion')}. Refuse it, or `unbroken registry promote` it all the same"
+                )
+            return self._write_pointer(
+                replace(pointer, champions=(*pointer.champions, event["challenger"])),
+                "promoted",
+                {"challenger": event["challenger"], "champion": pointer.champion, "reason": "approved"},
+                event.get("when_approved", {}),
+            )
+
+    def refuse(self, digest: str) -> Pointer:
+        """Keep the champion in place of a version that awaits approval."""
+        with self._locked():
+            pointer, event = self.pointer, self._waiting(digest)
+            return self._write_pointer(
+                pointer,
+                "refused",
+                {"challenger": event["challenger"], "champion": pointer.champion, "reason": "by hand"},
+                event.get("when_refused", {}),
             )
 
     def rollback(self) -> Pointer:

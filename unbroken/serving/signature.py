@@ -21,7 +21,9 @@ from unbroken.storage.temporary import temporary_folder
 SUFFIX = ".sig"
 PUBLIC_KEY = "UNBROKEN_PUBLIC_KEY"
 """Path of the public key that versions of a registry are verified with, where none is given."""
-WAY_OUT = "Put the files back as they were promoted, give the key that signed them, or sign: registry promote --signing_key"
+WAY_OUT = (
+    "Put the files back as they were promoted, give the key that signed them, or sign: registry promote --signing_key"
+)
 
 
 def sign(checkpoint: Path, private_key: Path) -> Path:

@@ -52,9 +52,13 @@ def add_way_back(page: Page, decision: Decision, before: str | None, config: Ret
         before: The digest of the champion before it, if there was one.
         config: Names the model.
     """
-    if not decision.verdict.promote:
+    digest = decision.challenger.digest[:16]
+    if decision.approval:
+        told = "The challenger won and awaits approval. To make it the champion, or to keep the present one:"
+        lines = [registry_command(config, "approve", digest), registry_command(config, "refuse", digest)]
+    elif not decision.verdict.promote:
         told = "The champion stayed. To promote the challenger by hand all the same:"
-        lines = [registry_command(config, "promote", decision.challenger.digest[:16])]
+        lines = [registry_command(config, "promote", digest)]
     elif before is None:
         told, lines = "There was no champion before this one to go back to.", []
     else:

@@ -81,7 +81,7 @@ def decision_page(
     opponent = CHAMPION if cycle.rival else CONSTANT
     both = measure_both(cycle, datasets, decision.challenger, decision.verdict, config)
     event = _event(config, lambda event: event.get("challenger") == decision.challenger.digest and "scores" in event)
-    word = "promoted" if decision.verdict.promote else "the champion stays"
+    word = "the champion stays" if decision.name == "Kept" else decision.name.lower()
     page = Page(title=f"{config.model}: {word}", lines=_lines(both, datasets, cycle, bundle), bundle=bundle)
     add_verdict(page, decision.verdict, both, opponent, config.gate, event)
     if len(both.rows) and both.is_finite:

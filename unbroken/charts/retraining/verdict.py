@@ -8,6 +8,7 @@ from unbroken.charts.trust import OF_ERROR, OF_LOSS
 from unbroken.config import GateConfig
 from unbroken.reports.markdown import format_gain, format_number
 from unbroken.retraining.gate import Verdict
+from unbroken.serving.registry import AWAITS
 
 CHALLENGER = "challenger"
 MOST_SHOWN, MOST_DRAWN = 15, 12
@@ -29,6 +30,8 @@ def add_verdict(
     """
     name, low, high = words(verdict.metric), format_gain(verdict.low), format_gain(verdict.high)
     word, kind = ("promoted", "good") if verdict.promote else ("not promoted", "warn")
+    if event.get("event") == AWAITS:
+        word, kind = AWAITS, "warn"
     cards = [
         (format_number(verdict.champion), f"{name} of the {opponent}", "", ""),
         (format_number(verdict.challenger), f"{name} of the {CHALLENGER}", word, kind),
@@ -46,7 +49,7 @@ def add_verdict(
         "Who won?",
         "Verdict",
         tiles(cards),
-        paragraph(f"{'Promoted' if verdict.promote else 'The champion stays'}: {verdict.reason}."),
+        paragraph(f"{word.capitalize() if verdict.promote else 'The champion stays'}: {verdict.reason}."),
         gains_table(gains, opponent) if gains else "",
         _agreement(both, opponent) if both and both.names else "",
         values_table(told),
