@@ -14,8 +14,8 @@ from tests.crash import forks, sweeps
 from tests.scorecard import Scorecard
 from unbroken.storage import atomic
 
-KILLS, LINES = 20, 2
-"""How often a sweep is killed, and after how many lines in its journal at most, so that the kills fall on all of it."""
+KILLS, MOMENTS = 20, 30
+"""How often a sweep is killed, and into how many parts the time that it takes is cut: each kill comes within two of them."""
 WORKERS, SECONDS = 2, 1200
 SCRIPT = (
     "import sys, pathlib; from tests.crash import sweeps; sweeps.complete(pathlib.Path(sys.argv[1]), int(sys.argv[2]))"
@@ -47,16 +47,6 @@ def complete(folder: Path) -> str:
     return ending.value
 
 
-def kill_at_random(folder: Path, draw: random.Random, trial: float) -> bool:
-    """Start the sweep of a folder, kill it some lines later, within the seconds of a trial; tell whether it was not over."""
-    child, before, deadline = forks.start(sweeps.complete, folder), len(lines_of(folder)), time.monotonic() + SECONDS
-    more = draw.randint(0, LINES)
-    while len(lines_of(folder)) < before + more and child.process.is_alive():
-        assert time.monotonic() < deadline, "the sweep hangs"
-        time.sleep(0.005)
-    return child.kill_after(draw.uniform(0, trial))
-
-
 def lines_of(folder: Path) -> list[bytes]:
     return [line for path in folder.glob("sweeps/*/journal.jsonl") for line in path.read_bytes().splitlines()]
 
@@ -84,7 +74,8 @@ def test_a_sweep_killed_twenty_times_ends_with_the_study_of_one_that_was_left_al
     started = time.monotonic()
     digest = complete(undisturbed)
     seconds, draw = time.monotonic() - started, random.Random(1)
-    kills = sum(kill_at_random(killed, draw, seconds / sweeps.TRIALS) for _ in range(KILLS))
+    moments = [draw.uniform(0, 2 * seconds / MOMENTS) for _ in range(KILLS)]
+    kills = sum(forks.start(sweeps.complete, killed).kill_after(moment) for moment in moments)
 
     ending = complete(killed)
 

@@ -61,7 +61,13 @@ def search(study: Study, trials: int) -> Record:
     return record
 
 
-SAMPLERS = [("RandomSampler", {}), ("TPESampler", {}), ("TPESampler", {"multivariate": True, "constant_liar": True})]
+SAMPLERS = [
+    ("RandomSampler", {}),
+    ("QMCSampler", {}),
+    pytest.param("GPSampler", {}, marks=pytest.mark.slow),
+    ("TPESampler", {}),
+    ("TPESampler", {"multivariate": True, "constant_liar": True}),
+]
 PRUNERS = [
     ("MedianPruner", {"n_startup_trials": 2}),
     ("SuccessiveHalvingPruner", {}),
