@@ -47,6 +47,5 @@ def train(config: Config = Config()) -> Restored:  # noqa: B008 (frozen)
     if config.tracking.uri:
         track(restored, run, config)
     finished.record(run, config, restored, dataset, preprocessed, splits, last, published)
-    write_report_or_warn(run, config)
-    show_report(run)
+    show_report(run, write_report_or_warn(run, config))
     return restored

@@ -15,6 +15,22 @@ POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inli
 NUMBER = "number"
 Spec = dict[str, Any]
 """A chart, as Vega-Lite describes one."""
+FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif'
+THEME: dict[str, Any] = {
+    "background": None,
+    "font": FONT,
+    "view": {"stroke": None},
+    "axis": {
+        **dict.fromkeys(("labelColor", "titleColor"), "var(--muted)"),
+        **dict.fromkeys(("gridColor", "domainColor", "tickColor"), "var(--line)"),
+        **{"labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": "normal", "gridOpacity": 0.7},
+    },
+    "legend": {
+        **{"labelColor": "var(--ink)", "labelFontSize": 12, "orient": "bottom", "columns": 2},
+        **{"symbolType": "stroke", "symbolStrokeWidth": 3},
+    },
+}
+"""How all charts look; the colours are those of the style sheet."""
 
 
 def text(value: object) -> str:
@@ -89,6 +105,7 @@ class Page:
     lines: Sequence[str]
     bundle: str | None
     specs: list[Spec] = field(default_factory=list)
+    titles: list[str] = field(default_factory=list)
     sections: list[tuple[str, str, str]] = field(default_factory=list)
 
     def add(self, name: str, short: str, *parts: str) -> None:
@@ -102,6 +119,7 @@ class Page:
 
     def _figure(self, title: str, note: str, spec: Spec) -> str:
         self.specs.append(spec)
+        self.titles.append(title)
         caption = f"<figcaption>{text(title)}<small>{text(note)}</small></figcaption>"
         return f'<figure>{caption}<div class="chart" data-chart="{len(self.specs) - 1}"></div></figure>'
 
@@ -135,8 +153,13 @@ class Page:
             f"<noscript><p>Charts need JavaScript; the tables do not.</p></noscript>\n"
             f'<script type="application/json" id="specs">{data}</script>\n'
             f'<script type="application/octet-stream" id="bundle">{self.bundle}</script>\n'
-            f'<script type="module">\n{_asset("report.js")}</script>\n'
+            f'<script type="module">\n{_asset("report.js").replace("THEME", json.dumps(THEME))}</script>\n'
         )
+
+
+def colours() -> str:
+    """Return the part of the style sheet that gives colours their values, in light and in dark."""
+    return _asset("report.css").partition("@media print")[0]
 
 
 @cache

@@ -27,15 +27,15 @@ REPORT = "UNBROKEN_REPORT"
 PARTS = ("train", "validation", "test")
 
 
-def write_report_or_warn(run: Run, config: Config) -> Path | None:
-    """Write the report of a finished training, which nothing that goes wrong here can harm; return where it is.
+def write_report_or_warn(run: Run, config: Config) -> Page | None:
+    """Write the report of a finished training, which nothing that goes wrong here can harm; return it if that is done.
 
     Where `UNBROKEN_REPORT` is `off`, none is written.
     """
     if os.environ.get(REPORT) == "off":
         return None
     try:
-        return write_report(run, config.training.device, config.chosen.model.factory)
+        return _write(run, config.training.device, config.chosen.model.factory)
     except Exception as error:
         log.warning(
             "%s: no report.html: %s: %s. Try: unbroken runs report %s", run.path, type(error).__name__, error, run.key
@@ -58,9 +58,14 @@ def write_report(run: Run, device: str, factory: str | None) -> Path:
         UnbrokenError: A file is not whole, or the model cannot be built.
         OSError: A file is missing, or cannot be written.
     """
-    bundle = chart_bundle(cache_folder()) if is_installed() else None
-    atomic.write(run.page, page_of(run, device, factory, bundle).html().encode())
+    _write(run, device, factory)
     return run.page
+
+
+def _write(run: Run, device: str, factory: str | None) -> Page:
+    page = page_of(run, device, factory, chart_bundle(cache_folder()) if is_installed() else None)
+    atomic.write(run.page, page.html().encode())
+    return page
 
 
 def page_of(run: Run, device: str, factory: str | None, bundle: str | None) -> Page:

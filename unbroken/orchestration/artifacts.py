@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 from uuid import UUID
 
 import httpx
@@ -18,6 +18,7 @@ from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectException
 from prefect.runtime import flow_run
 
+from unbroken.charts.images import main_charts
 from unbroken.config import RetrainConfig
 from unbroken.errors import BlockedError, UnbrokenError
 from unbroken.orchestration.notification import tell_refusal
@@ -30,6 +31,10 @@ from unbroken.retraining.promotion import Decision
 from unbroken.run import Run
 from unbroken.storage.publication import published_manifest
 from unbroken.training.progress import Progress, Report
+
+if TYPE_CHECKING:
+    from unbroken.charts.page import Page
+    from unbroken.charts.retraining.report import Written
 
 log = logging.getLogger(__name__)
 UPDATE_SECONDS = 5.0
@@ -60,11 +65,11 @@ def progress_artifact(run: Run) -> Generator[Report]:
         thread.join(LAST_UPDATE_SECONDS)
 
 
-def show_report(run: Run) -> None:
-    """Keep the report of a finished training with its flow run."""
+def show_report(run: Run, page: "Page | None" = None) -> None:
+    """Keep the report of a finished training with its flow run; `page` is that of its folder, if there is one."""
     report = RunReport.read(run)
     with _server_errors_logged():
-        markdown = report.markdown(run, ends_of_attempts() if report.interrupted else ())
+        markdown = report.markdown(run, ends_of_attempts() if report.interrupted else ()) + _charts(page)
         description = "Result, settings, curves, epochs, attempts and lineage."
         create_markdown_artifact(markdown, key=f"report-{run.key}", description=description)
 
@@ -82,10 +87,11 @@ def ends_of_attempts() -> list[AttemptEnd]:
     ]
 
 
-def show_decision(decision: Decision, cycle: Cycle, check: DataCheck, page: Path | None = None) -> None:
-    """Keep the report of a retraining with its flow run; `page` is that with charts, if there is one."""
+def show_decision(decision: Decision, cycle: Cycle, check: DataCheck, written: "Written | None" = None) -> None:
+    """Keep the report of a retraining with its flow run; `written` is the page with charts, if there is one."""
     manifest = published_manifest(Path(decision.challenger.path))
-    report = decision_markdown(decision, cycle, check, RunReport(manifest=manifest, events=[]).baselines(), page)
+    baselines, path = RunReport(manifest=manifest, events=[]).baselines(), written.path if written else None
+    report = decision_markdown(decision, cycle, check, baselines, path) + _charts(written.page if written else None)
     key = f"decision-{cycle.path.name}"
     with _server_errors_logged():
         create_markdown_artifact(report, key=key, description="Gate, drift of the data and lineage.")
@@ -112,7 +118,13 @@ def show_failed_round(error: UnbrokenError, config: RetrainConfig) -> None:
 def _page_of_block(error: UnbrokenError, config: RetrainConfig) -> Path | None:
     from unbroken.charts.retraining.report import write_blocked_or_warn  # noqa: PLC0415 (torch)
 
-    return write_blocked_or_warn(error, config) if isinstance(error, BlockedError) else None
+    written = write_blocked_or_warn(error, config) if isinstance(error, BlockedError) else None
+    return written.path if written else None
+
+
+def _charts(page: "Page | None") -> str:
+    """Return the main charts of a page as Markdown."""
+    return main_charts(page) if page else ""
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from unbroken.checkpoints.history import History, best_epoch
-from unbroken.reports.markdown import code, escape_markdown, format_number, markdown_table, values_table
+from unbroken.reports.markdown import code, escape_markdown, file_link, format_number, markdown_table, values_table
 from unbroken.run import Run
 from unbroken.stages.nearest_run import default_settings, flat_settings
 from unbroken.storage.journal import Event, Journal
@@ -131,7 +131,8 @@ class RunReport:
         parts = [
             f"# {self.manifest['epoch']} epochs",
             f"{code(str(run.published))}: {self.test_metrics()}",
-            values_table(self._result() | self._page(run)),
+            *([file_link(run.page)] if run.page.is_file() else []),
+            values_table(self._result()),
             "## Settings",
             values_table(self.settings()),
             *self._chosen(),
@@ -149,10 +150,6 @@ class RunReport:
     def _curves(self) -> list[list[str]]:
         curves = {name: [entry[name] for entry in self.history] for name in ["loss", *self._metrics()]}
         return [[name, sparkline(values), format_number(values[-1])] for name, values in curves.items()]
-
-    def _page(self, run: Run) -> dict[str, object]:
-        """Return where the page is that shows more than this, if there is one."""
-        return {"page with charts": str(run.page)} if run.page.is_file() else {}
 
     def _result(self) -> dict[str, object]:
         monitor = self.manifest["lineage"]["config"]["training"]["monitor"]

@@ -18,13 +18,14 @@ from unbroken.charts.report import page_of
 from unbroken.cli.main import answer
 from unbroken.cli.registry import history_table
 from unbroken.cli.terminal import make_console, shown_log
-from unbroken.config import Config, DataConfig, ModelConfig, TrainingConfig
+from unbroken.config import Config, DataConfig, GateConfig, ModelConfig, RetrainConfig, TrainingConfig
 from unbroken.data.sources import SourceFile
 from unbroken.errors import DataError
 from unbroken.errors.escaping import CONTROLS, EscapeRecords, escape_controls, escape_log
 from unbroken.orchestration import flow_decorators
 from unbroken.orchestration.artifacts import show_report
 from unbroken.orchestration.assets import asset_key
+from unbroken.pipeline import retrain
 from unbroken.reports.markdown import code, escape_markdown, markdown_table, paragraph, values_table
 from unbroken.reports.retraining import decision_markdown
 from unbroken.reports.run import RunReport
@@ -275,6 +276,32 @@ def test_the_report_of_a_retraining_shows_hostile_names_as_text(tmp_path: Path):
     assert html.count("<h1>") == 1
     assert unescape(html).count(escape_controls(HOSTILE)) == 3
     assert unescape(html).count(escape_controls(FILE_NAME)) == 2
+
+
+def test_the_page_of_a_retraining_shows_hostile_names_as_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    config = RetrainConfig(
+        model="hostile",
+        models_folder=str(tmp_path / f"models`|<b>{ESC}"),
+        gate=GateConfig(resamples=100),
+        train=Config(
+            data=DataConfig(source=str(write_hostile(tmp_path))),
+            model=ModelConfig(options={"hidden": [4]}),
+            training=TrainingConfig(epochs=1),
+            runs_folder=str(tmp_path / "runs"),
+        ),
+    )
+    monkeypatch.delenv("UNBROKEN_REPORT")
+    monkeypatch.setattr("unbroken.charts.retraining.report._bundle", lambda: "a program that is not run here")
+
+    assert retrain(config) is not None
+
+    (page,) = Path(config.models_folder).glob("hostile/cycles/*/report.html")
+    html = page.read_text()
+    assert_shown_as_text(html)
+    assert not any(tag in html for tag in ("<b>x", "<img", "<em>", '<a href="http'))
+    assert html.count("<h1>") == 1
+    assert html.count("<script") == html.count("</script>") == 3
+    assert unescape(html).count(escape_controls(HOSTILE)) >= 2  # the classes
 
 
 def test_names_in_prefect_hold_no_commands():

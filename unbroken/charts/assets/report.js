@@ -1,14 +1,4 @@
-const font = 'system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif';
-const config = {
-  background: null,
-  font,
-  view: { stroke: null },
-  axis: {
-    labelColor: "var(--muted)", titleColor: "var(--muted)", gridColor: "var(--line)", domainColor: "var(--line)",
-    tickColor: "var(--line)", labelFontSize: 11, titleFontSize: 12, titleFontWeight: "normal", gridOpacity: 0.7,
-  },
-  legend: { labelColor: "var(--ink)", labelFontSize: 12, orient: "bottom", columns: 2, symbolType: "stroke", symbolStrokeWidth: 3 },
-};
+const config = THEME;
 
 async function load() {
   const bytes = Uint8Array.from(atob(document.getElementById("bundle").textContent), (letter) => letter.charCodeAt(0));

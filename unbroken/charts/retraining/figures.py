@@ -29,6 +29,7 @@ from unbroken.charts.quality import Band, CalibrationBin
 from unbroken.charts.retraining.both import ChangedSlice
 
 PREDICTED, CAME_TRUE = "mean predicted probability", "share that came true"
+LONGEST_COLUMN = 12
 WORSE, BETTER, SAME = "worse", "better", "chance"
 
 
@@ -101,7 +102,7 @@ def rises(slices: Sequence[ChangedSlice], title: str) -> Spec:
     """Return by how much the loss rose in slices, with intervals, beside the line of no change."""
     names = [
         f"{short(name)} ({part.rows:,})"
-        for name, part in zip(distinct([f"{part.column}: {part.name}" for part in slices]), slices, strict=True)
+        for name, part in zip(distinct(list(map(_slice_name, slices))), slices, strict=True)
     ]
     rows = [
         {
@@ -146,6 +147,12 @@ def drift(columns: Sequence[tuple[str, float]], limit: float) -> Spec:
     return as_spec(
         alt.layer(base.mark_bar(opacity=0.8).encode(x=x, color=colour), edge.encode(x=x)), BAR * len(rows) + 10
     )
+
+
+def _slice_name(part: ChangedSlice) -> str:
+    """Return the column and the values of a slice; of a long column its beginning, so that there is room for the values."""
+    column = part.column if len(part.column) <= LONGEST_COLUMN else f"{part.column[: LONGEST_COLUMN - 1]}…"
+    return f"{column}: {part.name}"
 
 
 def _of(models: Mapping[str, Any]) -> alt.Color:

@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,14 @@ PAGE, BLOCKED_PAGE = "report.html", "blocked.html"
 CHAMPION = "champion"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """A page, and where it was written."""
+
+    path: Path
+    page: Page
+
+
 def write_decision_or_warn(
     decision: Decision,
     cycle: Cycle,
@@ -37,8 +46,8 @@ def write_decision_or_warn(
     check: DataCheck,
     challenger: Artifact,
     config: RetrainConfig,
-) -> Path | None:
-    """Write the page of a decision into the folder of its cycle; return where it is, None where it could not be written.
+) -> Written | None:
+    """Write the page of a decision into the folder of its cycle; return it, None where it could not be written.
 
     Args:
         decision: What became of the challenger.
@@ -52,7 +61,7 @@ def write_decision_or_warn(
     return _written(path, lambda: decision_page(decision, cycle, datasets, check, challenger, config, _bundle()))
 
 
-def write_blocked_or_warn(error: BlockedError, config: RetrainConfig) -> Path | None:
+def write_blocked_or_warn(error: BlockedError, config: RetrainConfig) -> Written | None:
     """Write the page of a round that was blocked: beside what was measured of its rows, or else into the folder of the model."""
     path = Path(error.report).with_name(PAGE) if error.report else registry_of(config).folder / BLOCKED_PAGE
     return _written(path, lambda: blocked_page(error, config, _bundle() if error.report else None))
@@ -103,16 +112,17 @@ def blocked_page(error: BlockedError, config: RetrainConfig, bundle: str | None)
     return page
 
 
-def _written(path: Path, draw: Callable[[], Page]) -> Path | None:
+def _written(path: Path, draw: Callable[[], Page]) -> Written | None:
     if os.environ.get(REPORT) == "off":
         return None
     try:
-        atomic.write(path, draw().html().encode())
+        page = draw()
+        atomic.write(path, page.html().encode())
     except Exception as error:
         log.warning("%s: no page of this decision, which stands: %s: %s", path, type(error).__name__, error)
         return None
     log.info("%-15s %s", "report", path)
-    return path
+    return Written(path=path, page=page)
 
 
 def _bundle() -> str | None:
