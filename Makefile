@@ -21,7 +21,7 @@ apply: $(STAMP)  ## what is missing of work pool, automations and deployments, o
 	$(BIN)/unbroken apply $(ARGS)
 
 test: $(STAMP)  ## all tests but the long ones
-	$(BIN)/python -m pytest -m "not slow" -n 2 --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -m "not slow" -n 2 --no-loadscope-reorder --ignore tests/ray $(ARGS)
 
 lint: $(STAMP)  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .

@@ -34,6 +34,7 @@ def test_a_new_project_holds_this_repositorys_flows_and_tasks(project: Path):
     assert "flights" not in (project / "prefect.yaml").read_text()
 
 
+@pytest.mark.slow
 def test_a_new_project_trains_retrains_and_predicts_without_prefect(project: Path):
     trained = unbroken("train", "--no-orchestrator", folder=project)
     retrained = unbroken("retrain", "--no-orchestrator", folder=project)

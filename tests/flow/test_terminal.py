@@ -89,6 +89,7 @@ def test_a_finished_run_of_which_a_file_is_gone_makes_it_again(gone: str, termin
     assert path.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_settings_come_from_a_toml_file_and_the_command_line_overrides_it(terminal: Terminal, tmp_path: Path):
     settings = tmp_path / "run.toml"
     settings.write_text('[data]\nsource = "sample"\n[training]\nepochs = 4\n[model.options]\nhidden = [32]\n')

@@ -123,6 +123,7 @@ def test_a_folder_without_runs_says_how_to_begin(tmp_path: Path, capsys: pytest.
     assert "no run yet; begin with unbroken train" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_show_names_the_command_that_means_the_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     run = trained(tmp_path, name="first", optimizer_options={"eps": 1e-7})
     assert answer(["runs", "show", "first", "--runs_folder", str(run.parent), "--json"]) == 0

@@ -113,6 +113,7 @@ def test_accepted_code_goes_on_is_journalled_and_makes_the_run_not_exact(tmp_pat
     assert record.differing(first["modules"], second["modules"]) == ["models/mlp.py"]
 
 
+@pytest.mark.slow
 def test_more_epochs_of_a_finished_run_are_a_resume(tmp_path: Path):
     run_stages(config(tmp_path, epochs=2))
 
@@ -122,6 +123,7 @@ def test_more_epochs_of_a_finished_run_are_a_resume(tmp_path: Path):
     assert "what differs: models/mlp.py" in text
 
 
+@pytest.mark.slow
 def test_an_edited_docstring_goes_on_to_the_same_bytes(tmp_path: Path):
     run = stopped(config(tmp_path))
     undisturbed = run_stages(config(tmp_path / "undisturbed"))

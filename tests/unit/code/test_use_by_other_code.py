@@ -98,6 +98,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Config:
         (SPREAD, 2, ["what differs: models/mlp.py. Restore it with that version", "recorded", "unbroken"]),
     ],
 )
+@pytest.mark.slow
 def test_a_finished_run_passes_its_self_check_or_the_changed_code_is_named(
     edit: tuple[str, str, str], code: int, words: list[str], trained: Config, tmp_path: Path
 ):
@@ -133,6 +134,7 @@ def test_a_prediction_by_other_code_is_checked_by_recorded_outputs(
     assert (library.folder / "scores.parquet").exists() == (code == 0)
 
 
+@pytest.mark.slow
 def test_a_prediction_by_other_code_goes_on_where_it_is_accepted(trained: Config, tmp_path: Path):
     library = EditedLibrary.copy(tmp_path).edit(*SPREAD)
 

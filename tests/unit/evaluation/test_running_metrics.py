@@ -3,7 +3,10 @@
 import subprocess
 import sys
 
+import pytest
 
+
+@pytest.mark.slow
 def test_metrics_are_imported_without_signal_processing_which_is_whole_for_others():
     code = (
         "import sys, unbroken.evaluation.metrics\n"
